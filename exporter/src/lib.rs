@@ -1,0 +1,1 @@
+//! A lean Prometheus exporter.

@@ -1,0 +1,2 @@
+//! The binary only wires.
+fn main() {}
