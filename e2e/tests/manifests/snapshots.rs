@@ -30,6 +30,7 @@ fn show(rendering: &Rendering) -> String {
                 }
             }
         }
+        document.sort_all_objects();
         shown.push_str("---\n");
         shown.push_str(&serde_saphyr::to_string(&document).unwrap());
     }

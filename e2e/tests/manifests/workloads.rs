@@ -164,6 +164,10 @@ fn the_only_right_is_to_read_pods_of_the_namespace() {
             let expected = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]);
             assert_eq!(role["rules"], expected, "{}", rendering.name);
         }
+        for binding in rendering.of_kind("RoleBinding") {
+            assert_eq!(binding["roleRef"]["kind"], "Role", "{}", rendering.name);
+            rendering.object("Role", text(binding, "/roleRef/name"));
+        }
     }
 }
 
