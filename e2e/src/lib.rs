@@ -1,1 +1,10 @@
 //! Harness and local lab.
+
+pub mod catalogue;
+pub mod dashboard;
+pub mod exposition;
+pub mod panels;
+pub mod promql;
+pub mod rules;
+pub mod scrape;
+pub mod variables;
