@@ -10,26 +10,35 @@
 //! | waiting, and being told to stop | [`poll`], [`interrupt`] |
 //! | the command line | [`cli`], [`commands`] |
 
+pub mod catalogue;
 pub mod checks;
 pub mod cli;
 pub mod command;
 pub mod commands;
+pub mod dashboard;
 pub mod digest;
 pub mod evidence;
 pub mod exporter;
+pub mod exposition;
 pub mod guard;
 pub mod http;
 pub mod interrupt;
 pub mod local;
+pub mod manifests;
+pub mod panels;
 pub mod paths;
 pub mod pins;
 pub mod poll;
 pub mod process;
 pub mod progress;
 pub mod prometheus;
+pub mod promql;
 pub mod report;
+pub mod rules;
 pub mod run;
 pub mod samples;
+pub mod scrape;
 pub mod stack;
 pub mod sweep;
 pub mod tools;
+pub mod variables;
