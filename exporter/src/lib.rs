@@ -1,1 +1,30 @@
-//! A lean Prometheus exporter.
+//! A lean Prometheus exporter for a Linux node: its hostname, its uptime and its load.
+//!
+//! Dependencies point one way: [`server`] and [`http`] know [`collector`], which knows [`node`], which knows
+//! [`procfs`], which knows the file system and nothing else.
+//!
+//! What Prometheus would scrape from a procfs tree, without a socket:
+//!
+//! ```
+//! use mini_node_exporter::{Node, ProcRoot, collector, exposition::Exposition};
+//!
+//! let node = Node::new(ProcRoot::new("/proc"), Some("worker-1".into()));
+//! let exposition = Exposition::new(node.into(), collector::TABLE.to_vec(), false)?;
+//! assert!(exposition.render()?.contains("node_load{hostname=\"worker-1\",duration=\"1m\"}"));
+//! # Ok::<(), prometheus::Error>(())
+//! ```
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod build;
+pub mod cli;
+pub mod collector;
+pub mod exposition;
+pub mod http;
+pub mod log;
+pub mod node;
+pub mod procfs;
+pub mod server;
+
+pub use node::Node;
+pub use procfs::ProcRoot;

@@ -1,0 +1,171 @@
+//! The command line, in node_exporter's own words.
+
+mod collectors;
+mod value;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::Error;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use tracing::level_filters::LevelFilter;
+
+use crate::log::{Format, Log};
+use crate::procfs::{Hostname, ProcFile};
+use crate::server::ListenAddress;
+use crate::{build, http};
+use value::Checked;
+
+/// What the command line asks for.
+pub struct Settings {
+    /// Where to listen, at least one address.
+    pub listen: Vec<ListenAddress>,
+    /// What the endpoints answer from.
+    pub http: http::Config,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// Reads the arguments, of which the first is the program's name, and `NODE_NAME` from the environment.
+///
+/// # Errors
+///
+/// For a bad command line, and for `--help` and `--version`: `exit` prints each to the right stream and ends with the
+/// right code, 2 or 0.
+pub fn parse<I, T>(arguments: I) -> Result<Settings, Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let matches = command().try_get_matches_from(arguments)?;
+    let http = http::Config {
+        procfs: value::<PathBuf>(&matches, PROCFS).unwrap_or_else(|| PathBuf::from("/proc")),
+        node_name: value::<String>(&matches, NODE_NAME).filter(|name| !name.is_empty()),
+        collectors: collectors::chosen(&matches),
+        telemetry_path: value(&matches, TELEMETRY_PATH).unwrap_or_default(),
+        max_requests: value(&matches, MAX_REQUESTS).unwrap_or_default(),
+        exporter_metrics: !matches.get_flag(DISABLE_EXPORTER_METRICS),
+    };
+    let log = Log {
+        level: value(&matches, LOG_LEVEL).unwrap_or(LevelFilter::INFO),
+        format: value(&matches, LOG_FORMAT).unwrap_or_default(),
+    };
+    let listen = matches.get_many(LISTEN_ADDRESS).unwrap_or_default().copied().collect();
+    Ok(Settings { listen, http, log })
+}
+
+const LISTEN_ADDRESS: &str = "web.listen-address";
+const TELEMETRY_PATH: &str = "web.telemetry-path";
+const MAX_REQUESTS: &str = "web.max-requests";
+const DISABLE_EXPORTER_METRICS: &str = "web.disable-exporter-metrics";
+const PROCFS: &str = "path.procfs";
+const NODE_NAME: &str = "node-name";
+const LOG_LEVEL: &str = "log.level";
+const LOG_FORMAT: &str = "log.format";
+
+const ABOUT: &str = "Exposes a Linux node's hostname, uptime and load to Prometheus.";
+const ENDPOINTS: &str = "\
+Endpoints:
+  /metrics                        the exposition; collect[]=NAME and exclude[]=NAME choose collectors
+  /info/hostname                  the node's name, as plain text
+  /info/uptime                    seconds since boot, as the kernel wrote them
+  /info/load                      the load averages, as JSON
+  /healthz/live, /healthz/ready   200, or 503 naming each bad file
+  /                               a page with these links
+
+Exit codes: 0 after SIGTERM or SIGINT, 1 when it cannot run, 2 for a bad command line.";
+
+/// Whatever is said twice, the later one wins: a manifest's component can append a flag to the ones that are there.
+fn command() -> Command {
+    let flag = |name: &'static str, value_name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value_name).help(help).overrides_with(name)
+    };
+    let command = Command::new("mini-node-exporter")
+        .version(build::LONG_VERSION)
+        .about(ABOUT)
+        .after_help(ENDPOINTS)
+        .arg(
+            Arg::new(LISTEN_ADDRESS)
+                .long(LISTEN_ADDRESS)
+                .value_name("IP:PORT")
+                .help("Where to listen, or :PORT for every address of the node; may be given several times")
+                .action(ArgAction::Append)
+                .default_value("0.0.0.0:23333")
+                .value_parser(Checked(|text| text.parse::<ListenAddress>().map_err(|error| error.to_string()))),
+        )
+        .arg(
+            flag(TELEMETRY_PATH, "PATH", "Where the exposition is")
+                .default_value("/metrics")
+                .value_parser(Checked(|text| text.parse::<http::TelemetryPath>().map_err(|error| error.to_string()))),
+        )
+        .arg(
+            flag(MAX_REQUESTS, "COUNT", "How many scrapes may be under way at once; 0 is no limit")
+                .default_value("40")
+                .value_parser(Checked(count)),
+        )
+        .arg(
+            Arg::new(DISABLE_EXPORTER_METRICS)
+                .long(DISABLE_EXPORTER_METRICS)
+                .help("Expose no process_* metrics of the exporter itself")
+                .action(ArgAction::SetTrue)
+                .overrides_with(DISABLE_EXPORTER_METRICS),
+        )
+        .arg(
+            flag(PROCFS, "DIR", "The root of the procfs tree that describes the node")
+                .default_value("/proc")
+                .value_parser(clap::value_parser!(PathBuf)),
+        )
+        .arg(
+            flag(NODE_NAME, "NAME", "The node's name; without one, the hostname in the procfs tree")
+                .env("NODE_NAME")
+                .hide_env_values(true)
+                .value_parser(Checked(node_name)),
+        )
+        .arg(
+            flag(LOG_LEVEL, "LEVEL", "The least level to log: debug, info, warn or error")
+                .default_value("info")
+                .value_parser(Checked(level)),
+        )
+        .arg(
+            flag(LOG_FORMAT, "FORMAT", "The shape of the log: logfmt or json")
+                .default_value("logfmt")
+                .value_parser(Checked(format)),
+        );
+    collectors::add_flags(command)
+}
+
+fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
+    matches.get_one::<T>(name).cloned()
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parsed = if digits { text.parse().ok() } else { None };
+    parsed.ok_or_else(|| "a count is digits, and fits the machine".to_string())
+}
+
+/// An empty name is none.
+fn node_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Ok(String::new());
+    }
+    Hostname::parse(text).map(|name| name.0).map_err(|reason| format!("a name is one line: {reason}"))
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    match text {
+        "debug" => Ok(LevelFilter::DEBUG),
+        "info" => Ok(LevelFilter::INFO),
+        "warn" => Ok(LevelFilter::WARN),
+        "error" => Ok(LevelFilter::ERROR),
+        _ => Err("a level is debug, info, warn or error".to_string()),
+    }
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "logfmt" => Ok(Format::Logfmt),
+        "json" => Ok(Format::Json),
+        _ => Err("a format is logfmt or json".to_string()),
+    }
+}

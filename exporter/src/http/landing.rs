@@ -1,0 +1,30 @@
+//! The page at `/`, for whoever opens the exporter in a browser.
+
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{State, answer, path};
+use crate::build;
+
+/// Nothing on the page comes from a request, and the telemetry path holds no letter that HTML would interpret.
+pub(super) async fn page(Shared(state): Shared<Arc<State>>) -> Response {
+    let links = [
+        (state.telemetry_path.as_str(), "metrics, for Prometheus"),
+        (path::HOSTNAME, "the node's name"),
+        (path::UPTIME, "seconds since boot"),
+        (path::LOAD, "load averages"),
+        (path::LIVE, "liveness"),
+        (path::READY, "readiness"),
+    ];
+    let links: String =
+        links.iter().map(|(path, what)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n")).collect();
+    let body = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>mini-node-exporter</title></head>\n\
+         <body>\n<h1>mini-node-exporter</h1>\n<p>Version {}</p>\n<ul>\n{links}</ul>\n</body>\n</html>\n",
+        build::LONG_VERSION
+    );
+    answer(StatusCode::OK, "text/html; charset=utf-8", body)
+}

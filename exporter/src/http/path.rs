@@ -1,0 +1,89 @@
+//! The paths of the endpoints, and which other path the exposition may have.
+
+use std::str::FromStr;
+
+pub(super) const LANDING: &str = "/";
+pub(super) const HOSTNAME: &str = "/info/hostname";
+pub(super) const UPTIME: &str = "/info/uptime";
+pub(super) const LOAD: &str = "/info/load";
+pub(super) const LIVE: &str = "/healthz/live";
+pub(super) const READY: &str = "/healthz/ready";
+
+const FIXED: [&str; 6] = [LANDING, HOSTNAME, UPTIME, LOAD, LIVE, READY];
+
+/// Where the exposition is: `/` and segments of letters, digits, `-`, `_`, `.`, and no other endpoint's path. The
+/// router would panic on an overlap, and take other letters for a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelemetryPath(String);
+
+/// Why a path cannot be the exposition's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPath {
+    /// It is not `/` and segments.
+    #[error("a path is `/` and segments of letters, digits, `-`, `_`, `.`, such as `/metrics`")]
+    Shape,
+    /// No client asks for it: they resolve these segments themselves.
+    #[error("the segments `.` and `..` never reach a server")]
+    Dots,
+    /// Another endpoint has it.
+    #[error("another endpoint has this path")]
+    Taken,
+}
+
+impl TelemetryPath {
+    /// The path as it stands in a request.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for TelemetryPath {
+    fn default() -> Self {
+        Self("/metrics".to_string())
+    }
+}
+
+impl FromStr for TelemetryPath {
+    type Err = BadPath;
+
+    fn from_str(path: &str) -> Result<Self, BadPath> {
+        if FIXED.contains(&path) {
+            return Err(BadPath::Taken);
+        }
+        for segment in path.strip_prefix('/').ok_or(BadPath::Shape)?.split('/') {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            if segment.is_empty() || !segment.bytes().all(allowed) {
+                return Err(BadPath::Shape);
+            }
+            if matches!(segment, "." | "..") {
+                return Err(BadPath::Dots);
+            }
+        }
+        Ok(Self(path.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_of_plain_letters_are_a_path() {
+        for path in ["/metrics", "/m", "/node/v1.0/metrics_all-2", "/info", "/healthz", "/info/load/more", "/..."] {
+            assert_eq!(path.parse().as_ref().map(TelemetryPath::as_str), Ok(path));
+        }
+    }
+
+    #[test]
+    fn patterns_empty_segments_and_other_endpoints_are_not() {
+        for path in ["", "metrics", "//", "/metrics/", "/a//b", "/{x}", "/*rest", "/:x", "/a b", "/a?b", "/%41", "/ä"]
+        {
+            assert_eq!(path.parse::<TelemetryPath>(), Err(BadPath::Shape), "{path:?}");
+        }
+        for path in FIXED {
+            assert_eq!(path.parse::<TelemetryPath>(), Err(BadPath::Taken), "{path:?}");
+        }
+        assert_eq!("/a/../b".parse::<TelemetryPath>(), Err(BadPath::Dots));
+    }
+}

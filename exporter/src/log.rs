@@ -1,0 +1,43 @@
+//! The log: one line an event, to stderr, as logfmt or as JSON.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// The two shapes of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// `ts=… level=info message=… key=value`
+    #[default]
+    Logfmt,
+    /// One JSON object, with the same fields at its top level.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// Events below this level are dropped.
+    pub level: LevelFilter,
+    /// The shape of a line.
+    pub format: Format,
+}
+
+/// Sets the process's log up. A second call changes nothing.
+pub fn init(log: Log) {
+    // Where stderr is a pipe that nobody reads any more, the layers would report their own failure with `eprintln!`,
+    // which panics there: a lost log must not end the exporter.
+    let base = tracing_subscriber::registry().with(log.level);
+    let _ = match log.format {
+        Format::Logfmt => {
+            let layer = tracing_logfmt::builder().with_target(false).layer();
+            let layer = layer.with_writer(std::io::stderr).log_internal_errors(false);
+            tracing::subscriber::set_global_default(base.with(layer))
+        }
+        Format::Json => {
+            let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
+            let layer = layer.with_current_span(false).with_span_list(false);
+            let layer = layer.with_writer(std::io::stderr).log_internal_errors(false);
+            tracing::subscriber::set_global_default(base.with(layer))
+        }
+    };
+}

@@ -1,0 +1,99 @@
+//! The node that is described: its procfs tree, its name, and which of its files were bad when last read.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use crate::procfs::{Error, Hostname, ProcFile, ProcRoot};
+
+/// Reads the node's files. A file that breaks is logged once, and once more when it heals, not at every scrape.
+#[derive(Debug)]
+pub struct Node {
+    root: ProcRoot,
+    name: Option<String>,
+    bad: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Node {
+    /// Without a name, the hostname is read from the tree, whenever it is asked for.
+    #[must_use]
+    pub fn new(root: ProcRoot, name: Option<String>) -> Self {
+        Self { root, name, bad: Mutex::default() }
+    }
+
+    /// The node's name, as the `hostname` label carries it.
+    ///
+    /// # Errors
+    ///
+    /// When no name was given and the tree's is bad.
+    pub fn hostname(&self) -> Result<Cow<'_, str>, Error> {
+        match &self.name {
+            Some(name) => Ok(Cow::Borrowed(name)),
+            None => self.read::<Hostname>().map(|name| Cow::Owned(name.0)),
+        }
+    }
+
+    /// Reads one file of the tree, now: nothing is cached.
+    ///
+    /// # Errors
+    ///
+    /// When the file is bad.
+    pub fn read<T: ProcFile>(&self) -> Result<T, Error> {
+        let result = self.root.read();
+        self.note::<T>(result.as_ref().err());
+        result
+    }
+
+    fn note<T: ProcFile>(&self, error: Option<&Error>) {
+        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) => {
+                if bad.insert(error.path().to_path_buf()) {
+                    tracing::error!(%error, "procfs file is bad");
+                }
+            }
+            None if bad.is_empty() => {}
+            None => {
+                let file = self.root.path_of::<T>();
+                if bad.remove(&file) {
+                    tracing::info!(file = %file.display(), "procfs file is good again");
+                }
+            }
+        }
+    }
+}
+
+/// One scrape of a node. The name is read once, so that every sample of a scrape carries the same one.
+#[derive(Debug)]
+pub struct Scrape<'a> {
+    node: &'a Node,
+    hostname: OnceCell<Result<Cow<'a, str>, Error>>,
+}
+
+impl<'a> Scrape<'a> {
+    /// Nothing is read yet.
+    #[must_use]
+    pub fn new(node: &'a Node) -> Self {
+        Self { node, hostname: OnceCell::new() }
+    }
+
+    /// The node's name in this scrape.
+    ///
+    /// # Errors
+    ///
+    /// When no name was given and the tree's is bad.
+    pub fn hostname(&self) -> Result<&str, Error> {
+        self.hostname.get_or_init(|| self.node.hostname()).as_deref().map_err(Clone::clone)
+    }
+
+    /// Reads one file of the node's tree.
+    ///
+    /// # Errors
+    ///
+    /// When the file is bad.
+    pub fn read<T: ProcFile>(&self) -> Result<T, Error> {
+        self.node.read()
+    }
+}

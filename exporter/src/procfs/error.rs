@@ -1,0 +1,100 @@
+//! What can be wrong with a procfs file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::read::LIMIT;
+
+/// A file and why it is bad, in one line. No content of the file is ever part of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {reason}", OneLine(path))]
+pub struct Error {
+    path: PathBuf,
+    reason: Reason,
+}
+
+impl Error {
+    pub(super) fn new(path: PathBuf, reason: Reason) -> Self {
+        Self { path, reason }
+    }
+
+    /// The file's full path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Why it is bad.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+}
+
+/// Why a procfs file is bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The kernel refused to open or read it.
+    #[error("{0}")]
+    Io(Errno),
+    /// A directory, FIFO, socket or device: reading one of those can hang or have effects.
+    #[error("not a regular file")]
+    NotRegular,
+    /// It goes on after [`LIMIT`] bytes; half a file is never taken for a whole one.
+    #[error("longer than {LIMIT} bytes")]
+    TooLong,
+    /// Some bytes are not UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// The line ends before this value.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// This value is not digits, optionally followed by a point and digits.
+    #[error("{0} is not a number")]
+    NotANumber(&'static str),
+    /// This value is beyond what a 64-bit float can hold.
+    #[error("{0} is too large")]
+    TooLarge(&'static str),
+    /// There is no name in it.
+    #[error("empty")]
+    Empty,
+    /// A name is one line.
+    #[error("more than one line")]
+    SeveralLines,
+    /// A name with a control character would break log lines and terminals.
+    #[error("contains a control character")]
+    ControlCharacter,
+}
+
+/// A path on one line: whoever chose a path with a line feed in it must not forge a second line of log.
+struct OneLine<'a>(&'a Path);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+
+        for letter in self.0.to_string_lossy().chars() {
+            if letter.is_control() {
+                write!(out, "{}", letter.escape_default())?;
+            } else {
+                out.write_char(letter)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_that_names_the_file() {
+        let error = Error::new("/proc/uptime".into(), Reason::Io(Errno::NOENT));
+        assert_eq!(error.to_string(), "/proc/uptime: No such file or directory (os error 2)");
+        let error = Error::new("/a\nb/loadavg".into(), Reason::Missing("the 15m load"));
+        assert_eq!(error.to_string(), "/a\\nb/loadavg: the 15m load is missing");
+    }
+}

@@ -1,0 +1,108 @@
+//! What the kernel tells of this process: `/proc/self/stat`, `/proc/self/fd`, and the boot time from `/proc/stat`.
+
+use std::io::{BufRead, BufReader};
+
+use super::{Error, ProcFile, ProcRoot, Reason, read};
+
+/// The fields of `/proc/self/stat` that become `process_*`, in the kernel's own units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessStat {
+    /// Time on a CPU in user and kernel mode, in clock ticks.
+    pub cpu_ticks: u64,
+    /// How many threads it has.
+    pub threads: u64,
+    /// When it started, in clock ticks after boot.
+    pub start_ticks: u64,
+    /// Its address space, in bytes.
+    pub virtual_bytes: u64,
+    /// What of it is in memory, in pages.
+    pub resident_pages: u64,
+}
+
+impl ProcFile for ProcessStat {
+    const PATH: &'static str = "self/stat";
+
+    fn parse(text: &str) -> Result<Self, Reason> {
+        // The second field is the program's name in parentheses, and may itself contain spaces and parentheses.
+        let (_, fields) = text.rsplit_once(')').ok_or(Reason::Missing("the command's name"))?;
+        // Counted from 1 in proc(5); the first after the name is field 3.
+        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+        let field = |number: usize, name| {
+            let text = fields.get(number - 3).ok_or(Reason::Missing(name))?;
+            text.parse::<u64>().map_err(|_| Reason::NotANumber(name))
+        };
+        Ok(Self {
+            cpu_ticks: field(14, "utime")?.saturating_add(field(15, "stime")?),
+            threads: field(20, "num_threads")?,
+            start_ticks: field(22, "starttime")?,
+            virtual_bytes: field(23, "vsize")?,
+            resident_pages: field(24, "rss")?,
+        })
+    }
+}
+
+/// When the node booted, in seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootTime(pub u64);
+
+impl BootTime {
+    /// Reads `/proc/stat` line by line up to the boot time: on a node with many cores the file is longer than what
+    /// [`ProcRoot::read`] accepts, and expensive for the kernel to write. Ask once.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or has no line `btime SECONDS`.
+    pub fn read(root: &ProcRoot) -> Result<Self, Error> {
+        let path = root.join("stat");
+        let find = || {
+            for line in BufReader::new(read::open(&path)?).lines() {
+                let line = line.map_err(|error| Reason::Io(read::errno(&error)))?;
+                if let Some(seconds) = line.strip_prefix("btime ") {
+                    return seconds.trim().parse().map(Self).map_err(|_| Reason::NotANumber("btime"));
+                }
+            }
+            Err(Reason::Missing("btime"))
+        };
+        find().map_err(|reason| Error::new(path.clone(), reason))
+    }
+}
+
+/// How many file descriptors this process has open, without the one that counting takes.
+///
+/// # Errors
+///
+/// When `/proc/self/fd` cannot be listed.
+pub fn open_fds(root: &ProcRoot) -> std::io::Result<usize> {
+    Ok(std::fs::read_dir(root.join("self/fd"))?.count().saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "731 (mini) node) S 1 731 731 0 -1 4194560 95 0 0 0 7 5 0 0 20 0 1 0 8123 3284992 512 \
+                        18446744073709551615 1 1 0 0 0 0 0 4096 16386 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+
+    #[test]
+    fn the_fields_are_found_behind_a_name_with_a_parenthesis() {
+        let stat = ProcessStat::parse(LINE).unwrap();
+        let expected =
+            ProcessStat { cpu_ticks: 12, threads: 1, start_ticks: 8123, virtual_bytes: 3_284_992, resident_pages: 512 };
+        assert_eq!(stat, expected);
+    }
+
+    #[test]
+    fn a_short_or_odd_line_is_bad() {
+        assert_eq!(ProcessStat::parse(""), Err(Reason::Missing("the command's name")));
+        assert_eq!(ProcessStat::parse("1 (x) S 1 2 3"), Err(Reason::Missing("utime")));
+        assert_eq!(ProcessStat::parse(&LINE.replace(" 512 ", " -1 ")), Err(Reason::NotANumber("rss")));
+    }
+
+    #[test]
+    fn this_process_can_be_read() {
+        let root = ProcRoot::default();
+        assert!(root.read::<ProcessStat>().unwrap().resident_pages > 0);
+        assert!(BootTime::read(&root).unwrap().0 > 1_500_000_000);
+        assert!(open_fds(&root).unwrap() >= 3);
+    }
+}

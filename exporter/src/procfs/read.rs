@@ -1,0 +1,47 @@
+//! One bounded read of one regular file.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Reason;
+
+/// The longest file that is read, in bytes. What we read is a few dozen; a longer one is not what it says it is.
+pub const LIMIT: u64 = 64 * 1024;
+
+/// Room for every file we read, so that one allocation does.
+const USUAL_SIZE: usize = 1024;
+
+/// Reads the file whole and hands its text to `parse`.
+pub(super) fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Reason>) -> Result<T, Reason> {
+    let mut bytes = Vec::with_capacity(USUAL_SIZE);
+    // One byte more than is allowed tells a file of exactly the limit from a longer one.
+    open(path)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Reason::Io(errno(&error)))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(Reason::TooLong);
+    }
+    parse(std::str::from_utf8(&bytes).map_err(|_| Reason::NotUtf8)?)
+}
+
+/// Opens a regular file. Opening a FIFO would wait for a writer: O_NONBLOCK forbids that, and what was really opened
+/// is looked at, not the path, which may lead elsewhere a moment later.
+pub(super) fn open(path: &Path) -> Result<File, Reason> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(Reason::Io)?;
+    let stat = rustix::fs::fstat(&file).map_err(Reason::Io)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+        Ok(File::from(file))
+    } else {
+        Err(Reason::NotRegular)
+    }
+}
+
+pub(super) fn errno(error: &std::io::Error) -> Errno {
+    match error.kind() {
+        ErrorKind::OutOfMemory => Errno::NOMEM,
+        _ => Errno::from_io_error(error).unwrap_or(Errno::IO),
+    }
+}

@@ -1,0 +1,68 @@
+//! One connection, from its first byte to its end.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Sleep, sleep_until};
+
+use super::activity::{Activity, Watched};
+
+/// A head that does not fit is answered with 431.
+const BUFFER: usize = 16 * 1024;
+
+/// Answers the connection's requests until the client ends it, its patience runs out, or the server stops.
+///
+/// hyper's own header timeout is not used: it also runs between two requests, and would close every connection that
+/// Prometheus keeps open from one scrape to the next. Nor does its graceful shutdown cut a half-sent request.
+pub(super) async fn serve<S>(stream: S, app: Router, mut stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let activity = Activity::new();
+    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+    let app = TowerToHyperService::new(app);
+    let service = service_fn(|request: Request<Incoming>| {
+        let answering = activity.begin_answer();
+        let response = hyper::service::Service::call(&app, request.map(Body::new));
+        async move { response.await.map(|response| answering.attach(response)) }
+    });
+    let mut http = http1::Builder::new();
+    http.header_read_timeout(None).max_buf_size(BUFFER);
+    let mut connection = pin!(http.serve_connection(stream, service));
+    let mut stop = pin!(stopping.wait_for(|stop| *stop));
+    let mut patience = pin!(None::<Sleep>);
+    let mut last = false;
+    std::future::poll_fn(|cx| {
+        loop {
+            // First, so that a request that has arrived is answered even if the signal came with it.
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if last || stop.as_mut().poll(cx).is_pending() {
+                break;
+            }
+            if !activity.is_answering() {
+                return Poll::Ready(());
+            }
+            last = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        let Some(deadline) = activity.deadline() else { return Poll::Pending };
+        if patience.as_ref().as_pin_ref().is_none_or(|timer| timer.deadline() != deadline) {
+            patience.set(Some(sleep_until(deadline)));
+        }
+        patience.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
+    })
+    .await;
+}
