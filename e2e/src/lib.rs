@@ -23,6 +23,7 @@ pub mod exposition;
 pub mod guard;
 pub mod http;
 pub mod interrupt;
+pub mod kind;
 pub mod local;
 pub mod manifests;
 pub mod panels;
