@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod dashboard;
 pub mod exposition;
+pub mod grafana;
 pub mod manifests;
 pub mod panels;
 pub mod promql;
