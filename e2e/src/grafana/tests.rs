@@ -113,6 +113,28 @@ fn a_refused_query_says_why() {
 }
 
 #[test]
+fn a_dashboard_that_agrees_with_its_file_is_loaded() {
+    let file = serde_json::from_str(r#"{"uid": "u", "title": "t"}"#).unwrap();
+    let grafana = StandIn::acting(|mut stream| {
+        let mut request = [0; 16_384];
+        let read = stream.read(&mut request).unwrap_or_default();
+        let body = if request[..read].starts_with(b"GET /api/search?type=dash-db ") {
+            r#"[{"uid": "other"}, {"uid": "u", "url": "/d/u/t"}]"#
+        } else {
+            r#"{"dashboard": {"uid": "u", "title": "t", "version": 1}, "meta": {"provisioned": true}}"#
+        };
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    });
+    assert_eq!(grafana.client().dashboard_loaded(&file).unwrap(), "/d/u/t");
+    let file = serde_json::from_str(r#"{"uid": "u", "title": "other"}"#).unwrap();
+    let shown = message(grafana.client().dashboard_loaded(&file));
+    assert!(
+        shown.ends_with("/api/dashboards/uid/u differs from the file: title: `t`, but `other` in the file"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_dashboard_that_is_not_there_is_named() {
     let file = serde_json::from_str(r#"{"uid": "u", "title": "t"}"#).unwrap();
     let grafana = StandIn::answering("200 OK", "", r#"[{"uid": "other"}]"#);

@@ -20,5 +20,5 @@ mod shipped;
 /// Fails with every problem, one a line.
 #[track_caller]
 fn assert_none(problems: &[String]) {
-    assert!(problems.is_empty(), "{} problems:\n  {}", problems.len(), problems.join("\n  "));
+    assert!(problems.is_empty(), "\n  {}", problems.join("\n  "));
 }

@@ -8,8 +8,7 @@ use crate::shipped::{self, PROMETHEUS_CONFIG};
 fn the_cluster_and_the_local_lab_attach_the_same_labels() {
     let expected: Labels = ["instance", "job", "node"].map(str::to_owned).into();
     for (place, jobs) in [(PROMETHEUS_CONFIG, shipped::cluster_jobs()), ("the local lab", shipped::local_jobs())] {
-        let attached = jobs.get(JOB).unwrap_or_else(|| panic!("{place}: no scrape job `{JOB}`"));
-        assert_eq!(attached, &expected, "{place}: job `{JOB}`");
+        assert_eq!(jobs[JOB], expected, "{place}: job `{JOB}`");
     }
 }
 

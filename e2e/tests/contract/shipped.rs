@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::http::Request;
-use e2e::catalogue::Catalogue;
+use e2e::catalogue::{Catalogue, JOB};
 use e2e::dashboard::Dashboard;
 use e2e::rules::RuleFile;
 use e2e::scrape::{self, Jobs};
@@ -50,12 +50,19 @@ pub fn rules() -> Vec<RuleFile> {
 
 /// The scrape jobs of the Prometheus that the manifests deploy.
 pub fn cluster_jobs() -> Jobs {
-    scrape::jobs(&read(PROMETHEUS_CONFIG)).unwrap()
+    jobs(PROMETHEUS_CONFIG, &read(PROMETHEUS_CONFIG))
 }
 
 /// The scrape jobs of the local lab's Prometheus.
 pub fn local_jobs() -> Jobs {
-    scrape::jobs(&local_config()).unwrap()
+    jobs("the local lab's prometheus.yml", &local_config())
+}
+
+/// The jobs of a configuration; the exporters' is among them, or no query means anything.
+fn jobs(place: &str, config: &str) -> Jobs {
+    let jobs = scrape::jobs(config).unwrap_or_else(|error| panic!("{place}: {error:#}"));
+    assert!(jobs.contains_key(JOB), "{place}: no scrape job `{JOB}`");
+    jobs
 }
 
 /// What `e2e::local::prometheus::config` renders.
