@@ -1,12 +1,46 @@
-//! Harness and local lab.
+//! End-to-end harness and local lab for mini-node-exporter.
+//!
+//! | noun | module |
+//! |---|---|
+//! | a running stack and what holds it | [`stack`], [`local`] |
+//! | what must be true of it | [`checks`], [`report`] |
+//! | the parts of a stack, seen from outside | [`exporter`], [`prometheus`] |
+//! | programs: where they come from, how they are run and ended | [`tools`], [`command`], [`process`], [`guard`] |
+//! | runs: their directory, their lock, what failed ones leave | [`run`], [`sweep`], [`evidence`] |
+//! | waiting, and being told to stop | [`poll`], [`interrupt`] |
+//! | the dashboard and the rules, against the metrics they use | [`dashboard`], [`panels`], [`grafana`], [`rules`], [`catalogue`] |
+//! | the command line | [`cli`], [`commands`] |
 
 pub mod catalogue;
+pub mod checks;
+pub mod cli;
+pub mod command;
+pub mod commands;
 pub mod dashboard;
+pub mod digest;
+pub mod evidence;
+pub mod exporter;
 pub mod exposition;
 pub mod grafana;
+pub mod guard;
+pub mod http;
+pub mod interrupt;
+pub mod local;
 pub mod manifests;
 pub mod panels;
+pub mod paths;
+pub mod pins;
+pub mod poll;
+pub mod process;
+pub mod progress;
+pub mod prometheus;
 pub mod promql;
+pub mod report;
 pub mod rules;
+pub mod run;
+pub mod samples;
 pub mod scrape;
+pub mod stack;
+pub mod sweep;
+pub mod tools;
 pub mod variables;

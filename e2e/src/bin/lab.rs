@@ -1,0 +1,20 @@
+//! The lab: one binary for every backend. See `lab --help`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use e2e::cli::Cli;
+use e2e::{commands, guard};
+
+fn main() -> ExitCode {
+    if let Some(code) = guard::enter() {
+        return code;
+    }
+    match commands::run(Cli::parse()) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

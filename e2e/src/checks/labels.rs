@@ -1,0 +1,58 @@
+//! `node-labels`: every sample says which node it is from, in every way that the dashboard and the rules rely on.
+
+use anyhow::{Result, ensure};
+
+use super::{FIRST_SAMPLE, poll_stack};
+use crate::prometheus::Sample;
+use crate::report::Outcome;
+use crate::stack::{Backend, JOB, Stack};
+
+/// The labels of the node metrics, apart from their name and `duration`. No `pod` label: it would end the series at
+/// each roll-out.
+const LABELS: [&str; 4] = ["hostname", "instance", "job", "node"];
+
+/// `node`, `instance` and `hostname` are the node's name on every sample, and no other label is there.
+pub(super) fn node_labels(backend: &dyn Backend) -> Outcome {
+    let stack = backend.stack();
+    let result = poll_stack(backend, "the labels of every node's samples", FIRST_SAMPLE, || look(stack));
+    Outcome::from(result.map(|count| format!("{count} series with node = instance = hostname, job = {JOB}")))
+}
+
+fn look(stack: &Stack) -> Result<usize> {
+    let samples = stack.prometheus.query(&format!(r#"{{__name__=~"node_uptime|node_load",job="{JOB}"}}"#))?;
+    for node in &stack.nodes {
+        for metric in ["node_uptime", "node_load"] {
+            let found = samples.iter().any(|sample| sample.label("node") == node && sample.label("__name__") == metric);
+            ensure!(found, "no `{metric}` with node=\"{node}\"; there are {}", nodes(&samples));
+        }
+    }
+    for sample in &samples {
+        check(stack, sample)?;
+    }
+    Ok(samples.len())
+}
+
+fn check(stack: &Stack, sample: &Sample) -> Result<()> {
+    let (metric, node) = (sample.label("__name__"), sample.label("node"));
+    ensure!(stack.nodes.contains(node), "`{metric}` has node=\"{node}\", which is no node of the stack");
+    for label in ["instance", "hostname"] {
+        let value = sample.label(label);
+        ensure!(value == node, "`{metric}` of node {node} has {label}=\"{value}\", not the node's name");
+    }
+    let mut wanted: Vec<&str> = LABELS.into_iter().chain(["__name__"]).collect();
+    if metric == "node_load" {
+        wanted.push("duration");
+    }
+    let extra: Vec<&String> = sample.labels.keys().filter(|label| !wanted.contains(&label.as_str())).collect();
+    ensure!(extra.is_empty(), "`{metric}` of node {node} has labels that nobody asked for: {extra:?}");
+    Ok(())
+}
+
+fn nodes(samples: &[Sample]) -> String {
+    if samples.is_empty() {
+        return "no samples of either metric".into();
+    }
+    let each =
+        samples.iter().map(|sample| format!("{}{{node=\"{}\"}}", sample.label("__name__"), sample.label("node")));
+    each.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,60 @@
+//! `load`: the three load averages that Prometheus has of each node are ones that the kernel has shown.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use anyhow::{Result, ensure};
+
+use super::{FIRST_SAMPLE, poll_stack};
+use crate::report::Outcome;
+use crate::stack::{Backend, JOB, Stack};
+
+/// The values of the label `duration`, in the order of the numbers in `loadavg`.
+const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
+
+/// So many distinct readings of the kernel's are remembered. It makes a new one every 5 s, and a sample is younger than
+/// two of them.
+const REMEMBERED: usize = 4;
+
+/// Exactly three durations a node, and together a set that the tree's `loadavg` held.
+pub(super) fn load(backend: &dyn Backend) -> Outcome {
+    let stack = backend.stack();
+    let mut shown: VecDeque<[f64; 3]> = VecDeque::new();
+    let result = poll_stack(backend, "load as in `loadavg`", FIRST_SAMPLE, || {
+        remember(&mut shown, stack.procfs.numbers("loadavg")?);
+        let scraped = scraped(stack)?;
+        for (node, loads) in &scraped {
+            ensure!(shown.contains(loads), "node_load of {node} is {loads:?}, and `loadavg` showed {shown:?}");
+        }
+        Ok(scraped)
+    });
+    Outcome::from(result.map(|scraped| {
+        let values: Vec<String> = scraped.iter().map(|(node, [a, b, c])| format!("{node} {a} {b} {c}")).collect();
+        format!("{}, as in `loadavg`", values.join(", "))
+    }))
+}
+
+fn remember(shown: &mut VecDeque<[f64; 3]>, now: [f64; 3]) {
+    if shown.back() != Some(&now) {
+        shown.push_back(now);
+    }
+    if shown.len() > REMEMBERED {
+        shown.pop_front();
+    }
+}
+
+/// The three loads of every node of the stack.
+fn scraped(stack: &Stack) -> Result<BTreeMap<String, [f64; 3]>> {
+    let samples = stack.prometheus.query(&format!(r#"node_load{{job="{JOB}"}}"#))?;
+    let mut loads = BTreeMap::new();
+    for node in &stack.nodes {
+        let mut own: BTreeMap<&str, f64> = BTreeMap::new();
+        for sample in samples.iter().filter(|sample| sample.label("node") == node) {
+            own.insert(sample.label("duration"), sample.value);
+        }
+        let durations: Vec<&str> = own.keys().copied().collect();
+        let three = own.len() == DURATIONS.len() && DURATIONS.iter().all(|duration| own.contains_key(duration));
+        ensure!(three, "node_load of {node} has durations {durations:?}, not {DURATIONS:?}");
+        loads.insert(node.clone(), DURATIONS.map(|duration| own[duration]));
+    }
+    Ok(loads)
+}

@@ -1,0 +1,58 @@
+//! The checks: what has to be true of every stack, whatever backend it runs on. Their names are stable.
+
+mod labels;
+mod load;
+mod rules;
+mod targets;
+mod uptime;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::poll::{self, Attempt};
+use crate::report::{CheckReport, Outcome};
+use crate::stack::Backend;
+
+/// Prometheus acts on its first target list after up to 10 s and takes the first sample up to 6 s later; a busy machine
+/// adds to that.
+const FIRST_SAMPLE: Duration = Duration::from_secs(40);
+
+/// A check: its stable name, and what it does.
+struct Check {
+    name: &'static str,
+    run: fn(&dyn Backend) -> Outcome,
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "exporter-ready", run: targets::exporter_ready },
+    Check { name: "targets-up", run: targets::targets_up },
+    Check { name: "one-target-per-node", run: targets::one_target_per_node },
+    Check { name: "node-labels", run: labels::node_labels },
+    Check { name: "uptime", run: uptime::uptime },
+    Check { name: "load", run: load::load },
+    Check { name: "rules-healthy", run: rules::rules_healthy },
+];
+
+/// Runs every check in order, telling each as soon as it is done; a failed one does not keep the next from being run.
+pub fn run_all(backend: &dyn Backend, tell: impl Fn(&CheckReport)) -> Vec<CheckReport> {
+    let run = |check: &Check| {
+        let began = Instant::now();
+        let outcome = (check.run)(backend);
+        let report = CheckReport { name: check.name, outcome, seconds: began.elapsed().as_secs_f64() };
+        tell(&report);
+        report
+    };
+    CHECKS.iter().map(run).collect()
+}
+
+/// Polls until `look` succeeds; what it fails with is the observation. A part of the stack that ended ends the wait.
+fn poll_stack<T>(backend: &dyn Backend, what: &str, limit: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    poll::until(what, limit, Duration::from_millis(100), || match look() {
+        Ok(value) => Attempt::Ready(value),
+        Err(seen) => match backend.alive() {
+            Ok(()) => Attempt::NotYet(format!("{seen:#}")),
+            Err(ended) => Attempt::Failed(ended),
+        },
+    })
+}

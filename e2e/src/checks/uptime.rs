@@ -1,0 +1,65 @@
+//! `uptime`: what Prometheus has is what the kernel says, and it grows as the kernel's does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{FIRST_SAMPLE, poll_stack};
+use crate::report::Outcome;
+use crate::stack::{Backend, JOB, Stack};
+
+/// The age that the newest sample may have, in seconds: the widest scrape interval that a lab uses, and some.
+const AGE: f64 = 5.0;
+
+/// Exact on a fixture tree; on a live procfs within 5 s of the exporter's own answer, and growing.
+pub(super) fn uptime(backend: &dyn Backend) -> Outcome {
+    let stack = backend.stack();
+    Outcome::from(if stack.procfs.is_live() { moving(backend) } else { exact(backend) })
+}
+
+fn exact(backend: &dyn Backend) -> Result<String> {
+    let stack = backend.stack();
+    let [wanted] = stack.procfs.numbers("uptime")?;
+    poll_stack(backend, "the fixture's uptime", FIRST_SAMPLE, || {
+        for (node, seen) in scraped(stack)? {
+            #[expect(clippy::float_cmp, reason = "the same text was parsed on both ways")]
+            let same = seen == wanted;
+            ensure!(same, "node_uptime of {node} is {seen}, and the fixture's uptime says {wanted}");
+        }
+        Ok(())
+    })?;
+    Ok(format!("{wanted} s on every node, exactly the fixture's value"))
+}
+
+fn moving(backend: &dyn Backend) -> Result<String> {
+    let stack = backend.stack();
+    let first = poll_stack(backend, "uptime near the exporter's own", FIRST_SAMPLE, || {
+        let seen = scraped(stack)?;
+        let own = stack.exporter.uptime()?;
+        for (node, seen) in &seen {
+            ensure!((own - seen).abs() <= AGE, "node_uptime of {node} is {seen}, and /info/uptime says {own}");
+        }
+        Ok(seen)
+    })?;
+    let second = poll_stack(backend, "uptime growing", Duration::from_secs(20), || {
+        let seen = scraped(stack)?;
+        for (node, now) in &seen {
+            let before = first.get(node).copied().unwrap_or_default();
+            ensure!(*now > before, "node_uptime of {node} is {now} and was {before} before");
+        }
+        Ok(seen)
+    })?;
+    let values: Vec<String> = second.iter().map(|(node, seen)| format!("{node} {seen} s")).collect();
+    Ok(format!("{}, growing", values.join(", ")))
+}
+
+/// The scraped uptime of every node of the stack.
+fn scraped(stack: &Stack) -> Result<BTreeMap<String, f64>> {
+    let samples = stack.prometheus.query(&format!(r#"node_uptime{{job="{JOB}"}}"#))?;
+    let seen: BTreeMap<String, f64> =
+        samples.iter().map(|sample| (sample.label("node").to_owned(), sample.value)).collect();
+    let missing: Vec<&String> = stack.nodes.iter().filter(|node| !seen.contains_key(*node)).collect();
+    ensure!(missing.is_empty(), "no sample of `node_uptime` from {missing:?}");
+    Ok(seen)
+}

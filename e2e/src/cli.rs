@@ -1,0 +1,148 @@
+//! The command line of `lab`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::local::{self, Ports, WantedGrafana};
+use crate::report::Format;
+
+/// Stands up mini-node-exporter with a real Prometheus, and checks that its metrics arrive.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; `up` if nothing is named.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `up`.
+    #[command(flatten)]
+    pub up: Up,
+}
+
+/// What `lab` does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stands the stack up, shows links and samples, and stays until Ctrl-C.
+    Up(Up),
+    /// Stands the stack up, runs every check, and takes it down.
+    Check(Check),
+    /// Shows a running lab: its links, and what its Prometheus has scraped.
+    Status(Which),
+    /// Ends a running lab, or removes one that was kept.
+    Down(Which),
+    /// Prints the logs of a running lab.
+    Logs(Which),
+    /// Says what each backend needs, what is there, and how to get the rest.
+    Doctor,
+}
+
+/// Where the stack runs, and from what.
+#[derive(Debug, Args)]
+pub struct Start {
+    /// Where the stack runs.
+    #[arg(long, value_enum, default_value_t)]
+    pub backend: Backend,
+    /// Let the exporter read this tree instead of /proc.
+    #[arg(long = "path.procfs", value_name = "DIR")]
+    pub procfs: Option<PathBuf>,
+    /// Use this exporter binary instead of building the workspace's.
+    #[arg(long, value_name = "FILE")]
+    pub exporter: Option<PathBuf>,
+    /// Use this Prometheus binary instead of looking for one.
+    #[arg(long, value_name = "FILE")]
+    pub prometheus: Option<PathBuf>,
+    /// Use this Grafana program instead of looking for one.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["grafana_home", "without"])]
+    pub grafana: Option<PathBuf>,
+    /// Use the Grafana in this folder, which holds `bin`, `conf` and `public`.
+    #[arg(long, value_name = "DIR", conflicts_with = "without")]
+    pub grafana_home: Option<PathBuf>,
+    /// Leave a part out.
+    #[arg(long, value_enum, value_name = "PART")]
+    pub without: Vec<Part>,
+}
+
+/// The flags of `lab up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as the help of every flag")]
+    pub start: Start,
+    /// Stay for this long, such as `30s` or `5m`, instead of until Ctrl-C.
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub stay: Option<Duration>,
+}
+
+/// The flags of `lab check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as the help of every flag")]
+    pub start: Start,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Which lab is meant.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The run's id; may be left out when there is only one.
+    pub id: Option<String>,
+}
+
+/// Where a stack runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// Child processes on loopback: no Docker, no root.
+    #[default]
+    Local,
+}
+
+/// A part that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Grafana and the checks that need it.
+    Grafana,
+}
+
+impl Start {
+    /// The options of the local backend.
+    #[must_use]
+    pub fn local(&self, ports: Ports) -> local::Options {
+        let grafana = match (&self.grafana_home, &self.grafana) {
+            _ if self.without.contains(&Part::Grafana) => WantedGrafana::LeftOut,
+            (Some(home), _) => WantedGrafana::Home(home.clone()),
+            (None, Some(program)) => WantedGrafana::Program(program.clone()),
+            (None, None) => WantedGrafana::Any,
+        };
+        local::Options {
+            procfs: self.procfs.clone(),
+            exporter: self.exporter.clone(),
+            prometheus: self.prometheus.clone(),
+            grafana,
+            ports,
+            edit_config: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_up() {
+        let cli = Cli::parse_from(["lab", "--path.procfs", "/tree", "--without", "grafana"]);
+        assert!(cli.command.is_none());
+        assert_eq!(cli.up.start.procfs.as_deref(), Some(std::path::Path::new("/tree")));
+        assert!(matches!(cli.up.start.local(Ports::Any).grafana, WantedGrafana::LeftOut));
+    }
+}

@@ -1,0 +1,117 @@
+//! The exporter under test: this workspace's own build of it, and a client of its endpoints.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::command::Cmd;
+use crate::{http, paths};
+
+/// The package, which is also the binary's name.
+const PACKAGE: &str = "mini-node-exporter";
+
+/// An exporter by its base address, such as `http://127.0.0.1:23333`.
+#[derive(Clone, Debug)]
+pub struct Exporter {
+    base: String,
+}
+
+impl Exporter {
+    /// A client; nothing is asked yet.
+    pub fn new(base: impl Into<String>) -> Self {
+        Self { base: base.into() }
+    }
+
+    /// The base address.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Fails unless the exporter is ready; the error is the exporter's own.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer, or says which file is bad.
+    pub fn ready(&self) -> Result<()> {
+        http::get_text(&format!("{}/healthz/ready", self.base)).map(drop)
+    }
+
+    /// The name that its samples carry.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer, or has no hostname to tell.
+    pub fn hostname(&self) -> Result<String> {
+        http::get_text(&format!("{}/info/hostname", self.base))
+    }
+
+    /// The node's uptime in seconds.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer, or has no uptime to tell.
+    pub fn uptime(&self) -> Result<f64> {
+        let text = http::get_text(&format!("{}/info/uptime", self.base))?;
+        text.parse().with_context(|| format!("/info/uptime answers `{text}`, which is no number"))
+    }
+}
+
+/// The exporter's binary: the one named, or this workspace's, built now.
+///
+/// # Errors
+///
+/// The named file is none, or the build fails.
+pub fn binary(named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = named {
+        if !path.is_file() {
+            bail!("--exporter {}: there is no such file", path.display());
+        }
+        return Ok(path.to_owned());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Cmd::new(cargo)
+        .args(["build", "--locked", "--quiet", "-p", PACKAGE, "--message-format=json"])
+        .dir(paths::workspace())
+        .limit(Duration::from_secs(900))
+        .run()?;
+    executable(&built.stdout).with_context(|| format!("cargo built no binary `{PACKAGE}`"))
+}
+
+/// The path in cargo's messages, one JSON document a line.
+fn executable(messages: &str) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Message {
+        executable: Option<PathBuf>,
+        target: Option<Target>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter(|message| message.target.as_ref().is_some_and(|target| target.name == PACKAGE))
+        .find_map(|message| message.executable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_found_among_cargo_s_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"mini_node_exporter"},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"mini-node-exporter"},"executable":"/t/debug/mini-node-exporter"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(executable(messages).as_deref(), Some(Path::new("/t/debug/mini-node-exporter")));
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! The programs that the harness runs, and where they come from: a flag, `PATH`, the cache, the official release
+//! tarball, a Debian package unpacked into the cache. Nothing is ever installed.
+
+mod cache;
+mod debian;
+mod known;
+mod tarball;
+mod version;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+pub use debian::mirror as debian_mirror;
+pub use known::Tool;
+pub use version::Version;
+
+use crate::progress::Step;
+
+/// A program that can be run.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says its version is.
+    pub version: Version,
+    /// How it came here: `flag`, `PATH`, `cache`, `tarball` or `Debian package`.
+    pub origin: &'static str,
+}
+
+/// Finds a tool, and fetches it where it is not there yet.
+///
+/// # Errors
+///
+/// A flag names something that does not work, or nothing can be had; the error says what was tried, and how to get it.
+pub fn find(tool: Tool, flag: Option<&Path>, step: &Step) -> Result<Found> {
+    if let Some(path) = flag {
+        return check(tool, path.to_owned(), "flag");
+    }
+    let mut tried = Vec::new();
+    match present(tool, &mut tried)? {
+        Some(found) => Ok(found),
+        None => fetch(tool, step, &mut tried),
+    }
+}
+
+/// Finds a tool that is there already; the network is left alone.
+///
+/// # Errors
+///
+/// It is not there; the error says where it was looked for.
+pub fn find_present(tool: Tool) -> Result<Found> {
+    let mut tried = Vec::new();
+    match present(tool, &mut tried)? {
+        Some(found) => Ok(found),
+        None => bail!("{}", tried.join("; ")),
+    }
+}
+
+fn present(tool: Tool, tried: &mut Vec<String>) -> Result<Option<Found>> {
+    let on_path = on_path(tool);
+    if on_path.is_empty() {
+        tried.push("PATH: not found".into());
+    }
+    for path in on_path {
+        match check(tool, path, "PATH") {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) => tried.push(format!("PATH: {error:#}")),
+        }
+    }
+    for path in cache::programs(tool)? {
+        match check(tool, path, "cache") {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) => tried.push(format!("cache: {error:#}")),
+        }
+    }
+    Ok(None)
+}
+
+fn fetch(tool: Tool, step: &Step, tried: &mut Vec<String>) -> Result<Found> {
+    let _one_at_a_time = cache::lock(tool, step)?;
+    // Another run may have fetched it while this one waited for the lock.
+    if let Some(found) = present(tool, &mut Vec::new())? {
+        return Ok(found);
+    }
+    match tarball::fetch(tool, step).and_then(|path| check(tool, path, "tarball")) {
+        Ok(found) => return Ok(found),
+        Err(error) => tried.push(format!("tarball: {error:#}")),
+    }
+    match debian::fetch(tool, step).and_then(|path| check(tool, path, "Debian package")) {
+        Ok(found) => return Ok(found),
+        Err(error) => tried.push(format!("Debian package: {error:#}")),
+    }
+    bail!("{} cannot be had ({}); {}", tool.name(), tried.join("; "), tool.advice())
+}
+
+fn check(tool: Tool, path: PathBuf, origin: &'static str) -> Result<Found> {
+    let version = version::ask(tool, &path)?;
+    if version < tool.minimum() {
+        bail!("{} is version {version}, and {} is the oldest that will do", path.display(), tool.minimum());
+    }
+    Ok(Found { path, version, origin })
+}
+
+/// Each file of one of the tool's names on `PATH`, in order.
+fn on_path(tool: Tool) -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .flat_map(|dir| tool.names().iter().map(move |name| dir.join(name)))
+        .filter(|file| file.is_file())
+        .collect()
+}

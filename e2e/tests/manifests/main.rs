@@ -1,0 +1,20 @@
+//! The manifests, rendered by `kubectl kustomize` and read as documents. Nothing here needs a cluster.
+//!
+//! | module | what it proves |
+//! |---|---|
+//! | `snapshots` | each tree renders to what was last reviewed |
+//! | `pod_security` | every pod meets the restricted Pod Security Standard, control by control |
+//! | `workloads` | images, probes, resources, accounts and tokens of every workload |
+//! | `references` | selectors, ports, generated names and volumes fit together |
+//! | `scrape` | which pods become targets, and with which labels; the same for prometheus-operator |
+//! | `overlays` | what each overlay promises, and that one outside the tree can change it |
+//! | `grafana` | the environment fills what provisioning leaves open, and nothing calls home |
+
+mod grafana;
+mod overlays;
+mod pod_security;
+mod references;
+mod render;
+mod scrape;
+mod snapshots;
+mod workloads;

@@ -1,0 +1,178 @@
+//! What `kubectl kustomize` makes of a tree.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+/// The documents of one tree, sorted by kind and name.
+pub struct Rendering {
+    pub name: String,
+    pub documents: Vec<Value>,
+}
+
+/// Something that runs pods.
+pub struct Workload<'a> {
+    /// Tree, kind and name, as failures show it: `kind: Deployment/grafana`.
+    pub name: String,
+    pub object: &'a Value,
+    /// The pod's template, labels included.
+    pub template: &'a Value,
+}
+
+/// Every tree that a person applies: the base stack, each overlay, and production with every component at once.
+pub fn all() -> &'static [Rendering] {
+    static ALL: OnceLock<Vec<Rendering>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let kustomize = workspace().join("kustomize");
+        let mut all = vec![Rendering::of("stack", &kustomize)];
+        for overlay in directories(&kustomize.join("overlays")) {
+            all.push(Rendering::of(&overlay, &kustomize.join("overlays").join(&overlay)));
+        }
+        all.push(production_with_every_component());
+        all
+    })
+}
+
+/// One of [`all`] by its name.
+pub fn named(name: &str) -> &'static Rendering {
+    all().iter().find(|rendering| rendering.name == name).unwrap_or_else(|| panic!("there is no tree `{name}`"))
+}
+
+/// Renders a kustomization that is written outside the tree, as the harness does for each run.
+///
+/// `write` gets the new directory, and the way from there to `kustomize/`: kustomize takes no absolute path.
+pub fn outside_the_tree(name: &str, write: impl FnOnce(&Path, &str)) -> Rendering {
+    let directory = tempfile::tempdir().unwrap();
+    let from = directory.path().canonicalize().unwrap();
+    let to = workspace().join("kustomize").canonicalize().unwrap();
+    let mut way = PathBuf::new();
+    way.extend(from.components().filter(|part| matches!(part, Component::Normal(_))).map(|_| ".."));
+    way.push(to.strip_prefix("/").unwrap());
+    write(&from, way.to_str().unwrap());
+    Rendering::of(name, &from)
+}
+
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The names of the directories in one.
+pub fn directories(path: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .map(Result::unwrap)
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+pub fn yaml(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A field that may be missing.
+pub fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
+pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    at(value, pointer).as_str().unwrap_or("")
+}
+
+/// The entries of a list that may be missing.
+pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    at(value, pointer).as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Fails with every problem at once.
+#[track_caller]
+pub fn assert_none(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+impl Rendering {
+    pub fn of(name: &str, path: &Path) -> Self {
+        let output = Command::new(kubectl()).arg("kustomize").arg(path).output().expect("kubectl cannot be run");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl kustomize {}: {}\n{stderr}", path.display(), output.status);
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let mut documents: Vec<Value> = serde_saphyr::from_multiple(&stdout).unwrap();
+        documents.sort_by_cached_key(|document| (text(document, "/kind").to_owned(), id(document)));
+        Self { name: name.to_owned(), documents }
+    }
+
+    pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.documents.iter().filter(move |document| text(document, "/kind") == kind)
+    }
+
+    /// The one object of this kind and name.
+    pub fn object(&self, kind: &str, name: &str) -> &Value {
+        self.of_kind(kind)
+            .find(|document| text(document, "/metadata/name") == name)
+            .unwrap_or_else(|| panic!("{}: there is no {kind}/{name}", self.name))
+    }
+
+    pub fn names(&self, kind: &str) -> BTreeSet<&str> {
+        self.of_kind(kind).map(|document| text(document, "/metadata/name")).collect()
+    }
+
+    pub fn workloads(&self) -> Vec<Workload<'_>> {
+        let runs_pods = |document: &&Value| document.pointer("/spec/template/spec/containers").is_some();
+        self.documents
+            .iter()
+            .filter(runs_pods)
+            .map(|object| Workload {
+                name: format!("{}: {}", self.name, id(object)),
+                object,
+                template: at(object, "/spec/template"),
+            })
+            .collect()
+    }
+}
+
+impl<'a> Workload<'a> {
+    /// The containers that run, and those that run before them, each with the name of its field.
+    pub fn containers(&self) -> Vec<(String, &'a Value)> {
+        containers(self.template)
+    }
+}
+
+pub fn containers(template: &Value) -> Vec<(String, &Value)> {
+    ["initContainers", "containers", "ephemeralContainers"]
+        .iter()
+        .flat_map(|field| list(template, &format!("/spec/{field}")).iter().map(move |container| (field, container)))
+        .map(|(field, container)| (format!("{field}[{}]", text(container, "/name")), container))
+        .collect()
+}
+
+/// `Kind/name`.
+pub fn id(document: &Value) -> String {
+    format!("{}/{}", text(document, "/kind"), text(document, "/metadata/name"))
+}
+
+/// The one place that says which kubectl renders.
+fn kubectl() -> PathBuf {
+    PathBuf::from("kubectl")
+}
+
+fn production_with_every_component() -> Rendering {
+    let kustomize = workspace().join("kustomize");
+    let production = yaml(&kustomize.join("overlays/production/kustomization.yaml"));
+    let there: Vec<_> = list(&production, "/components").iter().filter_map(Value::as_str).collect();
+    outside_the_tree("production-with-every-component", |directory, tree| {
+        let components: Vec<_> = directories(&kustomize.join("components"))
+            .iter()
+            .filter(|name| !there.contains(&format!("../../components/{name}").as_str()))
+            .map(|name| format!("{tree}/components/{name}"))
+            .collect();
+        // JSON is YAML too.
+        let kustomization = json!({"resources": [format!("{tree}/overlays/production")], "components": components});
+        std::fs::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    })
+}

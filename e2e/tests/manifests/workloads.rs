@@ -1,0 +1,181 @@
+//! What every workload has, whatever it is: pinned images, probes, resources, an account of its own.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::render::{self, Rendering, Workload, assert_none, at, list, text};
+
+/// Looks at every workload of every tree.
+#[track_caller]
+fn of_each_workload(problems: impl Fn(&Rendering, &Workload<'_>) -> Vec<String>) {
+    let mut found = Vec::new();
+    for rendering in render::all() {
+        let workloads = rendering.workloads();
+        assert!(!workloads.is_empty(), "{} runs nothing", rendering.name);
+        for workload in &workloads {
+            found.extend(problems(rendering, workload).iter().map(|problem| format!("{}: {problem}", workload.name)));
+        }
+    }
+    assert_none(&found);
+}
+
+/// Looks at every container of every workload, those of `initContainers` included.
+#[track_caller]
+fn of_each_container(problems: impl Fn(&Value) -> Vec<String>) {
+    of_each_workload(|_, workload| {
+        let containers = workload.containers();
+        let problems = containers.iter().flat_map(|(name, container)| {
+            problems(container).into_iter().map(move |problem| format!("{name}.{problem}"))
+        });
+        problems.collect()
+    });
+}
+
+#[test]
+fn every_image_is_pinned_and_never_pulled_again() {
+    of_each_container(|container| {
+        let mut problems = Vec::new();
+        let image = text(container, "/image");
+        if !is_pinned(image) {
+            problems.push(format!("image is `{image}`: neither a tag but latest nor a digest"));
+        }
+        if container["imagePullPolicy"] != "IfNotPresent" {
+            problems.push(format!("imagePullPolicy is {}", container["imagePullPolicy"]));
+        }
+        problems
+    });
+}
+
+#[test]
+fn what_counts_as_pinned() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    for pinned in ["a:1", "host:5000/a/b:v1.2", &format!("a@{digest}"), &format!("a:1@{digest}")] {
+        assert!(is_pinned(pinned), "{pinned}");
+    }
+    for loose in ["", "a", "a:", "a:latest", "host:5000/a", "a@sha256:12", &format!("host:5000/a:latest@{digest}0")] {
+        assert!(!is_pinned(loose), "{loose}");
+    }
+}
+
+#[test]
+fn the_exporter_image_has_this_version() {
+    let image = format!("mini-node-exporter:{}", env!("CARGO_PKG_VERSION"));
+    for rendering in render::all() {
+        let exporter = rendering.object("DaemonSet", "mini-node-exporter");
+        assert_eq!(at(exporter, "/spec/template/spec/containers/0/image"), &json!(image), "{}", rendering.name);
+    }
+}
+
+#[test]
+fn every_container_is_probed_on_a_port_that_it_names() {
+    of_each_workload(|_, workload| {
+        let mut problems = Vec::new();
+        for container in list(workload.template, "/spec/containers") {
+            let name = text(container, "/name");
+            for probe in ["livenessProbe", "readinessProbe"] {
+                if container[probe].is_null() {
+                    problems.push(format!("containers[{name}] has no {probe}"));
+                }
+            }
+            let ports: Vec<_> = list(container, "/ports").iter().map(|port| &port["name"]).collect();
+            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+                let port = at(container, &format!("/{probe}/httpGet/port"));
+                if !container[probe].is_null() && !ports.contains(&port) {
+                    problems.push(format!("containers[{name}].{probe} asks port {port}, which it does not name"));
+                }
+            }
+        }
+        problems
+    });
+}
+
+#[test]
+fn every_container_says_what_it_needs_and_where_memory_ends() {
+    of_each_container(|container| {
+        let fields = ["requests/cpu", "requests/memory", "limits/memory"];
+        let missing = fields.iter().filter(|field| text(container, &format!("/resources/{field}")).is_empty());
+        missing.map(|field| format!("resources.{} is missing", field.replace('/', "."))).collect()
+    });
+}
+
+#[test]
+fn every_root_file_system_is_read_only() {
+    of_each_container(|container| {
+        let read_only = at(container, "/securityContext/readOnlyRootFilesystem");
+        if *read_only == json!(true) {
+            return Vec::new();
+        }
+        vec![format!("securityContext.readOnlyRootFilesystem is {read_only}")]
+    });
+}
+
+#[test]
+fn every_workload_has_an_account_of_its_own() {
+    let mut problems = Vec::new();
+    for rendering in render::all() {
+        let mut taken = BTreeSet::new();
+        for workload in rendering.workloads() {
+            let account = text(workload.template, "/spec/serviceAccountName");
+            if !rendering.names("ServiceAccount").contains(account) {
+                problems.push(format!("{}: ServiceAccount `{account}` is not among the manifests", workload.name));
+            }
+            if !taken.insert(account) {
+                problems.push(format!("{}: ServiceAccount `{account}` is another workload's too", workload.name));
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+/// A token is used by an account that a role is bound to.
+#[test]
+fn a_token_is_mounted_only_where_it_is_used() {
+    of_each_workload(|rendering, workload| {
+        let mut problems = Vec::new();
+        let account = text(workload.template, "/spec/serviceAccountName");
+        let used = rendering.of_kind("RoleBinding").any(|binding| {
+            list(binding, "/subjects").iter().any(|subject| {
+                subject["kind"] == "ServiceAccount"
+                    && subject["name"] == account
+                    && subject["namespace"] == "mini-node-exporter"
+            })
+        });
+        let mounted = at(workload.template, "/spec/automountServiceAccountToken");
+        if *mounted != json!(used) {
+            problems.push(format!("spec.automountServiceAccountToken is {mounted}, and it must be {used}"));
+        }
+        let by_default = &rendering.object("ServiceAccount", account)["automountServiceAccountToken"];
+        if *by_default != json!(false) {
+            problems.push(format!("ServiceAccount/{account} mounts its token everywhere"));
+        }
+        problems
+    });
+}
+
+/// A role of the cluster would reach other namespaces.
+#[test]
+fn the_only_right_is_to_read_pods_of_the_namespace() {
+    for rendering in render::all() {
+        for kind in ["ClusterRole", "ClusterRoleBinding"] {
+            assert!(rendering.names(kind).is_empty(), "{}: {:?}", rendering.name, rendering.names(kind));
+        }
+        for role in rendering.of_kind("Role") {
+            let expected = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]);
+            assert_eq!(role["rules"], expected, "{}", rendering.name);
+        }
+        for binding in rendering.of_kind("RoleBinding") {
+            assert_eq!(binding["roleRef"]["kind"], "Role", "{}", rendering.name);
+            rendering.object("Role", text(binding, "/roleRef/name"));
+        }
+    }
+}
+
+fn is_pinned(image: &str) -> bool {
+    let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
+    let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+    match digest {
+        Some(digest) => digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64),
+        None => tag.is_some_and(|tag| !tag.is_empty() && tag != "latest"),
+    }
+}
