@@ -115,6 +115,18 @@ impl Kind {
         &self.kubectl
     }
 
+    /// Whether node and Prometheus are images made of Debian packages.
+    #[must_use]
+    pub fn airgap(&self) -> bool {
+        self.overlay == "airgap"
+    }
+
+    /// The reference of an image that the cluster got.
+    #[must_use]
+    pub fn image(&self, image: Image) -> Option<&str> {
+        self.images.get(&image).map(String::as_str)
+    }
+
     /// Deploys the stack again, reading from another tree, and waits for the roll-out.
     ///
     /// # Errors
