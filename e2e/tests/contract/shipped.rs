@@ -17,7 +17,7 @@ use mini_node_exporter::collector;
 use mini_node_exporter::http::{Config, State, router};
 use tower::ServiceExt as _;
 
-pub const DASHBOARD: &str = "grafana/dashboards/mini-node-exporter.json";
+pub use e2e::dashboard::FILE as DASHBOARD;
 pub const DATASOURCES: &str = "grafana/provisioning/datasources/prometheus.yaml";
 pub const PROMETHEUS_CONFIG: &str = "kustomize/prometheus/prometheus.yml";
 pub const RUNBOOK: &str = "docs/runbook.md";
