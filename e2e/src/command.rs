@@ -95,6 +95,15 @@ impl Cmd {
     ///
     /// It could not be started, ended with another status than 0, outlived its deadline, or was interrupted.
     pub fn run(self) -> Result<Output, CommandError> {
+        self.run_with(|| ())
+    }
+
+    /// Runs the command, and calls `tick` about once a second meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cmd::run`].
+    pub fn run_with(self, mut tick: impl FnMut()) -> Result<Output, CommandError> {
         let began = Instant::now();
         let fail = |how: Failure, output: Output| CommandError {
             argv: self.argv(),
@@ -105,7 +114,12 @@ impl Cmd {
         };
         let handle = self.expression().start().map_err(|error| fail(Failure::Start(error), Output::default()))?;
         let deadline = began + self.limit.mul_f64(poll::patience());
+        let mut last_tick = began;
         loop {
+            if last_tick.elapsed() >= Duration::from_secs(1) {
+                last_tick = Instant::now();
+                tick();
+            }
             match handle.wait_timeout(Duration::from_millis(100)) {
                 Ok(Some(output)) => {
                     let (status, output) = (output.status, self.output(output));

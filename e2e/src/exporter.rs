@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::command::Cmd;
+use crate::progress::Step;
 use crate::{http, paths};
 
 /// The package, which is also the binary's name.
@@ -78,6 +79,19 @@ pub fn binary(named: Option<&Path>) -> Result<PathBuf> {
         .limit(Duration::from_secs(900))
         .run()?;
     executable(&built.stdout).with_context(|| format!("cargo built no binary `{PACKAGE}`"))
+}
+
+/// The binary that is shipped: static, small, at `dist/mini-node-exporter`. What `just dist` builds.
+///
+/// # Errors
+///
+/// The build fails.
+pub fn static_binary(step: &Step) -> Result<PathBuf> {
+    let script = paths::workspace().join("scripts/dist");
+    Cmd::new(script)
+        .limit(Duration::from_secs(1800))
+        .run_with(|| step.note("fat link-time optimisation takes a while"))?;
+    Ok(paths::workspace().join("dist").join(PACKAGE))
 }
 
 /// The path in cargo's messages, one JSON document a line.

@@ -25,6 +25,7 @@ pub mod grafana;
 pub mod guard;
 pub mod http;
 pub mod interrupt;
+pub mod kind;
 pub mod local;
 pub mod manifests;
 pub mod panels;

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
+use crate::kind;
 use crate::progress::Progress;
 use crate::run::{self, Found};
 
@@ -27,5 +28,8 @@ pub fn sweep(progress: &Progress) {
 ///
 /// Something could not be removed.
 pub fn remove(run: &Found) -> Result<()> {
+    if run.record.as_ref().is_some_and(|record| record.backend == "kind") {
+        kind::sweep(run)?;
+    }
     fs::remove_dir_all(&run.dir).with_context(|| format!("{} cannot be removed", run.dir.display()))
 }

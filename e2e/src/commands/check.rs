@@ -23,6 +23,9 @@ pub(super) fn check(args: &cli::Check) -> Result<u8> {
     }
     let code = report.exit_code();
     if code == 1 {
+        for line in backend.complaints() {
+            progress.line(&format!("  | {line}"));
+        }
         match backend.save_evidence() {
             Ok(folder) => progress.line(&format!("the logs are in {}", folder.display())),
             Err(error) => progress.line(&format!("warn the logs were not saved: {error:#}")),

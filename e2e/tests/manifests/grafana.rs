@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use e2e::paths::workspace;
 use serde_json::{Value, json};
 
-use crate::render::{self, list, text, workspace, yaml};
+use crate::render::{self, list, text, yaml};
 
 #[test]
 fn every_blank_of_provisioning_is_filled() {

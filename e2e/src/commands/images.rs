@@ -1,0 +1,21 @@
+//! `lab images build`: makes the images that a cluster needs.
+
+use anyhow::Result;
+
+use crate::interrupt;
+use crate::kind::docker::Docker;
+use crate::kind::{airgap, images};
+use crate::progress::Progress;
+
+pub(super) fn build(airgapped: bool) -> Result<u8> {
+    interrupt::listen()?;
+    let progress = Progress::default();
+    let docker = Docker::find()?;
+    println!("exporter    {}", images::build_exporter(&docker, &progress)?);
+    if airgapped {
+        for (image, reference) in airgap::ensure(&docker, &progress)? {
+            println!("{:<11} {reference}", image.name());
+        }
+    }
+    Ok(0)
+}

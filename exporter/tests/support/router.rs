@@ -1,0 +1,26 @@
+//! Asks the router in process.
+
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use mini_node_exporter::http::{self, Config, State};
+use tower::ServiceExt;
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub body: String,
+}
+
+pub fn get(config: Config, path: &str) -> Answer {
+    let router = http::router(State::new(config).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let content_type = response.headers()["content-type"].to_str().unwrap().to_string();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        Answer { status, content_type, body: String::from_utf8(body.to_vec()).unwrap() }
+    })
+}
