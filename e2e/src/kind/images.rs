@@ -100,7 +100,8 @@ pub fn ensure(
         let last = overrides.iter().rev().find(|choice| choice.image == image);
         last.map(|choice| choice.reference.clone()).or_else(|| image.chosen_by_environment())
     };
-    let built = if airgapped { airgap::ensure(docker, progress)? } else { Images::new() };
+    let all_chosen = [Image::Node, Image::Prometheus].into_iter().all(|image| chosen(image).is_some());
+    let built = if airgapped && !all_chosen { airgap::ensure(docker, progress)? } else { Images::new() };
     for (image, name) in ALL {
         if image == Image::Grafana && !grafana {
             continue;
