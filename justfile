@@ -15,6 +15,11 @@ build:
 test *arguments:
     cargo test --workspace "$@"
 
+# Write the manifests that are made from other files: prometheus-operator's copy of the alert rules.
+[group('develop')]
+manifests:
+    cargo run --quiet -p e2e --example manifests
+
 # Build dist/mini-node-exporter: the exporter as one static binary, which Dockerfile puts into an image.
 [group('ship')]
 dist:

@@ -1,7 +1,9 @@
 //! The checks: what has to be true of every stack, whatever backend it runs on. Their names are stable.
 
+mod grafana;
 mod labels;
 mod load;
+mod panels;
 mod rules;
 mod targets;
 mod uptime;
@@ -32,6 +34,10 @@ const CHECKS: &[Check] = &[
     Check { name: "uptime", run: uptime::uptime },
     Check { name: "load", run: load::load },
     Check { name: "rules-healthy", run: rules::rules_healthy },
+    Check { name: "grafana-healthy", run: grafana::grafana_healthy },
+    Check { name: "datasource-healthy", run: grafana::datasource_healthy },
+    Check { name: "dashboard-loaded", run: grafana::dashboard_loaded },
+    Check { name: "panels-have-data", run: panels::panels_have_data },
 ];
 
 /// Runs every check in order, telling each as soon as it is done; a failed one does not keep the next from being run.

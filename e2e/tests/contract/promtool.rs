@@ -2,10 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use e2e::manifests;
+use e2e::progress::Progress;
+use e2e::tools::{self, Tool};
 
 use crate::shipped::{self, PROMETHEUS_CONFIG};
 
@@ -60,8 +63,11 @@ fn files(directory: &str) -> Vec<PathBuf> {
     files
 }
 
-fn promtool() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join("promtool")).find(|file| file.is_file());
-    found.expect("promtool is not on PATH: it is part of every Prometheus")
+/// The harness' own promtool: the one on `PATH`, or one that it fetches.
+fn promtool() -> &'static Path {
+    static FOUND: LazyLock<PathBuf> = LazyLock::new(|| {
+        let found = Progress::quiet().step("find promtool", |step| tools::find(Tool::Promtool, None, step));
+        found.unwrap_or_else(|error| panic!("{error:#}")).path
+    });
+    &FOUND
 }

@@ -1,6 +1,7 @@
 //! The labels that are attached to what is scraped: dashboard and rules are written for them.
 
-use e2e::catalogue::{JOB, Labels};
+use e2e::catalogue::Labels;
+use e2e::stack::JOB;
 
 use crate::shipped::{self, PROMETHEUS_CONFIG};
 

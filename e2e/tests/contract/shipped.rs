@@ -6,17 +6,18 @@ use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::http::Request;
-use e2e::catalogue::{Catalogue, JOB};
+use e2e::catalogue::Catalogue;
 use e2e::dashboard::Dashboard;
 use e2e::rules::RuleFile;
 use e2e::scrape::{self, Jobs};
-use e2e::{exposition, manifests};
+use e2e::stack::JOB;
+use e2e::{exposition, local, manifests, paths};
 use http_body_util::BodyExt as _;
 use mini_node_exporter::collector;
 use mini_node_exporter::http::{Config, State, router};
 use tower::ServiceExt as _;
 
-pub const DASHBOARD: &str = "grafana/dashboards/mini-node-exporter.json";
+pub use e2e::dashboard::FILE as DASHBOARD;
 pub const DATASOURCES: &str = "grafana/provisioning/datasources/prometheus.yaml";
 pub const PROMETHEUS_CONFIG: &str = "kustomize/prometheus/prometheus.yml";
 pub const RUNBOOK: &str = "docs/runbook.md";
@@ -27,7 +28,7 @@ pub static CATALOGUE: LazyLock<Catalogue> =
 
 /// A path in the workspace.
 pub fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name)
+    paths::workspace().join(name)
 }
 
 pub fn read(name: &str) -> String {
@@ -41,9 +42,8 @@ pub fn dashboard() -> Dashboard {
 /// The rule files, their paths as in the workspace.
 pub fn rules() -> Vec<RuleFile> {
     let mut files = RuleFile::read_all(&path(manifests::RULES)).unwrap();
-    let workspace = path("");
     for file in &mut files {
-        file.path = Path::new(&file.path).strip_prefix(&workspace).unwrap().display().to_string();
+        file.path = Path::new(&file.path).strip_prefix(paths::workspace()).unwrap().display().to_string();
     }
     files
 }
@@ -55,7 +55,7 @@ pub fn cluster_jobs() -> Jobs {
 
 /// The scrape jobs of the local lab's Prometheus.
 pub fn local_jobs() -> Jobs {
-    jobs("the local lab's prometheus.yml", &local_config())
+    jobs("the local lab's prometheus.yml", &local::prometheus::config("node", "127.0.0.1:1").to_string())
 }
 
 /// The jobs of a configuration; the exporters' is among them, or no query means anything.
@@ -63,15 +63,6 @@ fn jobs(place: &str, config: &str) -> Jobs {
     let jobs = scrape::jobs(config).unwrap_or_else(|error| panic!("{place}: {error:#}"));
     assert!(jobs.contains_key(JOB), "{place}: no scrape job `{JOB}`");
     jobs
-}
-
-/// What `e2e::local::prometheus::config` renders.
-fn local_config() -> String {
-    r#"{"scrape_configs": [
-        {"job_name": "mini-node-exporter", "static_configs": [
-            {"targets": ["127.0.0.1:1"], "labels": {"node": "n", "instance": "n"}}]},
-        {"job_name": "prometheus", "file_sd_configs": [{"files": ["self.json"]}]}]}"#
-        .to_owned()
 }
 
 /// The metrics of the exporter as it is built here, every collector on, over every fixture tree.
