@@ -3,7 +3,7 @@
 set positional-arguments
 
 _default:
-    @just --list --unsorted
+    @{{ just_executable() }} --list --unsorted
 
 # Build everything for development.
 [group('develop')]

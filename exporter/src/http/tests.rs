@@ -48,6 +48,7 @@ async fn info_uptime_is_what_the_kernel_wrote() {
     let answer = get(&app(ordinary()), "/info/uptime").await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "1761.77"));
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(get(&app(fixture("lxcfs-container")), "/info/uptime").await.body, "42.00");
 }
 
 #[tokio::test]
