@@ -1,7 +1,8 @@
+# shellcheck shell=sh
 # Sourced by every script of this directory: names, keys, and the few docker idioms that more than one step needs.
-# Set before: `here`, the directory of the sourcing script's piece or of `lib.sh` itself.
 
 set -eu
+umask 022
 export LC_ALL=C
 # BuildKit would ask a registry for nothing here, but its output and its flags differ between versions; the legacy
 # builder is in every engine.
@@ -148,7 +149,7 @@ unpack() {
     done
     for deb; do
         dpkg-deb --fsys-tarfile "$deb" >"$work/deb.tar" || die "cannot read $deb"
-        tar -x --file "$work/deb.tar" --directory "$root" --keep-directory-symlink --no-same-owner
+        tar -x --file "$work/deb.tar" --directory "$root" --keep-directory-symlink --no-same-owner --preserve-permissions
     done
     rm "$work/deb.tar"
 }
