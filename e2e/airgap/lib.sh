@@ -1,7 +1,8 @@
+# shellcheck shell=sh
 # Sourced by every script of this directory: names, keys, and the few docker idioms that more than one step needs.
-# Set before: `here`, the directory of the sourcing script's piece or of `lib.sh` itself.
 
 set -eu
+umask 022
 export LC_ALL=C
 # BuildKit would ask a registry for nothing here, but its output and its flags differ between versions; the legacy
 # builder is in every engine.
@@ -33,8 +34,8 @@ key() {
         case $1 in
             kubernetes) source_version ;;
             base | prometheus) debs "$1" ;;
-            control-plane) debs "$1" && key base && key kubernetes ;;
-            node) debs "$1" && key control-plane ;;
+            control-plane) debs "$1" && key kubernetes ;;
+            node) debs "$1" && key base && key control-plane ;;
             *) die "no such piece: $1" ;;
         esac
     } | sha256sum | cut -c 1-12
@@ -135,4 +136,20 @@ packages_of() {
     debs "$1" | while read -r deb; do
         ln "$CACHE/pool/$deb" "$2/" 2>/dev/null || cp "$CACHE/pool/$deb" "$2/"
     done
+}
+
+# Unpacks packages, of a release whose directories of old are links into /usr though the packages still ship both:
+# unpack DIR DEB…
+unpack() {
+    root=$1
+    shift
+    for dir in bin sbin lib lib64; do
+        mkdir -p "$root/usr/$dir"
+        [ -e "$root/$dir" ] || ln -s "usr/$dir" "$root/$dir"
+    done
+    for deb; do
+        dpkg-deb --fsys-tarfile "$deb" >"$work/deb.tar" || die "cannot read $deb"
+        tar -x --file "$work/deb.tar" --directory "$root" --keep-directory-symlink --no-same-owner --preserve-permissions
+    done
+    rm "$work/deb.tar"
 }
