@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::command::Cmd;
+use crate::progress::Step;
 use crate::{http, paths};
 
 /// The package, which is also the binary's name.
@@ -64,7 +65,7 @@ impl Exporter {
 /// # Errors
 ///
 /// The named file is none, or the build fails.
-pub fn binary(named: Option<&Path>) -> Result<PathBuf> {
+pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
     if let Some(path) = named {
         if !path.is_file() {
             bail!("--exporter {}: there is no such file", path.display());
@@ -73,10 +74,10 @@ pub fn binary(named: Option<&Path>) -> Result<PathBuf> {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Cmd::new(cargo)
-        .args(["build", "--locked", "--quiet", "-p", PACKAGE, "--message-format=json"])
+        .args(["build", "--locked", "-p", PACKAGE, "--message-format=json-render-diagnostics"])
         .dir(paths::workspace())
         .limit(Duration::from_secs(900))
-        .run()?;
+        .run_telling(|line| step.note(line))?;
     executable(&built.stdout).with_context(|| format!("cargo built no binary `{PACKAGE}`"))
 }
 

@@ -8,7 +8,7 @@
 //! | programs: where they come from, how they are run and ended | [`tools`], [`command`], [`process`], [`guard`] |
 //! | runs: their directory, their lock, what failed ones leave | [`run`], [`sweep`], [`evidence`] |
 //! | waiting, and being told to stop | [`poll`], [`interrupt`] |
-//! | the command line | [`cli`], [`commands`] |
+//! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`out`] |
 
 pub mod catalogue;
 pub mod checks;
@@ -25,6 +25,7 @@ pub mod http;
 pub mod interrupt;
 pub mod local;
 pub mod manifests;
+pub mod out;
 pub mod panels;
 pub mod paths;
 pub mod pins;

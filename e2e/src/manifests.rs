@@ -14,7 +14,8 @@ pub const RULES: &str = "kustomize/prometheus/rules";
 /// Where their copy is, in the workspace.
 pub const PROMETHEUS_RULE: &str = "kustomize/components/prometheus-rule/prometheus-rule.yaml";
 
-const HEADER: &str = "# Written by `just manifests` from ../../prometheus/rules: change those files and run it again.\n";
+const HEADER: &str =
+    "# Written by `just manifests` from ../../prometheus/rules: change those files and run it again.\n";
 
 /// Writes the `PrometheusRule` anew from the rule files.
 ///

@@ -70,6 +70,11 @@ pub trait Backend {
     /// Which part ended, and its last words.
     fn alive(&self) -> Result<()>;
 
+    /// How long a check may wait that would like to wait for `wanted`.
+    fn check_limit(&self, wanted: Duration) -> Duration {
+        wanted
+    }
+
     /// Saves logs and configurations where they outlive the stack, and says where.
     ///
     /// # Errors
