@@ -153,6 +153,8 @@ impl Start {
             grafana,
             ports,
             edit_config: None,
+            state: None,
+            check_limit: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -95,15 +96,35 @@ impl Cmd {
     ///
     /// It could not be started, ended with another status than 0, outlived its deadline, or was interrupted.
     pub fn run(self) -> Result<Output, CommandError> {
-        self.run_with(|| ())
+        self.run_with(&self.expression(None), || {})
     }
 
-    /// Runs the command, and calls `tick` about once a second meanwhile.
+    /// Runs the command and tells, as long as it works, the newest line of its log, or without one of its standard
+    /// error, which then stays out of the output.
     ///
     /// # Errors
     ///
-    /// As [`Cmd::run`].
-    pub fn run_with(self, mut tick: impl FnMut()) -> Result<Output, CommandError> {
+    /// As [`Cmd::run`]; the error shows all of the stream.
+    pub fn run_telling(self, tell: impl Fn(&str)) -> Result<Output, CommandError> {
+        let newest_of = |stream: &File| tail(stream, 1000).lines().last().unwrap_or_default().trim().to_owned();
+        if let Some(log) = &self.log {
+            return self.run_with(&self.expression(None), || {
+                if let Ok(log) = File::open(log) {
+                    tell(&newest_of(&log));
+                }
+            });
+        }
+        // A file without a name: nothing is left of it, however this process ends.
+        let opened = tempfile::tempfile().and_then(|stream| Ok((stream.try_clone()?, stream)));
+        let (file, stream) = opened.map_err(|error| CommandError::of_start(self.argv(), error))?;
+        let expression = self.expression(Some(file));
+        self.run_with(&expression, || tell(&newest_of(&stream))).map_err(|mut error| {
+            error.output.stderr = tail(&stream, u64::MAX);
+            error
+        })
+    }
+
+    fn run_with(&self, expression: &duct::Expression, at_work: impl Fn()) -> Result<Output, CommandError> {
         let began = Instant::now();
         let fail = |how: Failure, output: Output| CommandError {
             argv: self.argv(),
@@ -112,14 +133,9 @@ impl Cmd {
             log: self.log.clone(),
             output,
         };
-        let handle = self.expression().start().map_err(|error| fail(Failure::Start(error), Output::default()))?;
+        let handle = expression.start().map_err(|error| fail(Failure::Start(error), Output::default()))?;
         let deadline = began + self.limit.mul_f64(poll::patience());
-        let mut last_tick = began;
         loop {
-            if last_tick.elapsed() >= Duration::from_secs(1) {
-                last_tick = Instant::now();
-                tick();
-            }
             match handle.wait_timeout(Duration::from_millis(100)) {
                 Ok(Some(output)) => {
                     let (status, output) = (output.status, self.output(output));
@@ -131,7 +147,7 @@ impl Cmd {
                 Ok(None) if Instant::now() >= deadline => {
                     return Err(fail(Failure::Deadline(self.limit), self.end(&handle)));
                 }
-                Ok(None) => {}
+                Ok(None) => at_work(),
                 Err(error) => return Err(fail(Failure::Start(error), self.end(&handle))),
             }
         }
@@ -146,12 +162,13 @@ impl Cmd {
         Ok(self.run()?.stdout.trim().to_owned())
     }
 
-    fn expression(&self) -> duct::Expression {
+    fn expression(&self, stderr: Option<File>) -> duct::Expression {
         let (program, args) = guard::wrap(&self.program, &self.args);
         let mut expression = own_group(&duct::cmd(program, args)).stdin_null().unchecked();
-        expression = match &self.log {
-            Some(path) => expression.stderr_to_stdout().stdout_path(path),
-            None => expression.stdout_capture().stderr_capture(),
+        expression = match (&self.log, stderr) {
+            (Some(path), _) => expression.stderr_to_stdout().stdout_path(path),
+            (None, Some(file)) => expression.stdout_capture().stderr_file(file),
+            (None, None) => expression.stdout_capture().stderr_capture(),
         };
         for (name, value) in &self.env {
             expression = expression.env(name, value);
@@ -205,6 +222,10 @@ enum Failure {
 }
 
 impl CommandError {
+    fn of_start(argv: String, error: io::Error) -> Self {
+        Self { argv, how: Failure::Start(error), seconds: 0.0, log: None, output: Output::default() }
+    }
+
     /// Whether the program itself is not there.
     #[must_use]
     pub fn not_found(&self) -> bool {
@@ -212,6 +233,15 @@ impl CommandError {
             Failure::Start(error) => error.kind() == io::ErrorKind::NotFound,
             Failure::Status(status) => status.code() == Some(i32::from(guard::NOT_STARTED)),
             _ => false,
+        }
+    }
+
+    /// The status code with which the command ended by itself.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        match &self.how {
+            Failure::Status(status) => status.code(),
+            _ => None,
         }
     }
 
@@ -272,6 +302,15 @@ pub(crate) fn signal_group(handle: &Handle, signal: Signal) {
             let _ = kill_process_group(pid, signal);
         }
     }
+}
+
+/// The last bytes of a file that another process writes, whose offset both share: it must not be moved.
+fn tail(file: &File, bytes: u64) -> String {
+    use std::os::unix::fs::FileExt as _;
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut tail = vec![0; usize::try_from(length.min(bytes)).unwrap_or(0)];
+    let _ = file.read_exact_at(&mut tail, length.saturating_sub(bytes));
+    String::from_utf8_lossy(&tail).into_owned()
 }
 
 /// The last lines of a log file, or nothing if it cannot be read.

@@ -5,11 +5,20 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::paths;
+use crate::progress::Progress;
 use crate::run::Run;
+use crate::stack::Backend;
 
 /// So many runs' evidence is kept; the oldest goes first.
 const KEPT: usize = 10;
+
+/// Saves what a run has logged, and tells where it is, or why it is nowhere.
+pub fn save_and_tell(backend: &dyn Backend, progress: &Progress) {
+    match backend.save_evidence() {
+        Ok(folder) => progress.line(&format!("the logs are in {}", folder.display())),
+        Err(error) => progress.line(&format!("warn the logs were not saved: {error:#}")),
+    }
+}
 
 /// Copies a run's logs and configurations to a folder that outlives it.
 ///
@@ -17,7 +26,7 @@ const KEPT: usize = 10;
 ///
 /// The folder cannot be made.
 pub fn save(run: &Run) -> Result<PathBuf> {
-    let all = paths::state()?.join("evidence");
+    let all = run.state().join("evidence");
     let folder = all.join(run.id());
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     for entry in fs::read_dir(run.dir())?.flatten() {
@@ -29,18 +38,20 @@ pub fn save(run: &Run) -> Result<PathBuf> {
             fs::copy(&path, folder.join(entry.file_name()))?;
         }
     }
-    prune(&all)?;
+    prune(&all);
     Ok(folder)
 }
 
-fn prune(all: &std::path::Path) -> Result<()> {
-    let mut folders: Vec<_> = fs::read_dir(all)?
+/// Two runs may prune at once: what the other one removed first is no failure.
+fn prune(all: &std::path::Path) {
+    let mut folders: Vec<_> = fs::read_dir(all)
+        .into_iter()
+        .flatten()
         .flatten()
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     folders.sort();
     for (_, old) in folders.iter().take(folders.len().saturating_sub(KEPT)) {
-        fs::remove_dir_all(old)?;
+        let _ = fs::remove_dir_all(old);
     }
-    Ok(())
 }

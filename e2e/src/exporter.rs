@@ -65,7 +65,7 @@ impl Exporter {
 /// # Errors
 ///
 /// The named file is none, or the build fails.
-pub fn binary(named: Option<&Path>) -> Result<PathBuf> {
+pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
     if let Some(path) = named {
         if !path.is_file() {
             bail!("--exporter {}: there is no such file", path.display());
@@ -74,10 +74,10 @@ pub fn binary(named: Option<&Path>) -> Result<PathBuf> {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Cmd::new(cargo)
-        .args(["build", "--locked", "--quiet", "-p", PACKAGE, "--message-format=json"])
+        .args(["build", "--locked", "-p", PACKAGE, "--message-format=json-render-diagnostics"])
         .dir(paths::workspace())
         .limit(Duration::from_secs(900))
-        .run()?;
+        .run_telling(|line| step.note(line))?;
     executable(&built.stdout).with_context(|| format!("cargo built no binary `{PACKAGE}`"))
 }
 
@@ -88,9 +88,7 @@ pub fn binary(named: Option<&Path>) -> Result<PathBuf> {
 /// The build fails.
 pub fn static_binary(step: &Step) -> Result<PathBuf> {
     let script = paths::workspace().join("scripts/dist");
-    Cmd::new(script)
-        .limit(Duration::from_secs(1800))
-        .run_with(|| step.note("fat link-time optimisation takes a while"))?;
+    Cmd::new(script).limit(Duration::from_secs(1800)).run_telling(|line| step.note(line))?;
     Ok(paths::workspace().join("dist").join(PACKAGE))
 }
 

@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
+use crate::out;
+
 /// The hidden subcommand: `__guard PPID -- PROG ARGS…`.
 const WORD: &str = "__guard";
 
@@ -73,6 +75,6 @@ pub fn enter() -> Option<ExitCode> {
 }
 
 fn fail(reason: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{reason}");
+    out::aside(&reason.to_string());
     ExitCode::from(NOT_STARTED)
 }

@@ -9,7 +9,7 @@
 //! | runs: their directory, their lock, what failed ones leave | [`run`], [`sweep`], [`evidence`] |
 //! | waiting, and being told to stop | [`poll`], [`interrupt`] |
 //! | the dashboard and the rules, against the metrics they use | [`dashboard`], [`panels`], [`grafana`], [`rules`], [`catalogue`] |
-//! | the command line | [`cli`], [`commands`] |
+//! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`out`] |
 
 pub mod catalogue;
 pub mod checks;
@@ -28,6 +28,7 @@ pub mod interrupt;
 pub mod kind;
 pub mod local;
 pub mod manifests;
+pub mod out;
 pub mod panels;
 pub mod paths;
 pub mod pins;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::interrupt;
 
@@ -59,11 +59,21 @@ pub fn pause(time: Duration) -> Result<()> {
 /// How much longer than usual every deadline is: the environment's `LAB_PATIENCE`, 1 unless set, for slow machines.
 #[must_use]
 pub fn patience() -> f64 {
-    std::env::var("LAB_PATIENCE")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .filter(|factor: &f64| (1.0..=100.0).contains(factor))
-        .unwrap_or(1.0)
+    check_patience().unwrap_or(1.0)
+}
+
+/// As [`patience`], for the one place that can tell a person about a value that makes no sense.
+///
+/// # Errors
+///
+/// `LAB_PATIENCE` is set to anything but a number from 1 to 100.
+pub fn check_patience() -> Result<f64> {
+    std::env::var_os("LAB_PATIENCE").map_or(Ok(1.0), |text| parse_patience(&text.to_string_lossy()))
+}
+
+fn parse_patience(text: &str) -> Result<f64> {
+    let factor = text.parse().ok().filter(|factor| (1.0..=100.0).contains(factor));
+    factor.with_context(|| format!("LAB_PATIENCE is `{text}`: it has to be a number from 1 to 100"))
 }
 
 #[cfg(test)]
@@ -80,6 +90,15 @@ mod tests {
         .unwrap_err();
         assert!(error.to_string().starts_with("three: not within"), "{error}");
         assert!(error.to_string().ends_with(&format!("last seen: attempt {count}")), "{error}");
+    }
+
+    #[test]
+    fn patience_is_a_factor_that_only_stretches() {
+        assert!((parse_patience("2.5").unwrap() - 2.5).abs() < f64::EPSILON);
+        for bad in ["", "0.5", "101", "NaN", "inf", "much", "-2"] {
+            let error = parse_patience(bad).unwrap_err().to_string();
+            assert_eq!(error, format!("LAB_PATIENCE is `{bad}`: it has to be a number from 1 to 100"));
+        }
     }
 
     #[test]

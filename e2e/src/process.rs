@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -58,6 +59,12 @@ impl Process {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.handle.pids().first().copied()
+    }
+
+    /// The status with which the process ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.handle.try_wait().ok().flatten().map(|output| output.status)
     }
 
     /// Fails once the process has ended; the error ends in its last log lines.
@@ -138,7 +145,7 @@ impl Process {
     }
 
     fn last_words(&self) -> String {
-        let lines = last_lines(&self.log, 8);
+        let lines = telling(&last_lines(&self.log, usize::MAX));
         if lines.is_empty() {
             "; its log is empty".into()
         } else {
@@ -149,10 +156,29 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Ok(None) = self.handle.try_wait() {
+        if self.ended().is_none() {
             self.kill();
         }
     }
+}
+
+/// The last lines of a log, and before them the last that speak of an error: what a server fails of it often says long
+/// before it has put everything down.
+fn telling(log: &str) -> String {
+    const LAST: usize = 8;
+    const ERRORS: usize = 4;
+    let lines: Vec<&str> = log.lines().collect();
+    let (before, last) = lines.split_at(lines.len().saturating_sub(LAST));
+    let mut errors: Vec<&str> = before
+        .iter()
+        .copied()
+        .rev()
+        .filter(|line| logfmt_field(line, "level").is_some_and(|level| level.eq_ignore_ascii_case("error")))
+        .take(ERRORS)
+        .collect();
+    errors.reverse();
+    errors.extend_from_slice(last);
+    errors.join("\n")
 }
 
 fn indent(text: &str) -> String {
@@ -176,6 +202,16 @@ pub fn logfmt_field<'l>(line: &'l str, field: &str) -> Option<&'l str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_early_error_is_among_the_last_words() {
+        let mut log = vec!["level=info msg=a", "time=1 level=ERROR msg=why", "level=info msg=b"];
+        let end: Vec<String> = (0..8).map(|count| format!("level=info msg={count}")).collect();
+        log.extend(end.iter().map(String::as_str));
+        assert_eq!(telling(&log.join("\n")), format!("time=1 level=ERROR msg=why\n{}", end.join("\n")));
+        assert_eq!(telling("one\ntwo"), "one\ntwo");
+        assert_eq!(telling(""), "");
+    }
 
     #[test]
     fn fields_of_both_log_styles_are_found() {

@@ -2,30 +2,34 @@
 //! step that takes long. All of it goes to standard error, so that standard output holds results alone.
 
 use std::io::IsTerminal as _;
-use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::{interrupt, out};
+
 /// A plain step says that it still works this often.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// The steps of one run.
 #[derive(Debug, Default)]
 pub struct Progress {
     quiet: bool,
+    spinner: Mutex<Option<ProgressBar>>,
     times: Mutex<Vec<(String, f64)>>,
 }
 
 /// A step that is under way.
 #[derive(Debug)]
 pub struct Step {
-    bar: Option<ProgressBar>,
+    spinner: Option<ProgressBar>,
     name: String,
     note: Mutex<String>,
+    result: Mutex<String>,
 }
 
 impl Progress {
@@ -42,56 +46,68 @@ impl Progress {
     /// The work's own.
     pub fn step<T>(&self, name: &str, work: impl FnOnce(&Step) -> Result<T>) -> Result<T> {
         let step = Step::new(name, !self.quiet && std::io::stderr().is_terminal());
+        self.spinner.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&step.spinner);
         let began = Instant::now();
-        let result = if self.quiet || step.bar.is_some() { work(&step) } else { with_signs_of_life(&step, work) };
+        let result = if self.quiet || step.spinner.is_some() { work(&step) } else { with_signs_of_life(&step, work) };
         let seconds = began.elapsed().as_secs_f64();
-        if let Some(bar) = &step.bar {
-            bar.finish_and_clear();
+        if let Some(spinner) = self.spinner.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            spinner.finish_and_clear();
         }
-        let mark = if result.is_ok() { "ok  " } else { "FAIL" };
-        self.line(&format!("{mark} {name}  {seconds:.1} s"));
-        if let Ok(mut times) = self.times.lock() {
-            times.push((name.to_owned(), seconds));
-        }
+        let mark = match &result {
+            Ok(_) => "ok  ",
+            Err(_) if interrupt::seen() => "stop",
+            Err(_) => "FAIL",
+        };
+        let came_to = step.result.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.line(format!("{mark} {name}  {seconds:.1} s  {came_to}").trim_end());
+        self.times.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), seconds));
         result
     }
 
-    /// Says something between steps.
+    /// Says something, between steps or in the middle of one.
     pub fn line(&self, text: &str) {
-        if !self.quiet {
-            eprintln!("{text}");
+        if self.quiet {
+            return;
+        }
+        // A spinner redraws its line from a thread of its own, and would write into ours.
+        match &*self.spinner.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(spinner) => spinner.suspend(|| out::aside(text)),
+            None => out::aside(text),
         }
     }
 
     /// The steps so far and the seconds each took.
     #[must_use]
     pub fn times(&self) -> Vec<(String, f64)> {
-        self.times.lock().map(|times| times.clone()).unwrap_or_default()
+        self.times.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Step {
     fn new(name: &str, spin: bool) -> Self {
-        let bar = spin.then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {elapsed}  {msg}") {
-                bar.set_style(style);
+        let spinner = spin.then(|| {
+            let spinner = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {elapsed}  {wide_msg}") {
+                spinner.set_style(style);
             }
-            bar.set_prefix(name.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
+            spinner.set_prefix(name.to_owned());
+            spinner.enable_steady_tick(Duration::from_millis(120));
+            spinner
         });
-        Self { bar, name: name.to_owned(), note: Mutex::default() }
+        Self { spinner, name: name.to_owned(), note: Mutex::default(), result: Mutex::default() }
     }
 
     /// Says what the step is doing now.
     pub fn note(&self, text: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(text.to_owned());
+        if let Some(spinner) = &self.spinner {
+            spinner.set_message(text.to_owned());
         }
-        if let Ok(mut note) = self.note.lock() {
-            text.clone_into(&mut note);
-        }
+        text.clone_into(&mut self.note.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Says what the step came to, which is shown beside its time.
+    pub fn came_to(&self, text: impl Into<String>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
     }
 }
 
@@ -101,8 +117,9 @@ fn with_signs_of_life<T>(step: &Step, work: impl FnOnce(&Step) -> Result<T>) -> 
         let began = Instant::now();
         scope.spawn(move || {
             while is_done.recv_timeout(SIGN_OF_LIFE) == Err(RecvTimeoutError::Timeout) {
-                let note = step.note.lock().map(|note| note.clone()).unwrap_or_default();
-                eprintln!("...  {}  {:.0} s so far  {note}", step.name, began.elapsed().as_secs_f64());
+                let note = step.note.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let line = format!("...  {}  {:.0} s so far  {note}", step.name, began.elapsed().as_secs_f64());
+                out::aside(line.trim_end());
             }
         });
         let result = work(step);

@@ -1,10 +1,7 @@
 //! The report of `lab check`, as text and as JSON, and the exit code that follows from it.
 
-use std::io::{self, Write as _};
-
 use anyhow::Result;
 use serde::Serialize;
-use tabwriter::TabWriter;
 
 /// What a check came to.
 #[derive(Debug, Serialize)]
@@ -121,19 +118,6 @@ impl Report {
             count(|outcome| matches!(outcome, Outcome::LeftOut)),
         )
     }
-}
-
-/// Writes rows to standard output, their columns aligned.
-///
-/// # Errors
-///
-/// Standard output is closed.
-pub fn print_table(rows: &[Vec<String>]) -> io::Result<()> {
-    let mut table = TabWriter::new(io::stdout().lock()).padding(2);
-    for row in rows {
-        writeln!(table, "{}", row.join("\t"))?;
-    }
-    table.flush()
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub struct Record {
 /// A run of this process. Dropping it removes its directory.
 #[derive(Debug)]
 pub struct Run {
+    state: PathBuf,
     id: String,
     dir: PathBuf,
     _lock: File,
@@ -41,7 +42,16 @@ impl Run {
     ///
     /// The state directory cannot be written.
     pub fn create(backend: &str) -> Result<Self> {
-        let runs = runs()?;
+        Self::create_in(paths::state()?, backend)
+    }
+
+    /// As [`Run::create`], with a state directory of one's own: for tests.
+    ///
+    /// # Errors
+    ///
+    /// The state directory cannot be written.
+    pub fn create_in(state: PathBuf, backend: &str) -> Result<Self> {
+        let runs = runs(&state)?;
         let _one_at_a_time = gate(&runs)?;
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let id = format!("{:x}-{nanos:x}", std::process::id());
@@ -49,7 +59,7 @@ impl Run {
         fs::create_dir(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let lock = File::create(dir.join(LOCK))?;
         lock.try_lock().with_context(|| format!("{} cannot be locked", dir.display()))?;
-        let run = Self { id, dir, _lock: lock };
+        let run = Self { state, id, dir, _lock: lock };
         run.record(backend, Vec::new())?;
         Ok(run)
     }
@@ -58,6 +68,12 @@ impl Run {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The state directory, which outlives the run.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        &self.state
     }
 
     /// The run's own directory.
@@ -118,7 +134,11 @@ pub struct Found {
 ///
 /// The state directory cannot be read.
 pub fn list() -> Result<Vec<Found>> {
-    let runs = runs()?;
+    list_in(&paths::state()?)
+}
+
+fn list_in(state: &Path) -> Result<Vec<Found>> {
+    let runs = runs(state)?;
     let _one_at_a_time = gate(&runs)?;
     let mut found = Vec::new();
     for entry in fs::read_dir(&runs)? {
@@ -137,7 +157,15 @@ pub fn list() -> Result<Vec<Found>> {
 ///
 /// The state directory cannot be read.
 pub fn abandoned() -> Result<Vec<Found>> {
-    Ok(list()?.into_iter().filter(|run| !run.alive && !run.kept).collect())
+    Ok(list()?.into_iter().filter(Found::is_abandoned).collect())
+}
+
+impl Found {
+    /// Whether nobody holds it, and nobody asked to keep it.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        !self.alive && !self.kept
+    }
 }
 
 fn look(dir: PathBuf) -> Found {
@@ -151,8 +179,8 @@ fn look(dir: PathBuf) -> Found {
     }
 }
 
-fn runs() -> Result<PathBuf> {
-    let runs = paths::state()?.join("runs");
+fn runs(state: &Path) -> Result<PathBuf> {
+    let runs = state.join("runs");
     fs::create_dir_all(&runs).with_context(|| format!("{} cannot be made", runs.display()))?;
     Ok(runs)
 }
@@ -162,4 +190,49 @@ fn gate(runs: &Path) -> io::Result<File> {
     let gate = File::create(runs.join("gate"))?;
     gate.lock()?;
     Ok(gate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(state: &Path) -> Found {
+        let mut found = list_in(state).unwrap();
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    }
+
+    #[test]
+    fn a_run_is_alive_until_it_is_dropped_and_then_gone() {
+        let state = tempfile::tempdir().unwrap();
+        let run = Run::create_in(state.path().into(), "local").unwrap();
+        run.record("local", vec![("prometheus".into(), "http://127.0.0.1:1".into())]).unwrap();
+        let found = only(state.path());
+        assert!(found.alive && !found.is_abandoned());
+        assert_eq!(found.id, run.id());
+        let record = found.record.unwrap();
+        assert_eq!((record.pid, record.links.len()), (std::process::id(), 1));
+        drop(run);
+        assert!(list_in(state.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_kept_run_outlives_its_process_and_is_not_abandoned() {
+        let state = tempfile::tempdir().unwrap();
+        Run::create_in(state.path().into(), "kind").unwrap().keep().unwrap();
+        let found = only(state.path());
+        assert!(!found.alive && found.kept && !found.is_abandoned());
+    }
+
+    #[test]
+    fn a_directory_that_nobody_holds_is_abandoned_whatever_is_in_it() {
+        let state = tempfile::tempdir().unwrap();
+        let dir = state.path().join("runs/1-1");
+        fs::create_dir_all(&dir).unwrap();
+        assert!(only(state.path()).is_abandoned());
+        fs::write(dir.join(LOCK), "").unwrap();
+        fs::write(dir.join(RECORD), "{").unwrap();
+        let found = only(state.path());
+        assert!(found.is_abandoned() && found.record.is_none());
+    }
 }

@@ -1,13 +1,12 @@
 //! What Prometheus has scraped, as a table: node, uptime and the three loads.
 
-use std::io;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use crate::out::{self, OutError};
 use crate::poll::{self, Attempt};
 use crate::prometheus::Prometheus;
-use crate::report::print_table;
 use crate::stack::{Backend, JOB};
 
 /// One node's newest samples.
@@ -71,20 +70,20 @@ pub fn wait(backend: &dyn Backend) -> Result<Vec<NodeSamples>> {
 ///
 /// # Errors
 ///
-/// Standard output is closed.
-pub fn print(nodes: &[NodeSamples]) -> io::Result<()> {
+/// Standard output is closed or full.
+pub fn print(nodes: &[NodeSamples]) -> Result<(), OutError> {
     let mut rows = vec![["node", "node_uptime (s)", "node_load 1m", "5m", "15m"].map(str::to_owned).to_vec()];
     for NodeSamples { node, uptime, load: [one, five, fifteen] } in nodes {
         rows.push(vec![node.clone(), uptime.to_string(), one.to_string(), five.to_string(), fifteen.to_string()]);
     }
-    print_table(&rows)
+    out::table(&rows)
 }
 
 /// Writes names and addresses to standard output.
 ///
 /// # Errors
 ///
-/// Standard output is closed.
-pub fn print_links(links: &[(String, String)]) -> io::Result<()> {
-    print_table(&links.iter().map(|(name, address)| vec![name.clone(), address.clone()]).collect::<Vec<_>>())
+/// Standard output is closed or full.
+pub fn print_links(links: &[(String, String)]) -> Result<(), OutError> {
+    out::table(&links.iter().map(|(name, address)| vec![name.clone(), address.clone()]).collect::<Vec<_>>())
 }

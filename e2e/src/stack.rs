@@ -73,6 +73,11 @@ pub trait Backend {
     /// What the parts say is wrong, newest last: for a failed check, whose own observation often is only the effect.
     fn complaints(&self) -> Vec<String>;
 
+    /// How long a check may wait that would like to wait for `wanted`.
+    fn check_limit(&self, wanted: Duration) -> Duration {
+        wanted
+    }
+
     /// Saves logs and configurations where they outlive the stack, and says where.
     ///
     /// # Errors

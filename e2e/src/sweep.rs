@@ -1,6 +1,6 @@
 //! The sweep: what a killed run left is removed by the next one, and nothing else is.
 
-use std::fs;
+use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 
@@ -31,5 +31,23 @@ pub fn remove(run: &Found) -> Result<()> {
     if run.record.as_ref().is_some_and(|record| record.backend == "kind") {
         kind::sweep(run)?;
     }
-    fs::remove_dir_all(&run.dir).with_context(|| format!("{} cannot be removed", run.dir.display()))
+    match fs::remove_dir_all(&run.dir) {
+        // Another run swept at the same time.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.with_context(|| format!("{} cannot be removed", run.dir.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_sweep_removed_first_is_no_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = Found { id: "1-1".into(), dir: dir.path().join("1-1"), record: None, alive: false, kept: false };
+        fs::create_dir(&found.dir).unwrap();
+        remove(&found).unwrap();
+        remove(&found).unwrap();
+    }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use e2e::cli::Cli;
 use e2e::kind::shim;
+use e2e::out::{self, OutError};
 use e2e::{commands, guard};
 
 fn main() -> ExitCode {
@@ -13,8 +14,10 @@ fn main() -> ExitCode {
     }
     match commands::run(Cli::parse()) {
         Ok(code) => code.into(),
+        // Whoever closes our output has seen enough: no failure of ours.
+        Err(error) if error.downcast_ref::<OutError>().is_some_and(OutError::reader_has_gone) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lab: {error:#}");
+            out::aside(&format!("lab: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -47,14 +47,13 @@ fn scraped(stack: &Stack) -> Result<BTreeMap<String, [f64; 3]>> {
     let samples = stack.prometheus.query(&format!(r#"node_load{{job="{JOB}"}}"#))?;
     let mut loads = BTreeMap::new();
     for node in &stack.nodes {
-        let mut own: BTreeMap<&str, f64> = BTreeMap::new();
-        for sample in samples.iter().filter(|sample| sample.label("node") == node) {
-            own.insert(sample.label("duration"), sample.value);
-        }
-        let durations: Vec<&str> = own.keys().copied().collect();
-        let three = own.len() == DURATIONS.len() && DURATIONS.iter().all(|duration| own.contains_key(duration));
-        ensure!(three, "node_load of {node} has durations {durations:?}, not {DURATIONS:?}");
-        loads.insert(node.clone(), DURATIONS.map(|duration| own[duration]));
+        let of_node = samples.iter().filter(|sample| sample.label("node") == node);
+        // A list, not a map: a second series of the same duration must not hide behind the first.
+        let mut durations: Vec<&str> = of_node.clone().map(|sample| sample.label("duration")).collect();
+        durations.sort_by_key(|duration| DURATIONS.iter().position(|known| known == duration));
+        ensure!(durations == DURATIONS, "node_load of {node} has durations {durations:?}, not {DURATIONS:?}");
+        let value = |duration| of_node.clone().find(|sample| sample.label("duration") == duration);
+        loads.insert(node.clone(), DURATIONS.map(|duration| value(duration).map_or(f64::NAN, |sample| sample.value)));
     }
     Ok(loads)
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::interrupt;
 use crate::poll::{self, Attempt};
 use crate::report::{CheckReport, Outcome};
 use crate::stack::Backend;
@@ -20,7 +21,7 @@ use crate::stack::Backend;
 /// adds to that.
 const FIRST_SAMPLE: Duration = Duration::from_secs(40);
 
-/// A check: its stable name, and what it does.
+/// A check: its stable name, the part it cannot do without, and what it does.
 struct Check {
     name: &'static str,
     run: fn(&dyn Backend) -> Outcome,
@@ -40,21 +41,33 @@ const CHECKS: &[Check] = &[
     Check { name: "panels-have-data", run: panels::panels_have_data },
 ];
 
+/// The stable names of all checks, in the order in which they are run.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CHECKS.iter().map(|check| check.name)
+}
+
 /// Runs every check in order, telling each as soon as it is done; a failed one does not keep the next from being run.
+/// An interrupt ends the series: a check that it cut short has seen nothing, and is not told.
 pub fn run_all(backend: &dyn Backend, tell: impl Fn(&CheckReport)) -> Vec<CheckReport> {
-    let run = |check: &Check| {
-        let began = Instant::now();
-        let outcome = (check.run)(backend);
-        let report = CheckReport { name: check.name, outcome, seconds: began.elapsed().as_secs_f64() };
-        tell(&report);
-        report
-    };
-    CHECKS.iter().map(run).collect()
+    let reports = CHECKS.iter().map(|check| report(check, backend)).take_while(|_| !interrupt::seen());
+    reports.inspect(|report| tell(report)).collect()
+}
+
+/// Runs the check of that name alone; nothing if there is none.
+#[must_use]
+pub fn run_one(backend: &dyn Backend, name: &str) -> Option<CheckReport> {
+    CHECKS.iter().find(|check| check.name == name).map(|check| report(check, backend))
+}
+
+fn report(check: &Check, backend: &dyn Backend) -> CheckReport {
+    let began = Instant::now();
+    let outcome = (check.run)(backend);
+    CheckReport { name: check.name, outcome, seconds: began.elapsed().as_secs_f64() }
 }
 
 /// Polls until `look` succeeds; what it fails with is the observation. A part of the stack that ended ends the wait.
 fn poll_stack<T>(backend: &dyn Backend, what: &str, limit: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
-    poll::until(what, limit, Duration::from_millis(100), || match look() {
+    poll::until(what, backend.check_limit(limit), Duration::from_millis(100), || match look() {
         Ok(value) => Attempt::Ready(value),
         Err(seen) => match backend.alive() {
             Ok(()) => Attempt::NotYet(format!("{seen:#}")),

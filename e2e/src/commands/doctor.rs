@@ -1,33 +1,89 @@
 //! `lab doctor`: what each backend needs, what is there, and how to get the rest.
+//!
+//! It tells, and that is all it has to do: its exit code is 0 whatever is missing. `lab check` says whether a backend
+//! works.
+
+use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::report::print_table;
+use crate::command::Cmd;
+use crate::out;
 use crate::tools::{self, Tool};
 
-/// What a backend needs a tool for, and the one command that gets it.
+/// What something needs, and the one command that gets it.
 struct Need {
-    backend: &'static str,
-    tool: Tool,
+    what_for: &'static str,
+    program: Program,
     fix: &'static str,
 }
 
+enum Program {
+    /// One that the harness looks for in its cache too, and whose version matters.
+    Tool(Tool),
+    /// One that has to be on `PATH`, and how it is made to say its version.
+    OnPath(&'static str, &'static [&'static str]),
+}
+
 const NEEDS: &[Need] = &[
-    Need { backend: "local", tool: Tool::Prometheus, fix: "`cargo lab check` fetches it into the cache" },
-    Need { backend: "local", tool: Tool::Grafana, fix: "`cargo lab` fetches it where it can; optional" },
-    Need { backend: "tests", tool: Tool::Promtool, fix: "`cargo test` fetches it into the cache" },
-    Need { backend: "tests", tool: Tool::Kubectl, fix: "`cargo test` fetches it into the cache" },
+    Need {
+        what_for: "local",
+        program: Program::Tool(Tool::Prometheus),
+        fix: "`cargo lab check --without grafana` fetches it",
+    },
+    Need {
+        what_for: "local, optional",
+        program: Program::Tool(Tool::Grafana),
+        fix: "`cargo lab` fetches it where its download can be reached",
+    },
+    Need { what_for: "to fetch these", program: Program::OnPath("curl", &["--version"]), fix: "install `curl`" },
+    Need {
+        what_for: "or these instead",
+        program: Program::OnPath("apt-get", &["--version"]),
+        fix: "only Debian and its relatives have it",
+    },
+    Need {
+        what_for: "kind",
+        program: Program::OnPath("docker", &["version", "--format", "{{.Server.Version}}"]),
+        fix: "install Docker and start its daemon",
+    },
+    Need {
+        what_for: "kind",
+        program: Program::Tool(Tool::Kind),
+        fix: "`go install sigs.k8s.io/kind@latest`, or your system's package",
+    },
+    Need { what_for: "kind, tests", program: Program::Tool(Tool::Kubectl), fix: "`cargo test` fetches it" },
+    Need { what_for: "tests", program: Program::Tool(Tool::Promtool), fix: "`cargo test` fetches it" },
 ];
 
 pub(super) fn doctor() -> Result<u8> {
-    let mut rows = vec![["backend", "needs", "state", "what"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["for", "needs", "state", ""].map(str::to_owned).to_vec()];
     for need in NEEDS {
-        let (state, what) = match tools::find_present(need.tool) {
-            Ok(found) => ("ok", format!("{} {} ({})", found.path.display(), found.version, found.origin)),
-            Err(_) => ("missing", need.fix.to_owned()),
+        let (name, seen) = need.program.look();
+        let (state, what) = match seen {
+            Ok(seen) => ("ok", seen),
+            Err(reason) => ("missing", format!("{} ({reason})", need.fix)),
         };
-        rows.push(vec![need.backend.into(), need.tool.name().into(), state.into(), what]);
+        rows.push(vec![need.what_for.into(), name.into(), state.into(), what]);
     }
-    print_table(&rows)?;
+    out::table(&rows)?;
     Ok(0)
+}
+
+impl Program {
+    /// The program's name, and what is there or why it does not count.
+    fn look(&self) -> (&'static str, Result<String, String>) {
+        match self {
+            Self::Tool(tool) => {
+                let found = tools::find_present(*tool);
+                let said = found.map(|found| format!("{}, {}: {}", found.version, found.origin, found.path.display()));
+                (tool.name(), said.map_err(|error| format!("{error:#}")))
+            }
+            Self::OnPath(name, args) => {
+                let asked = Cmd::new(name).args(*args).limit(Duration::from_secs(5)).read();
+                let said = asked.map(|said| said.lines().next().unwrap_or_default().to_owned());
+                (name, said.map_err(|error| error.last_line().to_owned()))
+            }
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! `lab logs`: what the parts of a running lab have logged.
 
 use std::fs;
-use std::io::{self, Write as _};
 
 use anyhow::Result;
 
 use super::choose;
 use crate::cli::Which;
+use crate::out;
 
 pub(super) fn logs(which: &Which) -> Result<u8> {
     let run = match choose(which.id.as_deref())? {
@@ -18,11 +18,10 @@ pub(super) fn logs(which: &Which) -> Result<u8> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
         .collect();
     files.sort();
-    let mut out = io::stdout().lock();
     for file in files {
         let part = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for line in String::from_utf8_lossy(&fs::read(&file)?).lines() {
-            writeln!(out, "{part} | {line}")?;
+            out::line(&format!("{part} | {line}"))?;
         }
     }
     Ok(0)

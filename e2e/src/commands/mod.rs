@@ -16,7 +16,7 @@ use crate::local::{self, Local, Ports};
 use crate::progress::Progress;
 use crate::run::{self, Found};
 use crate::stack::Backend;
-use crate::{interrupt, sweep};
+use crate::{interrupt, out, poll, sweep};
 
 /// The exit code of a command line that cannot be acted on, as clap has it.
 const USAGE: u8 = 2;
@@ -27,6 +27,10 @@ const USAGE: u8 = 2;
 ///
 /// The command failed, which is exit code 1.
 pub fn run(cli: Cli) -> Result<u8> {
+    if let Err(error) = poll::check_patience() {
+        out::aside(&format!("lab: {error}"));
+        return Ok(USAGE);
+    }
     match cli.command.unwrap_or(Command::Up(cli.up)) {
         Command::Up(args) => up::up(&args),
         Command::Check(args) => check::check(&args),
@@ -61,7 +65,7 @@ fn choose(id: Option<&str>) -> Result<std::result::Result<Found, u8>> {
         return Ok(Ok(runs.swap_remove(at)));
     }
     if runs.len() > 1 {
-        eprintln!("several labs are running, name one of them: {}", names(&runs));
+        out::aside(&format!("several labs are running, name one of them: {}", names(&runs)));
         return Ok(Err(USAGE));
     }
     match runs.pop() {

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 
 use super::choose;
 use crate::cli::Which;
+use crate::out;
 use crate::prometheus::Prometheus;
 use crate::samples;
 
@@ -14,14 +15,14 @@ pub(super) fn status(which: &Which) -> Result<u8> {
     };
     let record = run.record.with_context(|| format!("run {} has not told anything about itself yet", run.id))?;
     let state = if run.alive { "running" } else { "kept" };
-    println!("run {}  {}  {state}  process {}\n", run.id, record.backend, record.pid);
+    out::line(&format!("run {}  {}  {state}  process {}\n", run.id, record.backend, record.pid))?;
     if record.links.is_empty() {
-        println!("still starting");
+        out::line("still starting")?;
         return Ok(0);
     }
     samples::print_links(&record.links)?;
     if let Some((_, base)) = record.links.iter().find(|(name, _)| name == "prometheus") {
-        println!();
+        out::line("")?;
         samples::print(&samples::scraped(&Prometheus::new(base))?)?;
     }
     Ok(0)

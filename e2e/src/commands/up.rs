@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::start;
-use crate::cli;
+use crate::command::Cmd;
 use crate::interrupt::{self, Interrupted};
 use crate::local::Ports;
-use crate::poll;
+use crate::out::{self, OutError};
 use crate::progress::Progress;
-use crate::samples;
 use crate::stack::Backend;
+use crate::tools::{self, Tool};
+use crate::{cli, evidence, poll, samples};
 
 /// How often the parts are looked after; one that ended is told within this time and a little more.
 const LOOK: Duration = Duration::from_millis(250);
@@ -19,46 +20,54 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) fn up(args: &cli::Up) -> Result<u8> {
     let progress = Progress::default();
     let backend = match start(&args.start, Ports::Usual, &progress) {
-        Err(error) if error.is::<Interrupted>() || interrupt::seen() => {
+        Err(_) if interrupt::seen() => {
             progress.line("interrupted; nothing is left");
             return Ok(0);
         }
         other => other?,
     };
-    let result = show_and_stay(&*backend, args.stay, &progress);
-    match &result {
-        // Ending a lab is what Ctrl-C is for.
-        Err(error) if error.is::<Interrupted>() => {}
-        Err(_) => {
-            if let Ok(folder) = backend.save_evidence() {
-                progress.line(&format!("the logs are in {}", folder.display()));
-            }
-        }
-        Ok(()) => {}
+    let result = show_and_stay(&*backend, args, &progress);
+    let failure = result.err().filter(|error| !is_an_end(error));
+    if let Some(error) = &failure {
+        // At once, for taking the rest down may take its time.
+        progress.line(&format!("FAIL {error:#}"));
+        evidence::save_and_tell(&*backend, &progress);
     }
     progress.step("take the lab down", |_| {
         drop(backend);
         Ok(())
     })?;
-    match result {
-        Err(error) if !error.is::<Interrupted>() => Err(error),
-        _ => Ok(0),
-    }
+    Ok(u8::from(failure.is_some()))
 }
 
-fn show_and_stay(backend: &dyn Backend, stay: Option<Duration>, progress: &Progress) -> Result<()> {
-    println!();
+/// Whether a lab that stays was ended by what ends labs: a signal, or a reader who has gone.
+fn is_an_end(error: &anyhow::Error) -> bool {
+    error.is::<Interrupted>() || error.downcast_ref().is_some_and(OutError::reader_has_gone)
+}
+
+fn show_and_stay(backend: &dyn Backend, args: &cli::Up, progress: &Progress) -> Result<()> {
+    out::line("")?;
     samples::print_links(&backend.stack().links())?;
     let scraped = progress.step("wait for the first scrape", |_| samples::wait(backend))?;
-    println!();
+    out::line("")?;
     samples::print(&scraped)?;
-    println!();
-    let until = stay.map_or("Ctrl-C".to_owned(), |stay| format!("{} s have passed, or Ctrl-C,", stay.as_secs()));
-    progress.line(&format!("run {}; stays until {until} and leaves nothing behind", backend.run().id()));
-    let end = stay.map(|stay| Instant::now() + stay);
+    out::line("")?;
+    if args.start.backend == cli::Backend::Local && kind_is_possible() {
+        progress.line("Docker, kind and kubectl are here too: `lab up --backend kind` runs all this on a cluster");
+    }
+    let until = args.stay.map_or("Ctrl-C".into(), |stay| format!("{} have passed", humantime::format_duration(stay)));
+    progress.line(&format!("run {} stays until {until}, and leaves nothing behind", backend.run().id()));
+    let end = args.stay.map(|stay| Instant::now() + stay);
     while end.is_none_or(|end| Instant::now() < end) {
         backend.alive().context("the lab lost a part")?;
-        poll::pause(LOOK)?;
+        let left = end.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
+        poll::pause(left.min(LOOK))?;
     }
     Ok(())
+}
+
+/// Whether a cluster could be had; asked only of what is on this machine.
+fn kind_is_possible() -> bool {
+    let docker = Cmd::new("docker").args(["version", "--format", "{{.Server.Version}}"]).limit(Duration::from_secs(3));
+    [Tool::Kind, Tool::Kubectl].iter().all(|tool| tools::find_present(*tool).is_ok()) && docker.run().is_ok()
 }

@@ -7,7 +7,7 @@ pub mod prometheus;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -17,9 +17,12 @@ use crate::prometheus::Prometheus;
 use crate::run::Run;
 use crate::stack::{Backend, Procfs, Stack};
 use crate::tools::{self, Tool};
-use crate::{evidence, exporter, stack};
+use crate::{evidence, exporter, interrupt, stack};
 
 pub use grafana::Wanted as WantedGrafana;
+
+/// A check of a stack that has been up for long still gets this time, a few scrapes' worth.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// Which ports the parts listen on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,10 @@ pub struct Options {
     pub ports: Ports,
     /// What a test changes in Prometheus' configuration, to see the checks fail.
     pub edit_config: Option<fn(&mut serde_json::Value)>,
+    /// Where the run's directory is made; the user's state directory if none is named.
+    pub state: Option<PathBuf>,
+    /// The longest that a check waits: for tests of checks that fail, which need not wait for what never comes.
+    pub check_limit: Option<Duration>,
 }
 
 /// A running local stack. Dropping it ends the processes, then removes their directory.
@@ -55,6 +62,8 @@ pub struct Local {
     exporter: Process,
     prometheus: Process,
     grafana: Option<Process>,
+    up: Instant,
+    check_limit: Option<Duration>,
     run: Run,
 }
 
@@ -65,21 +74,23 @@ impl Local {
     ///
     /// Which part did not start, with its last log lines and where the evidence is.
     pub fn start(options: &Options, progress: &Progress) -> Result<Self> {
-        let binary = progress.step("build the exporter", |_| exporter::binary(options.exporter.as_deref()))?;
-        let found = progress
-            .step("find Prometheus", |step| tools::find(Tool::Prometheus, options.prometheus.as_deref(), step))?;
+        let binary = progress.step("build the exporter", |step| exporter::binary(options.exporter.as_deref(), step))?;
+        let found = progress.step("find Prometheus", |step| {
+            let found = tools::find(Tool::Prometheus, options.prometheus.as_deref(), step)?;
+            step.came_to(format!("{}, {}", found.version, found.origin));
+            Ok(found)
+        })?;
         let home = grafana::find(&options.grafana, progress)?;
-        let run = Run::create("local")?;
+        let run = match &options.state {
+            Some(state) => Run::create_in(state.clone(), "local")?,
+            None => Run::create("local")?,
+        };
         start_parts(options, progress, &run, &binary, &found.path, home)
-            .map_err(|error| match evidence::save(&run) {
-                Ok(folder) => error.context(format!("the lab did not start; its logs are in {}", folder.display())),
-                Err(unsaved) => {
-                    error.context(format!("the lab did not start, and its logs were not saved: {unsaved:#}"))
-                }
-            })
+            .map_err(|error| if interrupt::seen() { error } else { with_evidence(error, &run) })
             .and_then(|(stack, exporter, prometheus, grafana)| {
                 run.record("local", stack.links())?;
-                Ok(Self { stack, exporter, prometheus, grafana, run })
+                let (up, check_limit) = (Instant::now(), options.check_limit);
+                Ok(Self { stack, exporter, prometheus, grafana, up, check_limit, run })
             })
     }
 
@@ -118,6 +129,13 @@ impl Backend for Local {
         processes.into_iter().flatten().flat_map(|process| stack::complaints(&process.log_text())).collect()
     }
 
+    fn check_limit(&self, wanted: Duration) -> Duration {
+        // Every wait is for something that follows the start: after one check has waited in vain, the next ones need
+        // not wait as long again.
+        let left = wanted.saturating_sub(self.up.elapsed()).max(SETTLED.min(wanted));
+        self.check_limit.map_or(left, |limit| limit.min(left))
+    }
+
     fn save_evidence(&self) -> Result<PathBuf> {
         evidence::save(&self.run)
     }
@@ -129,6 +147,13 @@ impl Drop for Local {
         for process in self.grafana.iter().chain([&self.prometheus, &self.exporter]) {
             process.stop();
         }
+    }
+}
+
+fn with_evidence(error: anyhow::Error, run: &Run) -> anyhow::Error {
+    match evidence::save(run) {
+        Ok(folder) => error.context(format!("the lab did not start; its logs are in {}", folder.display())),
+        Err(unsaved) => error.context(format!("the lab did not start, and its logs were not saved: {unsaved:#}")),
     }
 }
 

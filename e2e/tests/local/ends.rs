@@ -1,0 +1,117 @@
+//! However a lab ends, nothing stays: no process, and no directory beyond the next run.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+
+use crate::lab::{Lab, Running};
+
+pub fn an_interrupt_while_it_stays() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start(&["up"], &lab.parts())?;
+    let written = running.wait_for(" stays until ")?;
+    ensure!(written.contains("node_uptime (s)") && written.contains("http://127.0.0.1:"), "{written}");
+    expect_a_quiet_end(&lab, &running, Signal::INT)
+}
+
+pub fn a_termination_before_the_first_scrape() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start(&["up"], &lab.parts())?;
+    running.wait_for("prometheus  http://")?;
+    expect_a_quiet_end(&lab, &running, Signal::TERM)
+}
+
+/// As when the terminal's window is closed.
+pub fn a_hang_up() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start(&["up"], &lab.parts())?;
+    running.wait_for("prometheus  http://")?;
+    expect_a_quiet_end(&lab, &running, Signal::HUP)
+}
+
+pub fn an_interrupt_during_the_start() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec sleep 300")?))?;
+    running.wait_for("start the exporter")?;
+    let what = "three processes";
+    e2e::poll::until(what, Duration::from_secs(10), Duration::from_millis(20), || match lab.processes() {
+        three if three.len() == 3 => e2e::poll::Attempt::Ready(()),
+        other => e2e::poll::Attempt::NotYet(format!("{other:?}")),
+    })?;
+    running.signal(Signal::INT)?;
+    let written = running.expect_code(0)?;
+    ensure!(written.contains("interrupted; nothing is left"), "{written}");
+    ensure!(lab.evidence().is_empty(), "evidence of what nobody asks: {:?}", lab.evidence());
+    lab.expect_nothing_left()
+}
+
+/// A pipeline whose time is up sends SIGTERM, and wants to know what took so long.
+pub fn a_terminated_check_keeps_its_evidence() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start(&["check"], &lab.parts())?;
+    running.wait_for("pass exporter-ready")?;
+    running.signal(Signal::TERM)?;
+    let written = running.expect_code(1)?;
+    ensure!(written.contains("interrupted") && !written.contains("FAIL"), "{written}");
+    ensure!(lab.evidence().len() == 1 && lab.evidence()[0].join("report.json").is_file(), "{:?}", lab.evidence());
+    lab.expect_nothing_left()
+}
+
+pub fn after_the_time_it_was_given() -> Result<()> {
+    let lab = Lab::new()?;
+    let ended = lab.run(&["up", "--for", "1s"], &lab.parts())?.expect_code(0)?;
+    ensure!(ended.stdout.contains("node_uptime (s)"), "{}", ended.stdout);
+    ended.expect_stderr("stays until 1s have passed")?;
+    lab.expect_nothing_left()
+}
+
+/// SIGKILL leaves `lab` no time: the kernel ends the children, and the next run removes the directory.
+pub fn a_kill_takes_the_children_along() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start(&["up"], &lab.parts())?;
+    running.wait_for("prometheus  http://")?;
+    ensure!(lab.processes().len() == 3, "lab, exporter and Prometheus should run: {:?}", lab.processes());
+    running.signal(Signal::KILL)?;
+    lab.expect_no_process()?;
+    let runs = lab.runs();
+    ensure!(runs.len() == 1, "{runs:?}");
+
+    let ended = lab.run(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exit 3")?))?.expect_code(1)?;
+    ended.expect_stderr(&format!("removed what run {} left behind", runs[0]))?;
+    lab.expect_nothing_left()
+}
+
+pub fn a_sweep_spares_the_living_and_the_kept() -> Result<()> {
+    let lab = Lab::new()?;
+    let living = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec sleep 300")?))?;
+    living.wait_for("start the exporter")?;
+    let alive = lab.runs();
+    ensure!(alive.len() == 1, "{alive:?}");
+    let runs = lab.dir().join("mini-node-exporter/runs");
+    for (id, mark) in [("1-abandoned", "lock"), ("1-kept", "kept")] {
+        fs::create_dir(runs.join(id))?;
+        fs::write(runs.join(id).join(mark), "")?;
+    }
+    let ended = lab.run(&["check", "--prometheus", "/bin/false"], &lab.parts()[..2])?.expect_code(1)?;
+    ended.expect_stderr("removed what run 1-abandoned left behind")?;
+    let mut left = lab.runs();
+    left.sort();
+    ensure!(left == ["1-kept".to_owned(), alive[0].clone()], "{left:?}, and {alive:?} is alive");
+
+    // `down` is what removes a kept one.
+    lab.run(&["down", "1-kept"], &[])?.expect_code(0)?;
+    ensure!(lab.runs() == alive, "{:?}", lab.runs());
+    living.signal(Signal::INT)?;
+    living.expect_code(0)?;
+    lab.expect_nothing_left()
+}
+
+fn expect_a_quiet_end(lab: &Lab, running: &Running, signal: Signal) -> Result<()> {
+    running.signal(signal)?;
+    let written = running.expect_code(0)?;
+    ensure!(!written.contains("FAIL") && !written.contains("lab: "), "{written}");
+    ensure!(lab.evidence().is_empty(), "evidence of no failure: {:?}", lab.evidence());
+    lab.expect_nothing_left()
+}

@@ -1,0 +1,269 @@
+//! `lab` in a world of its own: a state directory that nobody else uses, and eyes for what is left of it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use e2e::command::{Cmd, last_lines};
+use e2e::exporter;
+use e2e::poll::{self, Attempt};
+use e2e::process::Process;
+use e2e::progress::{Progress, Step};
+use e2e::tools::{self, Tool};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// The world. What runs in it is ended before its directory goes.
+pub struct Lab {
+    dir: TempDir,
+    exporter: PathBuf,
+    prometheus: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A `lab` that runs in the background. Its two streams come as one.
+pub struct Running {
+    process: Process,
+    log: PathBuf,
+}
+
+impl Lab {
+    /// A world with this workspace's exporter and a real Prometheus at hand.
+    pub fn new() -> Result<Self> {
+        Ok(Self { dir: tempfile::tempdir()?, exporter: exporter()?, prometheus: prometheus()? })
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Flags that name the programs, so that no trial looks for them, and leave Grafana out.
+    pub fn parts(&self) -> Vec<OsString> {
+        let mut parts = self.programs();
+        parts.extend(["--without".into(), "grafana".into()]);
+        parts
+    }
+
+    /// Flags that name the programs.
+    pub fn programs(&self) -> Vec<OsString> {
+        vec!["--exporter".into(), self.exporter.clone().into(), "--prometheus".into(), self.prometheus.clone().into()]
+    }
+
+    /// The flags of [`Lab::parts`] with another program as Prometheus.
+    pub fn parts_with_prometheus(&self, prometheus: &Path) -> Vec<OsString> {
+        let mut parts = self.parts();
+        parts[3] = prometheus.into();
+        parts
+    }
+
+    /// `lab` with these words, not yet run.
+    pub fn command<A: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = A>) -> Cmd {
+        Cmd::new(env!("CARGO_BIN_EXE_lab")).args(words).env("XDG_STATE_HOME", self.dir()).limit(Duration::from_secs(90))
+    }
+
+    /// Runs `lab` with these words, and then these parts, to its end.
+    pub fn run(&self, words: &[&str], parts: &[OsString]) -> Result<Ended> {
+        ended(self.command(words.iter().map(OsString::from).chain(parts.iter().cloned())))
+    }
+
+    /// Starts `lab` with these words, and then these parts, in the background.
+    pub fn start(&self, words: &[&str], parts: &[OsString]) -> Result<Running> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let log = self.dir().join(format!("{}.out", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let args: Vec<OsString> = words.iter().map(OsString::from).chain(parts.iter().cloned()).collect();
+        let env = [("XDG_STATE_HOME", self.dir().into())];
+        let process = Process::start("lab", Path::new(env!("CARGO_BIN_EXE_lab")), &args, &env, log.clone())?;
+        Ok(Running { process, log })
+    }
+
+    /// Writes a shell script that can stand in for a program.
+    pub fn script(&self, name: &str, body: &str) -> Result<PathBuf> {
+        let path = self.dir().join(name);
+        fs::create_dir_all(path.parent().context("no parent")?)?;
+        // By another process: what this one has open for writing, a child that another trial starts right now has too,
+        // and nobody can execute it for that moment.
+        let text = self.dir().join(format!("{}.sh", name.replace('/', "-")));
+        fs::write(&text, format!("#!/bin/sh\n{body}\n"))?;
+        Cmd::new("install").args(["-m", "755"]).arg(text).arg(&path).run()?;
+        Ok(path)
+    }
+
+    /// A program that says it is Prometheus, and then does this instead.
+    pub fn prometheus_that(&self, does: &str) -> Result<PathBuf> {
+        let body = format!("if [ \"$1\" = --version ]; then echo 'prometheus, version 3.0.0'; exit; fi\n{does}");
+        self.script("prometheus-stand-in", &body)
+    }
+
+    /// A copy of a fixture tree, to be changed.
+    pub fn tree(&self, case: &str) -> Result<PathBuf> {
+        let (from, to) = (fixture(case), self.dir().join(case));
+        fs::create_dir_all(to.join("sys/kernel"))?;
+        for file in ["uptime", "loadavg", "sys/kernel/hostname"] {
+            fs::copy(from.join(file), to.join(file)).with_context(|| format!("{case}: {file}"))?;
+        }
+        Ok(to)
+    }
+
+    /// The ids of the runs that have a directory.
+    pub fn runs(&self) -> Vec<String> {
+        names(&self.dir().join("mini-node-exporter/runs")).into_iter().filter(|name| name != "gate").collect()
+    }
+
+    /// The runs whose evidence was saved.
+    pub fn evidence(&self) -> Vec<PathBuf> {
+        let all = self.dir().join("mini-node-exporter/evidence");
+        names(&all).into_iter().map(|name| all.join(name)).collect()
+    }
+
+    /// Every living process that was started in this world, `lab` itself and all below it: its environment tells.
+    pub fn processes(&self) -> Vec<(Pid, String)> {
+        let mark = format!("XDG_STATE_HOME={}", self.dir().display());
+        let is_ours = |entry: &Path| {
+            let environment = fs::read(entry.join("environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        };
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+        entries
+            .filter_map(|entry| Some((Pid::from_raw(entry.file_name()?.to_str()?.parse().ok()?)?, entry)))
+            .filter(|(_, entry)| is_ours(entry))
+            .map(|(pid, entry)| (pid, fs::read_to_string(entry.join("comm")).unwrap_or_default().trim().to_owned()))
+            .collect()
+    }
+
+    /// The process of that name; the kernel cuts names at 15 characters.
+    pub fn process(&self, name: &str) -> Result<Pid> {
+        let all = self.processes();
+        let found = all.iter().find(|(_, seen)| name.starts_with(seen.as_str()));
+        found.map(|(pid, _)| *pid).with_context(|| format!("no process `{name}` among {all:?}"))
+    }
+
+    /// Fails unless every process and every run directory of this world is gone.
+    pub fn expect_nothing_left(&self) -> Result<()> {
+        self.expect_no_process()?;
+        ensure!(self.runs().is_empty(), "runs are left: {:?}", self.runs());
+        Ok(())
+    }
+
+    /// Fails unless every process of this world ends; the kernel may take a moment to bury them.
+    pub fn expect_no_process(&self) -> Result<()> {
+        poll::until("every process gone", Duration::from_secs(5), Duration::from_millis(20), || {
+            let left = self.processes();
+            if left.is_empty() { Attempt::Ready(()) } else { Attempt::NotYet(format!("{left:?} run")) }
+        })
+    }
+}
+
+impl Ended {
+    /// Fails unless this is the code; the error shows both streams.
+    pub fn expect_code(self, code: i32) -> Result<Self> {
+        ensure!(self.code == code, "exit code {}, not {code}\n{}\n{}", self.code, self.stdout, self.stderr);
+        Ok(self)
+    }
+
+    /// Fails unless standard error holds this text.
+    pub fn expect_stderr(self, text: &str) -> Result<Self> {
+        ensure!(self.stderr.contains(text), "no `{text}` in:\n{}", self.stderr);
+        Ok(self)
+    }
+}
+
+impl Running {
+    /// Waits for a text in what `lab` writes, and gives all that it wrote.
+    pub fn wait_for(&self, text: &str) -> Result<String> {
+        self.process
+            .wait_for_line(&format!("`{text}`"), Duration::from_secs(60), |line| line.contains(text).then_some(()))
+            .with_context(|| self.written())?;
+        Ok(self.written())
+    }
+
+    /// Sends a signal to `lab` alone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.process.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        Ok(kill_process(pid.context("lab has no process id")?, signal)?)
+    }
+
+    /// Waits for the end, and fails unless this is the code.
+    pub fn expect_code(&self, code: i32) -> Result<String> {
+        let status = poll::until("lab's end", Duration::from_secs(30), Duration::from_millis(20), || {
+            match self.process.ended() {
+                Some(status) => Attempt::Ready(status),
+                None => Attempt::NotYet(last_lines(&self.log, 3)),
+            }
+        })?;
+        ensure!(status.code() == Some(code), "{status}, not {code}:\n{}", self.written());
+        Ok(self.written())
+    }
+
+    /// The id that `lab up` tells.
+    pub fn id(&self) -> Result<String> {
+        let written = self.wait_for(" stays until ")?;
+        let words = written.lines().find(|line| line.contains(" stays until "));
+        let id = words.and_then(|line| line.split_whitespace().nth(1)).context("no id")?;
+        Ok(id.to_owned())
+    }
+
+    /// All that it wrote so far.
+    pub fn written(&self) -> String {
+        last_lines(&self.log, usize::MAX)
+    }
+}
+
+/// Runs a command of which any exit code may be what is wanted.
+pub fn ended(command: Cmd) -> Result<Ended> {
+    match command.run() {
+        Ok(output) => Ok(Ended { code: 0, stdout: output.stdout, stderr: output.stderr }),
+        Err(error) => match error.code() {
+            Some(code) => {
+                Ok(Ended { code, stdout: error.output().stdout.clone(), stderr: error.output().stderr.clone() })
+            }
+            None => Err(anyhow!("{error}")),
+        },
+    }
+}
+
+/// A fixture's tree.
+pub fn fixture(case: &str) -> PathBuf {
+    e2e::paths::workspace().join("fixtures").join(case).join("proc")
+}
+
+/// Sends SIGKILL.
+pub fn kill(pid: Pid) -> Result<Instant> {
+    kill_process(pid, Signal::KILL)?;
+    Ok(Instant::now())
+}
+
+/// This workspace's exporter, built once a test process.
+pub fn exporter() -> Result<PathBuf> {
+    static FOUND: Mutex<Option<PathBuf>> = Mutex::new(None);
+    once(&FOUND, |step| exporter::binary(None, step))
+}
+
+/// A real Prometheus. Without one a trial fails, and the error says how to get one.
+pub fn prometheus() -> Result<PathBuf> {
+    static FOUND: Mutex<Option<PathBuf>> = Mutex::new(None);
+    once(&FOUND, |step| Ok(tools::find(Tool::Prometheus, None, step)?.path))
+}
+
+fn once(found: &Mutex<Option<PathBuf>>, find: impl FnOnce(&Step) -> Result<PathBuf>) -> Result<PathBuf> {
+    let mut found = found.lock().map_err(|_| anyhow!("another trial failed to find it"))?;
+    match &*found {
+        Some(path) => Ok(path.clone()),
+        None => Ok(found.insert(Progress::quiet().step("find", find)?).clone()),
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}

@@ -1,0 +1,87 @@
+//! Every check passes on what is right.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::checks;
+use e2e::local::Options;
+use e2e::report::Outcome;
+use e2e::samples::NodeSamples;
+use e2e::stack::Backend as _;
+use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::stacks::{Own, passes, samples, shared};
+
+/// The checks that only a Grafana can pass.
+const OF_GRAFANA: [&str; 3] = ["grafana-healthy", "datasource-healthy", "dashboard-loaded"];
+
+/// As a person runs it: the exporter is built and Prometheus found by `lab` itself.
+pub fn every_check_on_the_live_proc() -> Result<()> {
+    let lab = Lab::new()?;
+    let ended = lab.run(&["check", "--format", "json", "--without", "grafana"], &[])?.expect_code(0)?;
+    let report: Value = serde_json::from_str(&ended.stdout).with_context(|| ended.stdout.clone())?;
+    ensure!(report["backend"] == "local", "{report}");
+    let checks = report["checks"].as_array().context("no checks")?;
+    let names: Vec<_> = checks.iter().filter_map(|check| check["name"].as_str()).collect();
+    ensure!(names == checks::names().collect::<Vec<_>>(), "{names:?}");
+    for check in checks {
+        let name = check["name"].as_str().unwrap_or_default();
+        let outcome = if OF_GRAFANA.contains(&name) { "left-out" } else { "passed" };
+        ensure!(check["outcome"] == outcome, "{check}");
+    }
+    lab.expect_nothing_left()
+}
+
+pub fn every_check_on_a_fixture_tree_exactly() -> Result<()> {
+    let shared = shared()?;
+    let samples = samples(&shared)?;
+    ensure!(
+        samples == [NodeSamples { node: "worker-1".into(), uptime: 1761.77, load: [0.57, 0.8, 0.77] }],
+        "{samples:?}"
+    );
+    for report in checks::run_all(&shared.local, |_| {}) {
+        let expected = match report.name {
+            name if OF_GRAFANA.contains(&name) => {
+                ensure!(matches!(report.outcome, Outcome::LeftOut), "{report:?}");
+                continue;
+            }
+            "uptime" => "1761.77 s on every node, exactly the fixture's value",
+            "load" => "worker-1 0.57 0.8 0.77, as in `loadavg`",
+            "node-labels" => "4 series with node = instance = hostname, job = mini-node-exporter",
+            "targets-up" => "1 of 1 up",
+            "one-target-per-node" => "1 nodes, 1 targets",
+            _ => "",
+        };
+        let Outcome::Passed { observed, .. } = &report.outcome else { anyhow::bail!("{report:?}") };
+        ensure!(observed.contains(expected), "{report:?}");
+    }
+    Ok(())
+}
+
+/// Neither exporter nor harness holds on to what a file said before; and a file that turns bad is told by its name,
+/// and takes its sample from Prometheus.
+pub fn a_tree_that_changes_is_read_anew() -> Result<()> {
+    let lab = Lab::new()?;
+    let tree = lab.tree("ordinary-node")?;
+    let own = Own::start(Options { procfs: Some(tree.clone()), ..Options::default() })?;
+    samples(&own)?;
+    fs::write(tree.join("loadavg"), "9.01 8.02 7.03 1/100 4242\n")?;
+    fs::write(tree.join("uptime"), "99.5 1.0\n")?;
+    let load = passes(&own.local, "load")?;
+    ensure!(load.contains("worker-1 9.01 8.02 7.03"), "{load}");
+    let uptime = passes(&own.local, "uptime")?;
+    ensure!(uptime.contains("99.5 s on every node"), "{uptime}");
+
+    fs::write(tree.join("uptime"), "soon\n")?;
+    let ready = own.local.stack().exporter.ready().unwrap_err().to_string();
+    ensure!(ready.contains(&tree.join("uptime").display().to_string()), "{ready}");
+    let gone = || own.local.stack().prometheus.query("node_uptime");
+    let seconds = std::time::Duration::from_secs;
+    e2e::poll::until("node_uptime without a sample", seconds(20), seconds(1) / 5, || match gone() {
+        Ok(samples) if samples.is_empty() => e2e::poll::Attempt::Ready(()),
+        other => e2e::poll::Attempt::NotYet(format!("{other:?}")),
+    })?;
+    passes(&own.local, "load")?;
+    Ok(())
+}
