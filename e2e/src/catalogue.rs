@@ -7,12 +7,10 @@ use crate::exposition::Metrics;
 use crate::promql;
 use crate::rules::RuleFile;
 use crate::scrape::Jobs;
+use crate::stack::JOB;
 
 /// Label names.
 pub type Labels = BTreeSet<String>;
-
-/// The job that scrapes the exporters.
-pub const JOB: &str = "mini-node-exporter";
 
 /// What Prometheus adds to each scrape.
 const OF_EACH_SCRAPE: [&str; 5] = [

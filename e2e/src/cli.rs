@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::kind::{self, images::Override};
 use crate::local::{self, Ports, WantedGrafana};
 use crate::report::Format;
 
@@ -35,6 +36,20 @@ pub enum Command {
     Logs(Which),
     /// Says what each backend needs, what is there, and how to get the rest.
     Doctor,
+    /// Makes the images that a cluster needs.
+    #[command(subcommand)]
+    Images(Images),
+}
+
+/// What `lab images` does.
+#[derive(Debug, Subcommand)]
+pub enum Images {
+    /// Builds the exporter's image.
+    Build {
+        /// Also node and Prometheus, from Debian packages alone.
+        #[arg(long)]
+        airgap: bool,
+    },
 }
 
 /// Where the stack runs, and from what.
@@ -61,6 +76,18 @@ pub struct Start {
     /// Leave a part out.
     #[arg(long, value_enum, value_name = "PART")]
     pub without: Vec<Part>,
+    /// With kind: how many nodes, the control plane included.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub nodes: u8,
+    /// With kind: use images made of Debian packages alone, and build them if they are not there.
+    #[arg(long, env = "LAB_AIRGAP", value_parser = clap::builder::FalseyValueParser::new())]
+    pub airgap: bool,
+    /// With kind: use this image for exporter, prometheus, grafana or node; also `LAB_IMAGE_NAME=REF`.
+    #[arg(long = "image", value_name = "NAME=REF")]
+    pub images: Vec<Override>,
+    /// With kind: leave the cluster when this process ends, until `lab down`.
+    #[arg(long)]
+    pub keep: bool,
 }
 
 /// The flags of `lab up`.
@@ -98,6 +125,8 @@ pub enum Backend {
     /// Child processes on loopback: no Docker, no root.
     #[default]
     Local,
+    /// A throw-away Kubernetes cluster whose nodes are containers.
+    Kind,
 }
 
 /// A part that can be left out.
@@ -126,6 +155,22 @@ impl Start {
             edit_config: None,
             state: None,
             check_limit: None,
+        }
+    }
+}
+
+impl Start {
+    /// The options of the kind backend.
+    #[must_use]
+    pub fn kind(&self, ports: Ports) -> kind::Options {
+        kind::Options {
+            nodes: self.nodes.into(),
+            airgap: self.airgap,
+            grafana: !self.without.contains(&Part::Grafana),
+            images: self.images.clone(),
+            procfs: self.procfs.clone(),
+            ports,
+            keep: self.keep,
         }
     }
 }

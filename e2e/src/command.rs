@@ -96,7 +96,16 @@ impl Cmd {
     ///
     /// It could not be started, ended with another status than 0, outlived its deadline, or was interrupted.
     pub fn run(self) -> Result<Output, CommandError> {
-        self.run_with(&self.expression(None), || {})
+        self.run_with(|| ())
+    }
+
+    /// Runs the command, and calls `tick` several times a second meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cmd::run`].
+    pub fn run_with(self, tick: impl FnMut()) -> Result<Output, CommandError> {
+        self.wait(&self.expression(None), tick)
     }
 
     /// Runs the command and tells, as long as it works, the newest line of its standard error; that stream stays out
@@ -111,13 +120,13 @@ impl Cmd {
         let (file, stream) = opened.map_err(|error| CommandError::of_start(self.argv(), error))?;
         let expression = self.expression(Some(file));
         let newest = || tail(&stream, 1000).lines().last().unwrap_or_default().trim().to_owned();
-        self.run_with(&expression, || tell(&newest())).map_err(|mut error| {
+        self.wait(&expression, || tell(&newest())).map_err(|mut error| {
             error.output.stderr = tail(&stream, u64::MAX);
             error
         })
     }
 
-    fn run_with(&self, expression: &duct::Expression, at_work: impl Fn()) -> Result<Output, CommandError> {
+    fn wait(&self, expression: &duct::Expression, mut tick: impl FnMut()) -> Result<Output, CommandError> {
         let began = Instant::now();
         let fail = |how: Failure, output: Output| CommandError {
             argv: self.argv(),
@@ -140,7 +149,7 @@ impl Cmd {
                 Ok(None) if Instant::now() >= deadline => {
                     return Err(fail(Failure::Deadline(self.limit), self.end(&handle)));
                 }
-                Ok(None) => at_work(),
+                Ok(None) => tick(),
                 Err(error) => return Err(fail(Failure::Start(error), self.end(&handle))),
             }
         }

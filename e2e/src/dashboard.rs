@@ -10,6 +10,9 @@ use serde::Deserialize;
 
 use crate::variables::{self, Values};
 
+/// The shipped dashboard, in the workspace.
+pub const FILE: &str = "grafana/dashboards/mini-node-exporter.json";
+
 /// A dashboard.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dashboard {

@@ -81,6 +81,17 @@ pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
     executable(&built.stdout).with_context(|| format!("cargo built no binary `{PACKAGE}`"))
 }
 
+/// The binary that is shipped: static, small, at `dist/mini-node-exporter`. What `just dist` builds.
+///
+/// # Errors
+///
+/// The build fails.
+pub fn static_binary(step: &Step) -> Result<PathBuf> {
+    let script = paths::workspace().join("scripts/dist");
+    Cmd::new(script).limit(Duration::from_secs(1800)).run_telling(|line| step.note(line))?;
+    Ok(paths::workspace().join("dist").join(PACKAGE))
+}
+
 /// The path in cargo's messages, one JSON document a line.
 fn executable(messages: &str) -> Option<PathBuf> {
     #[derive(Deserialize)]

@@ -28,6 +28,14 @@ pub fn through(program: impl Into<PathBuf>) {
     PROGRAM.get_or_init(|| program.into());
 }
 
+/// The program that guards, if one does.
+#[must_use]
+pub fn program() -> Option<PathBuf> {
+    let program = PROGRAM.get()?;
+    // A link to `/proc/self/exe` would name whoever follows it.
+    Some(program.canonicalize().unwrap_or_else(|_| program.clone()))
+}
+
 /// The program and arguments that start `program` under guard, or as it is where nothing can guard it.
 #[must_use]
 pub fn wrap(program: &Path, args: &[OsString]) -> (OsString, Vec<OsString>) {

@@ -8,6 +8,7 @@
 //! | programs: where they come from, how they are run and ended | [`tools`], [`command`], [`process`], [`guard`] |
 //! | runs: their directory, their lock, what failed ones leave | [`run`], [`sweep`], [`evidence`] |
 //! | waiting, and being told to stop | [`poll`], [`interrupt`] |
+//! | the dashboard and the rules, against the metrics they use | [`dashboard`], [`panels`], [`grafana`], [`rules`], [`catalogue`] |
 //! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`out`] |
 
 pub mod catalogue;
@@ -20,9 +21,11 @@ pub mod digest;
 pub mod evidence;
 pub mod exporter;
 pub mod exposition;
+pub mod grafana;
 pub mod guard;
 pub mod http;
 pub mod interrupt;
+pub mod kind;
 pub mod local;
 pub mod manifests;
 pub mod out;

@@ -86,19 +86,21 @@ impl Report {
         };
         self.answers.iter().filter_map(problem).collect()
     }
-}
 
-/// One line each, with the number of samples.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (query, answer) in &self.answers {
-            match answer {
-                Ok(1) => writeln!(f, "{query}: 1 sample")?,
-                Ok(count) => writeln!(f, "{query}: {count} samples")?,
-                Err(error) => writeln!(f, "{query}: {error:#}")?,
-            }
-        }
-        Ok(())
+    /// A line for each panel, annotation and variable, with the number of samples that each query gave.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let count = |(query, answer): &(Query, Result<usize>)| match answer {
+            Ok(count) => format!("{} {count}", query.ref_id).trim().to_owned(),
+            Err(_) => format!("{} failed", query.ref_id).trim().to_owned(),
+        };
+        let owners = self.answers.chunk_by(|(one, _), (other, _)| one.owner == other.owner);
+        owners
+            .filter_map(|own| {
+                let counts: Vec<String> = own.iter().map(count).collect();
+                Some(format!("{}: samples {}", own.first()?.0.owner, counts.join(", ")))
+            })
+            .collect()
     }
 }
 
@@ -152,6 +154,7 @@ mod tests {
         );
         let report = ask(&dashboard(), |query| if query.needs_samples { Ok(3) } else { Err(anyhow!("bad")) }).unwrap();
         assert_eq!(report.problems(), ["annotation `Reboots`: bad"]);
-        assert!(report.to_string().contains("panel 2 `Up`, query A: 3 samples\n"));
+        let lines = ["variable `node`: samples 3", "panel 2 `Up`: samples A 3", "annotation `Reboots`: samples failed"];
+        assert_eq!(report.lines(), lines);
     }
 }

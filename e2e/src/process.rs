@@ -80,6 +80,12 @@ impl Process {
         }
     }
 
+    /// Everything it has logged.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
     /// Whether the process has ended because its address was taken by another.
     #[must_use]
     pub fn found_address_taken(&self) -> bool {
@@ -96,7 +102,7 @@ impl Process {
         poll::until(&format!("{}: {what}", self.name), limit, Duration::from_millis(20), || {
             // First whether it runs, then the log: a line written just before the end is not missed.
             let alive = self.alive();
-            let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();
+            let text = self.log_text();
             match (text.lines().find_map(&find), alive) {
                 (Some(found), _) => Attempt::Ready(found),
                 (None, Err(ended)) => Attempt::Failed(ended),

@@ -100,6 +100,32 @@ impl Prometheus {
         parse_query(&answer.body).with_context(|| format!("query `{query}`"))
     }
 
+    /// The times, in seconds since 1970, of the samples that a range selector such as `up[5m]` finds, by one label's
+    /// value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Prometheus::query`].
+    pub fn sample_times(&self, selector: &str, label: &str) -> Result<BTreeMap<String, Vec<f64>>> {
+        #[derive(Deserialize)]
+        struct Data {
+            result: Vec<Series>,
+        }
+        #[derive(Deserialize)]
+        struct Series {
+            metric: Labels,
+            values: Vec<(f64, String)>,
+        }
+        let answer: Envelope<Data> = http::get_json(&format!("{}/api/v1/query", self.base), &[("query", selector)])?;
+        let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for series in answer.data.with_context(|| answer.error)?.result {
+            let own = times.entry(series.metric.get(label).cloned().unwrap_or_default()).or_default();
+            own.extend(series.values.iter().map(|(time, _)| time));
+            own.sort_by(f64::total_cmp);
+        }
+        Ok(times)
+    }
+
     /// The active targets of a scrape job.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub struct Checked {
 /// Parses a query and follows its labels from the selectors to the result.
 #[must_use]
 pub fn check(query: &str, known: &Catalogue) -> Checked {
-    let mut walk = Walk { known, problems: Vec::new() };
+    let mut walk = Walk { known, problems: Vec::new(), lost: false };
     let labels = match parser::parse(query) {
         Ok(expr) => walk.labels(&expr),
         Err(reason) => {
@@ -37,6 +37,8 @@ pub fn check(query: &str, known: &Catalogue) -> Checked {
 struct Walk<'a> {
     known: &'a Catalogue,
     problems: Vec<String>,
+    /// A metric was unknown, so that missing labels say nothing any more.
+    lost: bool,
 }
 
 impl Walk<'_> {
@@ -61,6 +63,7 @@ impl Walk<'_> {
         };
         let Some(metric) = self.known.metric(name) else {
             self.problems.push(format!("unknown metric `{name}`"));
+            self.lost = true;
             return Labels::new();
         };
         for matcher in matchers(selector) {
@@ -119,7 +122,7 @@ impl Walk<'_> {
                 let either = left.union(&right).cloned().collect();
                 self.require(&ignoring.labels, &either, &format!("either side of `{operator}`"));
             }
-            None if operator != "or" && left != right => {
+            None if operator != "or" && left != right && !self.lost => {
                 let (left, right) = (list(&left), list(&right));
                 self.problems.push(format!("`{operator}` never matches: its left side has {left}, its right {right}"));
             }
@@ -179,7 +182,7 @@ impl Walk<'_> {
     }
 
     fn require(&mut self, wanted: &[String], there: &Labels, place: &str) {
-        for label in wanted.iter().filter(|label| !there.contains(*label)) {
+        for label in wanted.iter().filter(|label| !there.contains(*label) && !self.lost) {
             self.problems.push(format!("unknown label `{label}`: {place} has {}", list(there)));
         }
     }
@@ -251,6 +254,12 @@ mod tests {
             assert_eq!(checked.problems, [""; 0], "{query}");
             assert_eq!(checked.labels, set(labels), "{query}");
         }
+    }
+
+    #[test]
+    fn an_unknown_metric_is_the_only_problem_that_it_makes() {
+        let problems = checked("max by (node) (lod) > on (node) limit").problems;
+        assert_eq!(problems, ["unknown metric `lod`"]);
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub trait Backend {
     /// Which part ended, and its last words.
     fn alive(&self) -> Result<()>;
 
+    /// What the parts say is wrong, newest last: for a failed check, whose own observation often is only the effect.
+    fn complaints(&self) -> Vec<String>;
+
     /// How long a check may wait that would like to wait for `wanted`.
     fn check_limit(&self, wanted: Duration) -> Duration {
         wanted
@@ -81,6 +84,21 @@ pub trait Backend {
     ///
     /// Nothing could be saved.
     fn save_evidence(&self) -> Result<PathBuf>;
+}
+
+/// The warnings and errors in a log, the last few of them, each kind once.
+pub(crate) fn complaints(log: &str) -> Vec<String> {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in log.lines().rev() {
+        let lower = line.to_lowercase();
+        let bad = ["level=warn", "level=error", "level=fatal", "panic"].iter().any(|word| lower.contains(word));
+        // The time and the address differ, the message is what counts.
+        let message = |line: &str| crate::process::logfmt_field(line, "msg").map(str::to_owned);
+        if bad && lines.len() < 5 && !lines.iter().any(|seen| message(seen) == message(line)) {
+            lines.push(line);
+        }
+    }
+    lines.into_iter().rev().map(str::to_owned).collect()
 }
 
 impl Stack {

@@ -4,6 +4,7 @@ use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 
+use crate::kind;
 use crate::progress::Progress;
 use crate::run::{self, Found};
 
@@ -27,6 +28,9 @@ pub fn sweep(progress: &Progress) {
 ///
 /// Something could not be removed.
 pub fn remove(run: &Found) -> Result<()> {
+    if run.record.as_ref().is_some_and(|record| record.backend == "kind") {
+        kind::sweep(run)?;
+    }
     match fs::remove_dir_all(&run.dir) {
         // Another run swept at the same time.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

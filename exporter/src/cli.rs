@@ -1,4 +1,4 @@
-//! The command line, in node_exporter's own words.
+//! The command line, with the flags that users of `node_exporter` know.
 
 mod collectors;
 mod value;

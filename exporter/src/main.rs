@@ -32,7 +32,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
         // Before the first `listening`: whoever has read that line may send a signal.
-        let signals = server::Signals::new().context("cannot handle signals")?;
+        let signals = server::signals().context("cannot handle signals")?;
         let listeners = server::bind(&settings.listen)?;
         server::serve(listeners, http::router(state), signals).await;
         Ok(())

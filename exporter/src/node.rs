@@ -51,7 +51,8 @@ impl Node {
         match error {
             Some(error) => {
                 if bad.insert(error.path().to_path_buf()) {
-                    tracing::error!(%error, "procfs file is bad");
+                    let (file, reason) = (error.path().display(), error.reason());
+                    tracing::error!(%file, %reason, "procfs file is bad");
                 }
             }
             None if bad.is_empty() => {}

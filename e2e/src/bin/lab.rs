@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use e2e::cli::Cli;
+use e2e::kind::shim;
 use e2e::out::{self, OutError};
 use e2e::{commands, guard};
 
 fn main() -> ExitCode {
-    if let Some(code) = guard::enter() {
+    if let Some(code) = shim::enter().or_else(guard::enter) {
         return code;
     }
     match commands::run(Cli::parse()) {

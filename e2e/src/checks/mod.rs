@@ -1,7 +1,9 @@
 //! The checks: what has to be true of every stack, whatever backend it runs on. Their names are stable.
 
+mod grafana;
 mod labels;
 mod load;
+mod panels;
 mod rules;
 mod targets;
 mod uptime;
@@ -13,38 +15,30 @@ use anyhow::Result;
 use crate::interrupt;
 use crate::poll::{self, Attempt};
 use crate::report::{CheckReport, Outcome};
-use crate::stack::{Backend, Grafana};
+use crate::stack::Backend;
 
 /// Prometheus acts on its first target list after up to 10 s and takes the first sample up to 6 s later; a busy machine
 /// adds to that.
 const FIRST_SAMPLE: Duration = Duration::from_secs(40);
 
-/// A check: its stable name, the part it cannot do without, and what it does.
+/// A check: its stable name, and what it does.
 struct Check {
     name: &'static str,
-    needs: Needs,
     run: fn(&dyn Backend) -> Outcome,
 }
 
-/// What a check looks at that a stack may lack.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Needs {
-    /// What every stack has.
-    Exporter,
-    Grafana,
-}
-
 const CHECKS: &[Check] = &[
-    Check { name: "exporter-ready", needs: Needs::Exporter, run: targets::exporter_ready },
-    Check { name: "targets-up", needs: Needs::Exporter, run: targets::targets_up },
-    Check { name: "one-target-per-node", needs: Needs::Exporter, run: targets::one_target_per_node },
-    Check { name: "node-labels", needs: Needs::Exporter, run: labels::node_labels },
-    Check { name: "uptime", needs: Needs::Exporter, run: uptime::uptime },
-    Check { name: "load", needs: Needs::Exporter, run: load::load },
-    Check { name: "rules-healthy", needs: Needs::Exporter, run: rules::rules_healthy },
-    Check { name: "grafana-healthy", needs: Needs::Grafana, run: unwritten },
-    Check { name: "datasource-healthy", needs: Needs::Grafana, run: unwritten },
-    Check { name: "dashboard-loaded", needs: Needs::Grafana, run: unwritten },
+    Check { name: "exporter-ready", run: targets::exporter_ready },
+    Check { name: "targets-up", run: targets::targets_up },
+    Check { name: "one-target-per-node", run: targets::one_target_per_node },
+    Check { name: "node-labels", run: labels::node_labels },
+    Check { name: "uptime", run: uptime::uptime },
+    Check { name: "load", run: load::load },
+    Check { name: "rules-healthy", run: rules::rules_healthy },
+    Check { name: "grafana-healthy", run: grafana::grafana_healthy },
+    Check { name: "datasource-healthy", run: grafana::datasource_healthy },
+    Check { name: "dashboard-loaded", run: grafana::dashboard_loaded },
+    Check { name: "panels-have-data", run: panels::panels_have_data },
 ];
 
 /// The stable names of all checks, in the order in which they are run.
@@ -67,17 +61,8 @@ pub fn run_one(backend: &dyn Backend, name: &str) -> Option<CheckReport> {
 
 fn report(check: &Check, backend: &dyn Backend) -> CheckReport {
     let began = Instant::now();
-    let outcome = match &backend.stack().grafana {
-        Grafana::LeftOut if check.needs == Needs::Grafana => Outcome::LeftOut,
-        Grafana::Missing(reason) if check.needs == Needs::Grafana => Outcome::Skipped { reason: reason.clone() },
-        _ => (check.run)(backend),
-    };
+    let outcome = (check.run)(backend);
     CheckReport { name: check.name, outcome, seconds: began.elapsed().as_secs_f64() }
-}
-
-/// Nobody is told that something passed which nobody looked at.
-fn unwritten(_: &dyn Backend) -> Outcome {
-    Outcome::Skipped { reason: "this check is not written yet".into() }
 }
 
 /// Polls until `look` succeeds; what it fails with is the observation. A part of the stack that ended ends the wait.

@@ -3,13 +3,15 @@
 mod check;
 mod doctor;
 mod down;
+mod images;
 mod logs;
 mod status;
 mod up;
 
 use anyhow::{Result, bail};
 
-use crate::cli::{Cli, Command, Start};
+use crate::cli::{self, Cli, Command, Start};
+use crate::kind::Kind;
 use crate::local::{self, Local, Ports};
 use crate::progress::Progress;
 use crate::run::{self, Found};
@@ -36,6 +38,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Down(which) => down::down(&which),
         Command::Logs(which) => logs::logs(&which),
         Command::Doctor => doctor::doctor(),
+        Command::Images(cli::Images::Build { airgap }) => images::build(airgap),
     }
 }
 
@@ -47,7 +50,8 @@ fn start(args: &Start, ports: Ports, progress: &Progress) -> Result<Box<dyn Back
     interrupt::listen()?;
     sweep::sweep(progress);
     match args.backend {
-        crate::cli::Backend::Local => Ok(Box::new(Local::start(&args.local(ports), progress)?)),
+        cli::Backend::Local => Ok(Box::new(Local::start(&args.local(ports), progress)?)),
+        cli::Backend::Kind => Ok(Box::new(Kind::start(&args.kind(ports), progress)?)),
     }
 }
 

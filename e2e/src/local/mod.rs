@@ -17,7 +17,7 @@ use crate::prometheus::Prometheus;
 use crate::run::Run;
 use crate::stack::{Backend, Procfs, Stack};
 use crate::tools::{self, Tool};
-use crate::{evidence, exporter, interrupt};
+use crate::{evidence, exporter, interrupt, stack};
 
 pub use grafana::Wanted as WantedGrafana;
 
@@ -122,6 +122,11 @@ impl Backend for Local {
         self.exporter.alive()?;
         self.prometheus.alive()?;
         self.grafana.as_ref().map_or(Ok(()), Process::alive)
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        let processes = [Some(&self.exporter), Some(&self.prometheus), self.grafana.as_ref()];
+        processes.into_iter().flatten().flat_map(|process| stack::complaints(&process.log_text())).collect()
     }
 
     fn check_limit(&self, wanted: Duration) -> Duration {

@@ -58,7 +58,7 @@ pub fn find_present(tool: Tool) -> Result<Found> {
 }
 
 fn present(tool: Tool, tried: &mut Vec<String>) -> Result<Option<Found>> {
-    let on_path = on_path(tool);
+    let on_path: Vec<PathBuf> = tool.names().iter().flat_map(|name| on_path(name)).collect();
     if on_path.is_empty() {
         tried.push("PATH: not found".into());
     }
@@ -102,11 +102,9 @@ fn check(tool: Tool, path: PathBuf, origin: &'static str) -> Result<Found> {
     Ok(Found { path, version, origin })
 }
 
-/// Each file of one of the tool's names on `PATH`, in order.
-fn on_path(tool: Tool) -> Vec<PathBuf> {
+/// Each file of that name on `PATH`, in order.
+#[must_use]
+pub fn on_path(name: &str) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .flat_map(|dir| tool.names().iter().map(move |name| dir.join(name)))
-        .filter(|file| file.is_file())
-        .collect()
+    std::env::split_paths(&path).map(|dir| dir.join(name)).filter(|file| file.is_file()).collect()
 }

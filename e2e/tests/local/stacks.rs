@@ -131,6 +131,10 @@ impl Backend for Altered {
         self.own.local.alive()
     }
 
+    fn complaints(&self) -> Vec<String> {
+        self.own.local.complaints()
+    }
+
     fn check_limit(&self, wanted: Duration) -> Duration {
         wanted.min(IN_VAIN)
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use e2e::paths::workspace;
 use serde_json::{Value, json};
 
-use crate::render::{self, list, text, workspace, yaml};
+use crate::render::{self, list, text, yaml};
 
 #[test]
 fn every_blank_of_provisioning_is_filled() {
@@ -88,7 +89,10 @@ fn no_password_stands_in_the_manifests() {
     let pod = &render::named("stack").object("Deployment", "grafana")["spec"]["template"]["spec"];
     let [init] = list(pod, "/initContainers") else { panic!("there is one init container") };
     assert_eq!(init["image"], pod["containers"][0]["image"]);
-    assert!(text(init, "/command/2").contains(file), "the init container does not write {file}");
+    let (directory, name) = file.rsplit_once('/').unwrap();
+    let script = text(init, "/command/2");
+    assert!(script.contains(&format!("cd {directory}\n")), "the init container does not write {file}: {script}");
+    assert!(script.contains(&format!("> {name}\n")), "the init container does not write {file}: {script}");
     let secret = list(pod, "/volumes").iter().find(|volume| volume["name"] == "secret").unwrap();
     assert_eq!(secret["secret"], json!({"secretName": "grafana-admin", "optional": true}));
 }

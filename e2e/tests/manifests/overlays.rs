@@ -1,8 +1,9 @@
 //! What each tree promises to the person who applies it.
 
+use e2e::paths::workspace;
 use serde_json::{Value, json};
 
-use crate::render::{self, Rendering, at, directories, list, outside_the_tree, text, workspace};
+use crate::render::{self, Rendering, at, directories, list, outside_the_tree, text};
 
 #[test]
 fn these_are_the_trees() {

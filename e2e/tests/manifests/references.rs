@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use e2e::paths::workspace;
 use serde_json::{Map, Value};
 
-use crate::render::{self, Rendering, Workload, assert_none, at, list, text, workspace};
+use crate::render::{self, Rendering, Workload, assert_none, at, list, text};
 
 /// Everything else would be in a namespace that the reader's context happens to name.
 #[test]

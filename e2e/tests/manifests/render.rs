@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
+use e2e::command::Cmd;
+use e2e::paths::workspace;
+use e2e::progress::Progress;
+use e2e::tools::{self, Tool};
 use serde_json::{Value, json};
 
 /// The documents of one tree, sorted by kind and name.
@@ -55,10 +58,6 @@ pub fn outside_the_tree(name: &str, write: impl FnOnce(&Path, &str)) -> Renderin
     Rendering::of(name, &from)
 }
 
-pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
 /// The names of the directories in one.
 pub fn directories(path: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(path)
@@ -98,10 +97,7 @@ pub fn assert_none(problems: &[String]) {
 
 impl Rendering {
     pub fn of(name: &str, path: &Path) -> Self {
-        let output = Command::new(kubectl()).arg("kustomize").arg(path).output().expect("kubectl cannot be run");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "kubectl kustomize {}: {}\n{stderr}", path.display(), output.status);
-        let stdout = String::from_utf8(output.stdout).unwrap();
+        let stdout = Cmd::new(kubectl()).arg("kustomize").arg(path).read().unwrap_or_else(|error| panic!("{error}"));
         let mut documents: Vec<Value> = serde_saphyr::from_multiple(&stdout).unwrap();
         documents.sort_by_cached_key(|document| (text(document, "/kind").to_owned(), id(document)));
         Self { name: name.to_owned(), documents }
@@ -156,9 +152,13 @@ pub fn id(document: &Value) -> String {
     format!("{}/{}", text(document, "/kind"), text(document, "/metadata/name"))
 }
 
-/// The one place that says which kubectl renders.
-fn kubectl() -> PathBuf {
-    PathBuf::from("kubectl")
+/// Fetched where it is missing; Debian 12's own is too old.
+fn kubectl() -> &'static Path {
+    static KUBECTL: OnceLock<PathBuf> = OnceLock::new();
+    KUBECTL.get_or_init(|| {
+        let found = Progress::quiet().step("find kubectl", |step| tools::find(Tool::Kubectl, None, step));
+        found.unwrap_or_else(|error| panic!("{error:#}")).path
+    })
 }
 
 fn production_with_every_component() -> Rendering {

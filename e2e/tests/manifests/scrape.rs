@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use e2e::paths::workspace;
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::render::{self, list, text, workspace, yaml};
+use crate::render::{self, list, text, yaml};
 
 /// One step of relabeling, as Prometheus spells it and as prometheus-operator does.
 #[derive(Deserialize)]

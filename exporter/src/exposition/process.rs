@@ -50,7 +50,7 @@ impl prometheus::core::Collector for Process {
             families.push(family(Kind::Gauge, name, help, vec![sample(Kind::Gauge, &[], value)]));
         };
         if let Ok(open) = open_fds(&self.root) {
-            gauge("process_open_fds", "Number of open file descriptors of this process.", float(open as u64));
+            gauge("process_open_fds", "Number of open file descriptors of this process.", float(open));
         }
         if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
             gauge("process_max_fds", "Limit of open file descriptors of this process.", float(limit));

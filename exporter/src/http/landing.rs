@@ -18,9 +18,9 @@ pub(super) async fn page(Shared(state): Shared<Arc<State>>) -> Response {
         (path::LOAD, "load averages"),
         (path::LIVE, "liveness"),
         (path::READY, "readiness"),
-    ];
-    let links: String =
-        links.iter().map(|(path, what)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n")).collect();
+    ]
+    .map(|(path, what)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n"))
+    .concat();
     let body = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>mini-node-exporter</title></head>\n\
          <body>\n<h1>mini-node-exporter</h1>\n<p>Version {}</p>\n<ul>\n{links}</ul>\n</body>\n</html>\n",

@@ -1,1 +1,260 @@
+//! The router through `oneshot`: what every endpoint answers, without a socket.
 
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use prometheus::proto::MetricFamily;
+use tower::ServiceExt;
+
+use super::{Config, State, router};
+use crate::collector::{self, Collector};
+use crate::node::Scrape;
+use crate::procfs::Error;
+
+#[tokio::test]
+async fn metrics_is_the_text_format_of_every_enabled_collector() {
+    let answer = get(&app(ordinary()), "/metrics").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    for line in [
+        "# TYPE node_uptime gauge",
+        "node_uptime{hostname=\"worker-1\"} 1761.77",
+        "# TYPE node_load gauge",
+        "node_load{hostname=\"worker-1\",duration=\"1m\"} 0.57",
+        "node_load{hostname=\"worker-1\",duration=\"5m\"} 0.8",
+        "node_load{hostname=\"worker-1\",duration=\"15m\"} 0.77",
+        "node_scrape_collector_success{collector=\"load\"} 1",
+        "node_scrape_collector_success{collector=\"uptime\"} 1",
+        "# TYPE process_cpu_seconds_total counter",
+        "# TYPE mini_node_exporter_build_info gauge",
+    ] {
+        assert!(answer.body.lines().any(|found| found == line), "no line {line:?} in:\n{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn info_hostname_is_plain_text_without_a_line_feed() {
+    let answer = get(&app(ordinary()), "/info/hostname").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "worker-1"));
+    assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+}
+
+#[tokio::test]
+async fn info_uptime_is_what_the_kernel_wrote() {
+    let answer = get(&app(ordinary()), "/info/uptime").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "1761.77"));
+    assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(get(&app(fixture("lxcfs-container")), "/info/uptime").await.body, "42.00");
+}
+
+#[tokio::test]
+async fn info_load_is_json_in_order() {
+    let answer = get(&app(ordinary()), "/info/load").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, r#"{"1m":0.57,"5m":0.8,"15m":0.77}"#));
+    assert_eq!(answer.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn info_answers_whatever_the_collector_flags_say() {
+    let app = app(Config { collectors: Vec::new(), ..ordinary() });
+    for path in ["/info/hostname", "/info/uptime", "/info/load"] {
+        assert_eq!(get(&app, path).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_given_name_is_the_hostname_everywhere() {
+    let node_name = Some("given \"name\"".to_string());
+    let app = app(Config { node_name, ..fixture("bad-hostname-missing") });
+    assert_eq!(get(&app, "/info/hostname").await.body, "given \"name\"");
+    assert_eq!(get(&app, "/healthz/ready").await.status, StatusCode::OK);
+    assert!(get(&app, "/metrics").await.body.contains("node_uptime{hostname=\"given \\\"name\\\"\"} 1761.77\n"));
+}
+
+#[tokio::test]
+async fn readiness_needs_only_the_files_of_enabled_collectors_and_the_hostname() {
+    let load: Vec<_> = collector::TABLE.iter().copied().filter(|one| one.name() == "load").collect();
+    let ready = async |config| get(&app(config), "/healthz/ready").await;
+    assert_eq!(ready(Config { collectors: load.clone(), ..fixture("bad-uptime-missing") }).await.status, 200);
+    let answer = ready(Config { collectors: load, ..fixture("bad-loadavg-missing") }).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.ends_with("/proc/loadavg: No such file or directory (os error 2)\n"), "{}", answer.body);
+    let answer = ready(Config { collectors: Vec::new(), ..fixture("bad-hostname-empty") }).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.ends_with("/proc/sys/kernel/hostname: empty\n"), "{}", answer.body);
+    assert_eq!(get(&app(fixture("bad-every-file")), "/healthz/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_landing_page_links_the_telemetry_path() {
+    let app = app(Config { telemetry_path: "/some/where".parse().unwrap(), ..ordinary() });
+    let answer = get(&app, "/").await;
+    assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
+    assert!(answer.body.contains("<a href=\"/some/where\">"), "{}", answer.body);
+    assert!(answer.body.contains(crate::build::VERSION), "{}", answer.body);
+    assert_eq!(get(&app, "/some/where").await.status, StatusCode::OK);
+    assert_eq!(get(&app, "/metrics").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let app = app(Config { exporter_metrics: false, ..ordinary() });
+    for path in ["/", "/info/hostname", "/info/uptime", "/info/load", "/healthz/live", "/healthz/ready", "/metrics"] {
+        let (get, head) = (get(&app, path).await, ask(&app, Method::HEAD, path).await);
+        assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{path}");
+        assert_eq!(head.headers["content-type"], get.headers["content-type"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_are_allowed() {
+    let app = app(ordinary());
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        for path in ["/", "/metrics", "/info/load", "/healthz/ready"] {
+            let answer = ask(&app, method.clone(), path).await;
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(answer.headers["allow"], "GET,HEAD", "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_paths_are_not_found() {
+    for path in ["/metric", "/metrics/", "/info", "/info/", "/healthz", "/../metrics", "/%6Detrics", "//"] {
+        assert_eq!(get(&app(ordinary()), path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_filters_collectors() {
+    let app = app(ordinary());
+    let only_load = get(&app, "/metrics?collect[]=load&format=prometheus").await.body;
+    assert!(only_load.contains("node_load{") && !only_load.contains("uptime"), "{only_load}");
+    let only_uptime = get(&app, "/metrics?exclude%5B%5D=load").await.body;
+    assert!(only_uptime.contains("node_uptime{") && !only_uptime.contains("load"), "{only_uptime}");
+    for query in ["collect[]=load&exclude[]=load", "collect[]=nope", "exclude[]=nope", "collect[]="] {
+        let answer = get(&app, &format!("/metrics?{query}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(answer.body.lines().count(), 1, "{query}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn exporter_metrics_can_be_left_out() {
+    let answer = get(&app(Config { exporter_metrics: false, ..ordinary() }), "/metrics").await;
+    assert!(!answer.body.contains("process_"), "{}", answer.body);
+    assert!(answer.body.contains("mini_node_exporter_build_info{"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_scrape_counts_until_its_body_is_dropped() {
+    let app = app(Config { max_requests: 1, ..ordinary() });
+    let first = send(&app, Method::GET, "/metrics").await;
+    assert_eq!(first.status(), StatusCode::OK);
+    assert_eq!(get(&app, "/metrics").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    for other in ["/healthz/live", "/healthz/ready", "/info/uptime", "/"] {
+        assert_eq!(get(&app, other).await.status, StatusCode::OK, "{other}");
+    }
+    drop(first);
+    assert_eq!(get(&app, "/metrics").await.status, StatusCode::OK);
+    assert_eq!(get(&app, "/metrics?collect[]=nope").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(get(&app, "/metrics").await.status, StatusCode::OK, "a refused scrape is no longer counted");
+}
+
+#[tokio::test]
+async fn no_limit_is_no_limit() {
+    let app = app(Config { max_requests: 0, ..ordinary() });
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        let response = send(&app, Method::GET, "/metrics").await;
+        assert_eq!(response.status(), StatusCode::OK);
+        open.push(response);
+    }
+}
+
+/// A collector that says when it has begun, and then waits until it is let go.
+struct Waits {
+    began: SyncSender<()>,
+    go: Mutex<Receiver<()>>,
+}
+
+impl Collector for Waits {
+    fn name(&self) -> &'static str {
+        "waits"
+    }
+
+    fn help(&self) -> &'static str {
+        "waits to be let go"
+    }
+
+    fn collect(&self, _: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
+        self.began.send(()).unwrap();
+        self.go.lock().unwrap().recv().unwrap();
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_scrape_counts_from_its_start() {
+    let (began, has_begun) = sync_channel(2);
+    let (go, wait) = sync_channel(2);
+    let waits: &'static Waits = Box::leak(Box::new(Waits { began, go: Mutex::new(wait) }));
+    let app = app(Config { max_requests: 2, collectors: vec![waits], ..ordinary() });
+    let scrape = || {
+        let app = app.clone();
+        tokio::spawn(async move { get(&app, "/metrics").await.status })
+    };
+    let under_way = [scrape(), scrape()];
+    tokio::task::spawn_blocking(move || {
+        has_begun.recv().unwrap();
+        has_begun.recv().unwrap();
+    })
+    .await
+    .unwrap();
+    assert_eq!(get(&app, "/metrics").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+    for scrape in under_way {
+        assert_eq!(scrape.await.unwrap(), StatusCode::OK);
+    }
+    assert_eq!(get(&app, "/metrics?exclude[]=waits").await.status, StatusCode::OK);
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+fn fixture(case: &str) -> Config {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures");
+    Config { procfs: format!("{fixtures}/{case}/proc").into(), ..Config::default() }
+}
+
+fn ordinary() -> Config {
+    fixture("ordinary-node")
+}
+
+fn app(config: Config) -> Router {
+    router(State::new(config).unwrap())
+}
+
+async fn get(app: &Router, path: &str) -> Answer {
+    ask(app, Method::GET, path).await
+}
+
+async fn ask(app: &Router, method: Method, path: &str) -> Answer {
+    let response = send(app, method, path).await;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+async fn send(app: &Router, method: Method, path: &str) -> axum::http::Response<Body> {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    app.clone().oneshot(request).await.unwrap()
+}

@@ -67,13 +67,19 @@ impl BootTime {
     }
 }
 
-/// How many file descriptors this process has open, without the one that counting takes.
+/// How many file descriptors this process has open.
 ///
 /// # Errors
 ///
-/// When `/proc/self/fd` cannot be listed.
-pub fn open_fds(root: &ProcRoot) -> std::io::Result<usize> {
-    Ok(std::fs::read_dir(root.join("self/fd"))?.count().saturating_sub(1))
+/// When `/proc/self/fd` cannot be looked at.
+pub fn open_fds(root: &ProcRoot) -> std::io::Result<u64> {
+    let folder = root.join("self/fd");
+    // Since Linux 6.2 the directory's size is their number, which saves the kernel from making an entry for each.
+    match std::fs::metadata(&folder)?.len() {
+        // Without the one that listing takes.
+        0 => Ok((std::fs::read_dir(folder)?.count() as u64).saturating_sub(1)),
+        open => Ok(open),
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Reason>
     parse(std::str::from_utf8(&bytes).map_err(|_| Reason::NotUtf8)?)
 }
 
-/// Opens a regular file. Opening a FIFO would wait for a writer: O_NONBLOCK forbids that, and what was really opened
+/// Opens a regular file. Opening a FIFO would wait for a writer: `O_NONBLOCK` forbids that, and what was really opened
 /// is looked at, not the path, which may lead elsewhere a moment later.
 pub(super) fn open(path: &Path) -> Result<File, Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

@@ -2,29 +2,20 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// SIGTERM and SIGINT, caught from the moment this exists.
-pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// Starts to catch. Needs a tokio runtime with I/O.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel refuses a handler.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+/// Catches SIGTERM and SIGINT from now on, and hands over the name of each. Needs a tokio runtime with I/O.
+///
+/// # Errors
+///
+/// When the kernel refuses a handler.
+pub fn signals() -> io::Result<UnboundedReceiver<&'static str>> {
+    let (sender, receiver) = unbounded_channel();
+    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
+        let mut caught = signal(kind)?;
+        let sender = sender.clone();
+        tokio::spawn(async move { while caught.recv().await.is_some() && sender.send(name).is_ok() {} });
     }
-
-    /// The name of the next signal.
-    pub(super) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
+    Ok(receiver)
 }

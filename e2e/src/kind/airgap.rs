@@ -1,0 +1,95 @@
+//! The images of the airgap mode, built from Debian packages alone by the steps in `e2e/airgap`, whose README says how.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::docker::{Docker, docker};
+use super::images::{Image, Images};
+use crate::command::{Cmd, last_lines};
+use crate::progress::Progress;
+use crate::{paths, tools};
+
+/// The steps in order: name, script, and deadline in minutes.
+const STEPS: [(&str, &str, u64); 6] = [
+    ("fetch Debian packages and sources", "fetch", 10),
+    ("build the base image", "base/build", 5),
+    ("build Kubernetes", "kubernetes/build", 45),
+    ("build the control plane's images", "control-plane/build", 5),
+    ("build the node image", "node/build", 10),
+    ("build the Prometheus image", "prometheus/build", 5),
+];
+
+/// Builds what is missing, and gives the references of the two images. A second call does nothing.
+///
+/// # Errors
+///
+/// Which step failed, its last lines, and where its log is.
+pub fn ensure(engine: &Docker, progress: &Progress) -> Result<Images> {
+    if !engine.has_cgroup_v1() {
+        bail!(
+            "the airgap mode has been proved on cgroup version 1 alone, and this engine uses another: \
+             run without `--airgap`, on an engine that can pull images"
+        );
+    }
+    if let Some(images) = present()? {
+        return Ok(images);
+    }
+    build(progress)?;
+    present()?.context("every step of the airgap build succeeded, and yet an image is missing")
+}
+
+/// Runs every step; one whose result is there ends at once.
+///
+/// # Errors
+///
+/// As [`ensure`].
+pub fn build(progress: &Progress) -> Result<()> {
+    let logs = cache()?.join("logs");
+    std::fs::create_dir_all(&logs)?;
+    for (name, script, minutes) in STEPS {
+        let log = logs.join(format!("{}.log", script.replace('/', "-")));
+        progress.step(name, |step| {
+            let cmd = script_command(script)?.log(&log).limit(Duration::from_secs(minutes * 60));
+            cmd.run_with(|| step.note(&last_lines(&log, 1))).map_err(|error| anyhow!("{error}"))?;
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The references of both images, if both are here.
+fn present() -> Result<Option<Images>> {
+    let Ok(listed) = script_command("images")?.read() else { return Ok(None) };
+    let mut images = Images::new();
+    for line in listed.lines() {
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            ["node", reference, "present"] => images.insert(Image::Node, reference.to_owned()),
+            ["prometheus", reference, "present"] => images.insert(Image::Prometheus, reference.to_owned()),
+            _ => return Ok(None),
+        };
+    }
+    Ok(Some(images))
+}
+
+fn script_command(script: &str) -> Result<Cmd> {
+    let path = paths::workspace().join("e2e/airgap").join(script);
+    let mut cmd = Cmd::new(path).env("CACHE", cache()?);
+    if let Ok(mirror) = tools::debian_mirror() {
+        cmd = cmd.env("DEBIAN_MIRROR", mirror);
+    }
+    Ok(cmd)
+}
+
+fn cache() -> Result<PathBuf> {
+    let path = paths::cache()?.join("airgap");
+    std::fs::create_dir_all(&path)?;
+    Ok(path)
+}
+
+/// Whether both images are here already.
+#[must_use]
+pub fn is_built() -> bool {
+    docker(["version"]).run().is_ok() && present().is_ok_and(|images| images.is_some())
+}

@@ -1,0 +1,155 @@
+//! A typed handle on one `kind` cluster.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use serde_json::{Value, json};
+
+use super::docker::explain;
+use super::shim;
+use crate::command::Cmd;
+use crate::run::Run;
+
+/// The port of each part on every node, fixed by the manifests.
+pub const NODE_PORTS: [u16; 3] = [30000, 30001, 30002];
+
+/// A cluster by its name; it need not be there yet.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    name: String,
+    program: PathBuf,
+    kubeconfig: PathBuf,
+    env: Vec<(&'static str, OsString)>,
+}
+
+/// What a new cluster is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'s> {
+    /// The node image.
+    pub image: &'s str,
+    /// How many nodes, the control plane included.
+    pub nodes: usize,
+    /// Whether the nodes network themselves, because `kind`'s own plugin cannot be had.
+    pub own_network: bool,
+    /// The ports on this machine for [`NODE_PORTS`]; 0 for any.
+    pub ports: [u16; 3],
+}
+
+impl Cluster {
+    /// The cluster of a run; nothing is made yet.
+    ///
+    /// # Errors
+    ///
+    /// The run's directory cannot be written.
+    pub fn of(run: &Run, program: &Path) -> Result<Self> {
+        Self::at(run.id(), run.dir(), program)
+    }
+
+    /// The cluster of a run that may be another process'.
+    ///
+    /// # Errors
+    ///
+    /// The run's directory cannot be written.
+    pub fn at(id: &str, dir: &Path, program: &Path) -> Result<Self> {
+        let env = if shim::needed() { shim::install(&dir.join("bin"))? } else { Vec::new() };
+        let kubeconfig = dir.join("kubeconfig");
+        Ok(Self { name: format!("mne-{id}"), program: program.to_owned(), kubeconfig, env })
+    }
+
+    /// The name of the control plane's node and container.
+    #[must_use]
+    pub fn control_plane(&self) -> String {
+        format!("{}-control-plane", self.name)
+    }
+
+    /// The cluster's own kubeconfig file.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Makes the cluster, and waits until its control plane is ready.
+    ///
+    /// # Errors
+    ///
+    /// `kind` failed; the error shows what it printed.
+    pub fn create(&self, shape: Shape<'_>, dir: &Path) -> Result<()> {
+        let config = dir.join("kind.yaml");
+        std::fs::write(&config, serde_json::to_vec_pretty(&configuration(shape))?)?;
+        self.kind(["create", "cluster", "--name", &self.name, "--image", shape.image, "--wait", "120s"])
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .arg("--config")
+            .arg(&config)
+            .limit(Duration::from_secs(300))
+            .run()
+            .map_err(|error| anyhow!("{}", explain(&error)))?;
+        Ok(())
+    }
+
+    /// Loads the images of an archive into every node.
+    ///
+    /// # Errors
+    ///
+    /// `kind` failed.
+    pub fn load(&self, archive: &Path) -> Result<()> {
+        self.kind(["load", "image-archive", "--name", &self.name])
+            .arg(archive)
+            .limit(Duration::from_secs(180))
+            .run()
+            .map_err(|error| anyhow!("{}", explain(&error)))?;
+        Ok(())
+    }
+
+    /// Saves the logs of every node, for evidence.
+    ///
+    /// # Errors
+    ///
+    /// `kind` failed.
+    pub fn export_logs(&self, to: &Path) -> Result<()> {
+        let export = self.kind(["export", "logs", "--name", &self.name]).arg(to);
+        export.limit(Duration::from_secs(90)).shielded().run()?;
+        Ok(())
+    }
+
+    /// Deletes the cluster; one that is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// `kind` failed.
+    pub fn delete(&self) -> Result<()> {
+        self.kind(["delete", "cluster", "--name", &self.name])
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .limit(Duration::from_secs(120))
+            .shielded()
+            .run()
+            .map_err(|error| anyhow!("{}", explain(&error)))
+            .with_context(|| format!("delete it by hand: `kind delete cluster --name {}`", self.name))?;
+        Ok(())
+    }
+
+    fn kind<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Cmd {
+        let mut cmd = Cmd::new(&self.program).args(args);
+        for (name, value) in &self.env {
+            cmd = cmd.env(name, value);
+        }
+        cmd
+    }
+}
+
+/// The cluster's configuration. It is JSON, which is YAML. Ports listen on loopback alone.
+fn configuration(shape: Shape<'_>) -> Value {
+    let mapping = |(inside, outside): (u16, u16)| json!({ "containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1" });
+    let mappings: Vec<Value> = NODE_PORTS.into_iter().zip(shape.ports).map(mapping).collect();
+    let control_plane = json!({ "role": "control-plane", "extraPortMappings": mappings });
+    let workers = std::iter::repeat_n(json!({ "role": "worker" }), shape.nodes.saturating_sub(1));
+    json!({
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": { "disableDefaultCNI": shape.own_network, "apiServerAddress": "127.0.0.1" },
+        "nodes": std::iter::once(control_plane).chain(workers).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,125 @@
+//! A typed handle on `docker`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::command::{Cmd, CommandError};
+
+/// The engine that `docker` reaches.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    /// The engine's version.
+    pub version: String,
+    api: (u32, u32),
+    cgroup: String,
+}
+
+impl Docker {
+    /// Asks for the engine.
+    ///
+    /// # Errors
+    ///
+    /// `docker` is missing or its engine does not answer; the error says what to do.
+    pub fn find() -> Result<Self> {
+        let version = docker(["version", "--format", "{{.Server.Version}} {{.Server.APIVersion}}"]).read();
+        let version = version.map_err(|error| {
+            if error.not_found() {
+                anyhow!("`docker` is not on PATH: install Docker, or use the local backend, which needs none")
+            } else {
+                anyhow!("Docker does not answer ({}): start its engine, or use the local backend", error.last_line())
+            }
+        })?;
+        let (version, api) = version.split_once(' ').context("`docker version` does not name its engine")?;
+        let (major, minor) = api.split_once('.').context("`docker version` names no API version")?;
+        let cgroup = docker(["info", "--format", "{{.CgroupVersion}}"]).read()?;
+        Ok(Self { version: version.to_owned(), api: (major.parse()?, minor.parse()?), cgroup })
+    }
+
+    /// Whether the engine's containers live in cgroups of version 1.
+    #[must_use]
+    pub fn has_cgroup_v1(&self) -> bool {
+        self.cgroup == "1"
+    }
+
+    /// Whether an image is here.
+    #[must_use]
+    pub fn has_image(&self, reference: &str) -> bool {
+        docker(["image", "inspect", "--format", "{{.Id}}", reference]).run().is_ok()
+    }
+
+    /// Pulls an image, unless it is here.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be had; the error says how to use another.
+    pub fn pull(&self, reference: &str) -> Result<()> {
+        if self.has_image(reference) {
+            return Ok(());
+        }
+        let pulled = docker(["pull", "--quiet", reference]).limit(Duration::from_secs(600)).run();
+        pulled
+            .map(drop)
+            .map_err(|error| anyhow!("the image {reference} is not here and cannot be pulled: {}", error.last_line()))
+    }
+
+    /// Writes images into one archive that `kind load image-archive` reads.
+    ///
+    /// # Errors
+    ///
+    /// An image is missing, or the disk is full.
+    pub fn save(&self, references: &[&str], archive: &Path) -> Result<()> {
+        let mut save = docker(["save", "--output"]).arg(archive).limit(Duration::from_secs(300));
+        // Newer engines keep every platform of an image, of which only one is whole; older ones refuse the flag.
+        if self.api >= (1, 48) {
+            save = save.args(["--platform", platform()?]);
+        }
+        save.args(references).run()?;
+        Ok(())
+    }
+
+    /// Gives an image one more name.
+    ///
+    /// # Errors
+    ///
+    /// There is no such image.
+    pub fn tag(&self, from: &str, to: &str) -> Result<()> {
+        docker(["tag", from, to]).run()?;
+        Ok(())
+    }
+
+    /// The address on this machine of a container's published port.
+    ///
+    /// # Errors
+    ///
+    /// It is not published.
+    pub fn published(&self, container: &str, port: u16) -> Result<String> {
+        let text = docker(["port", container, &format!("{port}/tcp")]).read()?;
+        let address = text.lines().next().with_context(|| format!("port {port} of {container} is not published"))?;
+        Ok(address.to_owned())
+    }
+}
+
+/// A `docker` command with a deadline of 30 s.
+pub fn docker<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Cmd {
+    Cmd::new("docker").args(args)
+}
+
+/// The failure in a few words, with what helps against the commonest cause.
+#[must_use]
+pub fn explain(error: &CommandError) -> String {
+    let full = error.to_string();
+    if full.contains("no space left on device") {
+        return format!("{full}\nthe disk is full: `docker system df` shows what Docker holds of it");
+    }
+    full
+}
+
+fn platform() -> Result<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok("linux/amd64"),
+        "aarch64" => Ok("linux/arm64"),
+        other => bail!("there are no images for {other}"),
+    }
+}

@@ -1,0 +1,194 @@
+//! The images of a cluster: what each is called, where it comes from, and how one is put in its place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::airgap;
+use super::docker::{Docker, docker};
+use crate::digest::sha256;
+use crate::progress::Progress;
+use crate::{exporter, paths, pins};
+
+/// An image that a cluster needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Image {
+    /// The exporter.
+    Exporter,
+    /// Prometheus.
+    Prometheus,
+    /// Grafana.
+    Grafana,
+    /// The nodes.
+    Node,
+}
+
+/// One image put in the place of another: `grafana=REF`.
+#[derive(Clone, Debug)]
+pub struct Override {
+    image: Image,
+    reference: String,
+}
+
+/// The reference of each image that a cluster gets. Without Grafana there is none of it.
+pub type Images = BTreeMap<Image, String>;
+
+const ALL: [(Image, &str); 4] = [
+    (Image::Exporter, "exporter"),
+    (Image::Prometheus, "prometheus"),
+    (Image::Grafana, "grafana"),
+    (Image::Node, "node"),
+];
+
+impl Image {
+    /// The name that a manifest calls it by, which kustomize replaces. The node's image stands in no manifest.
+    #[must_use]
+    pub fn in_manifests(self) -> Option<&'static str> {
+        match self {
+            Self::Exporter => Some("mini-node-exporter"),
+            Self::Prometheus => Some("prom/prometheus"),
+            Self::Grafana => Some("grafana/grafana"),
+            Self::Node => None,
+        }
+    }
+
+    /// Its name in flags and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        ALL.into_iter().find(|(image, _)| *image == self).map_or("", |(_, name)| name)
+    }
+
+    /// The environment's own choice: `LAB_IMAGE_GRAFANA=REF`.
+    fn chosen_by_environment(self) -> Option<String> {
+        std::env::var(format!("LAB_IMAGE_{}", self.name().to_uppercase()))
+            .ok()
+            .filter(|reference| !reference.is_empty())
+    }
+}
+
+impl FromStr for Override {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let names = || ALL.map(|(_, name)| name).join(", ");
+        let (name, reference) =
+            text.split_once('=').with_context(|| format!("not of the form NAME=REF, with NAME one of {}", names()))?;
+        let Some((image, _)) = ALL.into_iter().find(|(_, known)| *known == name) else {
+            bail!("there is no image `{name}`, only {}", names());
+        };
+        Ok(Self { image, reference: reference.to_owned() })
+    }
+}
+
+/// Makes sure that every image is here, and gives their references: the override's, the environment's, ours.
+///
+/// # Errors
+///
+/// One can be neither built nor pulled.
+pub fn ensure(
+    docker: &Docker,
+    overrides: &[Override],
+    airgapped: bool,
+    grafana: bool,
+    progress: &Progress,
+) -> Result<Images> {
+    let mut images = Images::new();
+    let chosen = |image: Image| {
+        let last = overrides.iter().rev().find(|choice| choice.image == image);
+        last.map(|choice| choice.reference.clone()).or_else(|| image.chosen_by_environment())
+    };
+    let all_chosen = [Image::Node, Image::Prometheus].into_iter().all(|image| chosen(image).is_some());
+    let built = if airgapped && !all_chosen { airgap::ensure(docker, progress)? } else { Images::new() };
+    for (image, name) in ALL {
+        if image == Image::Grafana && !grafana {
+            continue;
+        }
+        let reference = match (chosen(image), image) {
+            (Some(reference), _) => reference,
+            (None, Image::Exporter) => build_exporter(docker, progress)?,
+            (None, _) => built.get(&image).cloned().unwrap_or_else(|| pinned(image)),
+        };
+        if !docker.has_image(&reference) {
+            progress.step(&format!("pull {name} image"), |_| docker.pull(&reference)).with_context(|| {
+                format!("use another with `--image {name}=REF`, or build all with `lab images build --airgap`")
+            })?;
+        }
+        images.insert(image, loadable(docker, image, reference)?);
+    }
+    Ok(images)
+}
+
+/// Builds the exporter's image around a static binary. Its tag is made of what is inside, so that the same content is
+/// built once.
+///
+/// # Errors
+///
+/// The build fails.
+pub fn build_exporter(docker_engine: &Docker, progress: &Progress) -> Result<String> {
+    let binary = progress.step("build the static exporter", exporter::static_binary)?;
+    let mut content = fs::read(&binary).with_context(|| binary.display().to_string())?;
+    content.extend(fs::read(paths::workspace().join("Dockerfile"))?);
+    let reference = format!("mini-node-exporter:{}", &sha256(&content)[..12]);
+    if !docker_engine.has_image(&reference) {
+        progress.step("build exporter image", |_| {
+            docker(["build", "--tag", &reference, "."])
+                .dir(paths::workspace())
+                .limit(Duration::from_secs(120))
+                .run()?;
+            Ok(())
+        })?;
+    }
+    Ok(reference)
+}
+
+fn pinned(image: Image) -> String {
+    match image {
+        Image::Exporter => "mini-node-exporter".into(),
+        Image::Prometheus => format!("prom/prometheus:v{}", pins::PROMETHEUS),
+        Image::Grafana => format!("grafana/grafana:{}", pins::GRAFANA),
+        Image::Node => pins::KIND_NODE.into(),
+    }
+}
+
+/// A digest does not survive `kind load`, so what goes through an archive gets a tag made of it.
+fn loadable(docker: &Docker, image: Image, reference: String) -> Result<String> {
+    match (image, reference.rsplit_once("@sha256:")) {
+        (Image::Node, _) | (_, None) => Ok(reference),
+        (_, Some((_, digest))) => {
+            let tagged = format!("mini-node-exporter/lab-{}:{}", image.name(), digest.get(..12).unwrap_or(digest));
+            docker.tag(&reference, &tagged)?;
+            Ok(tagged)
+        }
+    }
+}
+
+/// A reference's name and tag, as kustomize's `images:` wants them.
+#[must_use]
+pub fn split(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        // A colon before a slash belongs to a port.
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_split_at_the_tag() {
+        assert_eq!(split("prom/prometheus:v3.15.0"), ("prom/prometheus", "v3.15.0"));
+        assert_eq!(split("host:5000/grafana"), ("host:5000/grafana", "latest"));
+    }
+
+    #[test]
+    fn an_override_names_a_known_image() {
+        assert_eq!("grafana=mine:1".parse::<Override>().unwrap().reference, "mine:1");
+        let unknown = "graphana=mine:1".parse::<Override>().unwrap_err().to_string();
+        assert_eq!(unknown, "there is no image `graphana`, only exporter, prometheus, grafana, node");
+    }
+}

@@ -1,0 +1,66 @@
+//! What Kubernetes made of the manifests.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::http;
+use e2e::kind::Kind;
+use e2e::kind::kubectl::name;
+use e2e::stack::Backend as _;
+use serde_json::Value;
+
+/// The label of the exporter's pods.
+pub const EXPORTER: &str = "app.kubernetes.io/name=mini-node-exporter";
+
+/// The label of Prometheus' pod.
+pub const PROMETHEUS: &str = "app.kubernetes.io/name=prometheus";
+
+pub fn every_node_runs_an_exporter(kind: &mut Kind) -> Result<()> {
+    let pods = pods(kind, EXPORTER)?;
+    let on: Vec<String> = pods.iter().map(node_of).collect();
+    let distinct: BTreeSet<String> = on.iter().cloned().collect();
+    ensure!(distinct == kind.stack().nodes, "exporters run on {on:?}, and the nodes are {:?}", kind.stack().nodes);
+    ensure!(on.len() == distinct.len(), "a node runs two: {on:?}");
+    ensure!(distinct.iter().any(|node| node.ends_with("control-plane")), "none on the control plane: {on:?}");
+    Ok(())
+}
+
+pub fn every_endpoint_answers(kind: &mut Kind) -> Result<()> {
+    let stack = kind.stack();
+    let base = stack.exporter.base();
+    for path in ["/", "/metrics", "/healthz/live", "/healthz/ready"] {
+        http::get_text(&format!("{base}{path}"))?;
+    }
+    let hostname = stack.exporter.hostname()?;
+    ensure!(stack.nodes.contains(&hostname), "/info/hostname is `{hostname}`, and the nodes are {:?}", stack.nodes);
+    ensure!(stack.exporter.uptime()? > 0.0, "/info/uptime is not above 0");
+    let load: Value = http::get_json(&format!("{base}/info/load"), &[])?;
+    let durations: Vec<&String> = load.as_object().context("/info/load is no object")?.keys().collect();
+    ensure!(durations == ["1m", "5m", "15m"], "/info/load has the keys {durations:?}");
+    Ok(())
+}
+
+pub fn only_prometheus_has_a_token(kind: &mut Kind) -> Result<()> {
+    for (label, wanted) in [(EXPORTER, false), (PROMETHEUS, true)] {
+        for pod in pods(kind, label)? {
+            let volumes = pod["spec"]["volumes"].as_array().cloned().unwrap_or_default();
+            // A projected volume since Kubernetes 1.21, a Secret before.
+            let token = |name: &str| name.starts_with("kube-api-access-") || name.contains("-token-");
+            let has = volumes.iter().any(|volume| volume["name"].as_str().is_some_and(token));
+            ensure!(has == wanted, "pod {}: a mounted token is {has}, and should be {wanted}", name(&pod));
+        }
+    }
+    Ok(())
+}
+
+/// The pods with a label that are not on their way out.
+pub fn pods(kind: &Kind, label: &str) -> Result<Vec<Value>> {
+    let mut pods = kind.kubectl().get(["pods", "--selector", label])?;
+    pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    Ok(pods)
+}
+
+/// The node that a pod was bound to.
+pub fn node_of(pod: &Value) -> String {
+    pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned()
+}

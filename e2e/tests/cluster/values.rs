@@ -1,0 +1,68 @@
+//! What Prometheus has: the same checks as on every backend, and values that are known to the last digit.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::checks;
+use e2e::kind::Kind;
+use e2e::paths;
+use e2e::progress::Progress;
+use e2e::report::Outcome;
+use e2e::stack::Backend as _;
+
+/// No node may be without a fresh sample for longer than this while the exporters are replaced.
+const LONGEST_GAP: Duration = Duration::from_secs(30);
+
+pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
+    let reports = checks::run_all(kind, |report| eprintln!("{}", report.text()));
+    let failed: Vec<String> = reports
+        .iter()
+        .filter(|report| matches!(report.outcome, Outcome::Failed { .. }))
+        .map(e2e::report::CheckReport::text)
+        .collect();
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+pub fn roll_out_to_a_fixture(kind: &mut Kind) -> Result<()> {
+    let fixture = paths::workspace().join("fixtures/ten-years-up/proc");
+    let began = now();
+    redeploy(kind, Some(&fixture))?;
+    // On a fixture tree these ask for exactly its values.
+    every_check_passes(kind)?;
+    no_gap_since(kind, began)
+}
+
+pub fn roll_out_back(kind: &mut Kind) -> Result<()> {
+    let began = now();
+    redeploy(kind, None)?;
+    every_check_passes(kind)?;
+    no_gap_since(kind, began)
+}
+
+fn redeploy(kind: &mut Kind, procfs: Option<&Path>) -> Result<()> {
+    kind.redeploy(procfs, &Progress::default())
+}
+
+/// Looks at the times of the samples themselves, so that nothing between two looks is missed.
+fn no_gap_since(kind: &Kind, began: f64) -> Result<()> {
+    let stack = kind.stack();
+    let seconds = (now() - began).ceil() + 10.0;
+    let query = format!(r#"node_uptime{{job="mini-node-exporter"}}[{seconds}s]"#);
+    let times = stack.prometheus.sample_times(&query, "node")?;
+    for node in &stack.nodes {
+        let own = times.get(node).with_context(|| format!("no sample of {node} since the roll-out began"))?;
+        let mut points: Vec<f64> = own.iter().copied().filter(|time| *time >= began).collect();
+        points.insert(0, began);
+        points.push(now());
+        let gap = points.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+        ensure!(gap <= LONGEST_GAP.as_secs_f64(), "{node} had no sample for {gap:.1} s");
+        eprintln!("ok   {node}: longest time without a sample {gap:.1} s");
+    }
+    Ok(())
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

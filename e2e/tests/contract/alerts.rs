@@ -1,0 +1,100 @@
+//! The rules, and the runbook that their alerts point into.
+
+use std::collections::BTreeSet;
+
+use e2e::promql;
+use e2e::rules::Rule;
+
+use crate::assert_none;
+use crate::shipped::{self, CATALOGUE, RUNBOOK};
+
+#[test]
+fn every_rule_uses_metrics_and_labels_that_are_there() {
+    problems(|rule| promql::check(&rule.expr, &CATALOGUE).problems);
+}
+
+#[test]
+fn every_text_names_labels_that_its_alert_has() {
+    problems(|rule| {
+        let labels = promql::check(&rule.expr, &CATALOGUE).labels;
+        let used = rule.template_labels().into_iter();
+        let unknown = used.filter(|(_, label)| !labels.contains(label) && !rule.labels.contains_key(label));
+        unknown.map(|(place, label)| format!("{place}: unknown label `{label}`")).collect()
+    });
+}
+
+#[test]
+fn every_alert_says_what_where_and_how_bad() {
+    problems(|rule| {
+        let mut missing = Vec::new();
+        if rule.alert.is_none() {
+            return missing;
+        }
+        for annotation in ["summary", "description", "runbook_url"] {
+            if rule.annotations.get(annotation).is_none_or(String::is_empty) {
+                missing.push(format!("no annotation `{annotation}`"));
+            }
+        }
+        if !rule.labels.get("severity").is_some_and(|it| ["info", "warning", "critical"].contains(&it.as_str())) {
+            missing.push("no label `severity` of info, warning or critical".to_owned());
+        }
+        let about_a_node = promql::check(&rule.expr, &CATALOGUE).labels.contains("node");
+        if about_a_node && !rule.template_labels().contains(&("description".to_owned(), "node".to_owned())) {
+            missing.push("its description does not name the node".to_owned());
+        }
+        missing
+    });
+}
+
+#[test]
+fn every_alert_has_its_section_in_the_runbook() {
+    let runbook = shipped::read(RUNBOOK);
+    let headings = runbook.lines().filter(|line| line.starts_with('#'));
+    let anchors: BTreeSet<String> = headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect();
+    let mut bases = BTreeSet::new();
+    problems(|rule| {
+        let Some(name) = &rule.alert else { return Vec::new() };
+        let url = rule.annotations.get("runbook_url").cloned().unwrap_or_default();
+        let Some((base, own)) = url.split_once(&format!("/{RUNBOOK}#")) else {
+            return vec![format!("runbook_url `{url}` does not point into {RUNBOOK}")];
+        };
+        bases.insert(base.to_owned());
+        let mut wrong = Vec::new();
+        if !anchors.contains(own) {
+            wrong.push(format!("{RUNBOOK} has no section `#{own}`"));
+        }
+        if own != anchor(name) {
+            wrong.push(format!("runbook_url ends in `#{own}` and not in the alert's name"));
+        }
+        wrong
+    });
+    assert_eq!(bases.len(), 1, "runbook_url has more than one base: {bases:?}");
+}
+
+#[test]
+fn no_two_rules_have_the_same_name() {
+    let mut names = BTreeSet::new();
+    problems(|rule| {
+        if names.insert(rule.name().to_owned()) { Vec::new() } else { vec!["another rule has this name".to_owned()] }
+    });
+}
+
+/// Fails with what `find` finds wrong with each rule.
+#[track_caller]
+fn problems(mut find: impl FnMut(&Rule) -> Vec<String>) {
+    let mut problems = Vec::new();
+    for file in shipped::rules() {
+        for rule in file.rules() {
+            let kind = if rule.alert.is_some() { "alert" } else { "record" };
+            let found = find(rule).into_iter();
+            problems.extend(found.map(|problem| format!("{}: {kind} `{}`: {problem}", file.path, rule.name())));
+        }
+    }
+    assert_none(&problems);
+}
+
+/// The anchor that a heading gets where Markdown is shown.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+}

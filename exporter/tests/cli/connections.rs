@@ -1,0 +1,162 @@
+//! Clients that are slow, silent, wrong, or many.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::running::{Running, SOON, command};
+
+const LIVE: &[u8] = b"GET /healthz/live HTTP/1.1\r\nHost: test\r\n\r\n";
+/// How long a request's head may take, as `server` says.
+const HEAD: Duration = Duration::from_secs(10);
+
+#[test]
+fn connections_without_a_whole_request_are_cut_off() {
+    let running = Running::start([""; 0]);
+    let (silent, trickling) = (running.connect(), running.connect());
+    std::thread::scope(|at_once| {
+        at_once.spawn(|| silent_is_cut_off(silent));
+        at_once.spawn(|| trickling_is_cut_off(trickling));
+    });
+}
+
+fn silent_is_cut_off(mut stream: TcpStream) {
+    stream.set_read_timeout(Some(HEAD + SOON)).unwrap();
+    assert!(is_closed(&mut stream), "a silent connection may stay for ever");
+}
+
+fn trickling_is_cut_off(mut stream: TcpStream) {
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let began = Instant::now();
+    for byte in b"GET /healthz/live HTTP/1.1\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'x')) {
+        if stream.write_all(&[*byte]).is_err() || is_closed(&mut stream) {
+            break;
+        }
+        assert!(began.elapsed() < HEAD + SOON, "a head may take for ever");
+    }
+    assert!(began.elapsed() + Duration::from_secs(1) >= HEAD, "cut off after {:?}", began.elapsed());
+}
+
+/// Prometheus keeps its connection from one scrape to the next.
+#[test]
+fn a_connection_between_two_requests_is_kept_for_longer_than_a_head_may_take() {
+    let running = Running::start([""; 0]);
+    let mut stream = running.connect();
+    assert_eq!(ask_live(&mut stream), *b"ok\n");
+    stream.set_read_timeout(Some(HEAD + Duration::from_secs(2))).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "the connection was closed");
+    assert_eq!(ask_live(&mut stream), *b"ok\n");
+}
+
+/// What a client sees of HEAD on a connection that goes on: lengths, but no body between two answers.
+#[test]
+fn head_has_no_body_on_the_wire() {
+    let running = Running::start([""; 0]);
+    let mut stream = running.connect();
+    stream.write_all(b"HEAD /info/load HTTP/1.1\r\nHost: test\r\n\r\nGET /healthz/live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    let (head, rest) = answers.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("content-type: application/json"), "{answers}");
+    let length: usize = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+    assert!(length >= r#"{"1m":0,"5m":0,"15m":0}"#.len(), "{answers}");
+    assert!(rest.starts_with("HTTP/1.1 200 OK\r\n") && rest.ends_with("\r\n\r\nok\n"), "{answers}");
+}
+
+#[test]
+fn nonsense_is_refused_and_nothing_dies_of_it() {
+    let running = Running::start([""; 0]);
+    let long_head = format!("GET / HTTP/1.1\r\nHost: test\r\nX-Long: {}\r\n\r\n", "x".repeat(64 * 1024));
+    let many_heads = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1000));
+    for (request, status) in [
+        (&b"nonsense\r\n\r\n"[..], "400"),
+        (b"GET / HTTP/9.9\r\n\r\n", "400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""),
+        (b"GET /\xff\xfe HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", "4"),
+        (b"GET /metrics?collect[]=%ff%00&%&&= HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", "400"),
+        (b"OPTIONS * HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", "4"),
+        (b"CONNECT test:1 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", "4"),
+        (b"GET http://other/healthz/live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", "200"),
+        (b"POST /metrics HTTP/1.1\r\nHost: test\r\nContent-Length: 99999999\r\n\r\nbody", "405"),
+        (long_head.as_bytes(), "431"),
+        (many_heads.as_bytes(), "431"),
+    ] {
+        let mut stream = running.connect();
+        // It may answer and close before it has read everything.
+        let _ = stream.write_all(request);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let wanted = format!("HTTP/1.1 {status}");
+        let shown = String::from_utf8_lossy(&request[..request.len().min(60)]);
+        assert!(status.is_empty() || answer.starts_with(&wanted), "{shown:?} got {answer:?}");
+        assert_eq!(running.get("/healthz/live").0, 200, "after {shown:?}");
+    }
+}
+
+/// More clients than the process may open files: those beyond wait, and a scrape can still read its files.
+#[test]
+fn a_crowd_keeps_no_scrape_from_its_files() {
+    let running = start_limited("ulimit -n 24; exec \"$0\" --web.listen-address=127.0.0.1:0");
+    let mut crowd: Vec<TcpStream> = (0..40).map(|_| running.connect()).collect();
+    assert_eq!(ask_live(&mut crowd[0]), *b"ok\n");
+    crowd[1].write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut scrape = String::new();
+    crowd[1].read_to_string(&mut scrape).unwrap();
+    assert!(scrape.contains("node_scrape_collector_success{collector=\"load\"} 1"), "{scrape}");
+    drop(crowd);
+    assert_eq!(running.get("/metrics").0, 200);
+    assert_ended_well(running, 0);
+}
+
+/// So many listeners that the descriptors run out all the same: one line says so, and nothing spins or ends.
+#[test]
+fn a_listener_that_cannot_accept_waits() {
+    let listeners = "--web.listen-address=127.0.0.1:0 ".repeat(10);
+    let mut running = start_limited(&format!("ulimit -n 24; exec \"$0\" {listeners}"));
+    let crowd: Vec<TcpStream> = (0..40).map(|_| running.connect()).collect();
+    running.wait_for_line("cannot accept connections");
+    drop(crowd);
+    assert_eq!(running.get("/healthz/live").0, 200);
+    assert_ended_well(running, 1);
+}
+
+fn start_limited(script: &str) -> Running {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", script]).arg(command().get_program()).env_remove("NODE_NAME");
+    Running::start_command(limited)
+}
+
+fn assert_ended_well(running: Running, complaints: usize) {
+    running.signal(rustix::process::Signal::TERM);
+    let (code, log, _) = running.wait(SOON);
+    assert_eq!(code, Some(0));
+    assert_eq!(log.iter().filter(|line| line.contains("cannot accept")).count(), complaints, "{log:#?}");
+}
+
+fn ask_live(stream: &mut TcpStream) -> [u8; 3] {
+    stream.write_all(LIVE).unwrap();
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    let mut body = [0; 3];
+    stream.read_exact(&mut body).unwrap();
+    body
+}
+
+fn is_closed(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 1024]) {
+        Ok(0) => true,
+        Ok(_) => panic!("an answer to half a request"),
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock => false,
+            ErrorKind::ConnectionReset => true,
+            _ => panic!("{error}"),
+        },
+    }
+}

@@ -1,0 +1,70 @@
+//! What ends the exporter with exit code 1, and what must not end it.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use crate::support::running::{Running, command, output};
+use crate::support::tree::{LOADAVG, Tree, UPTIME};
+
+#[test]
+fn a_taken_port_is_exit_code_1_and_one_line_that_names_the_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    // The one that could be had is not reported: nothing listens when something cannot.
+    for arguments in [vec![address.clone()], vec!["127.0.0.1:0".to_string(), address.clone()]] {
+        let output = output(arguments.iter().map(|address| format!("--web.listen-address={address}")));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()), "{stderr}");
+        let expected =
+            format!("mini-node-exporter: cannot listen on {address}: Address already in use (os error 98)\n");
+        assert_eq!(stderr, expected);
+    }
+}
+
+#[test]
+fn an_address_of_no_interface_is_exit_code_1_and_one_line() {
+    let output = output(["--web.listen-address=192.0.2.1:0"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("192.0.2.1:0") && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
+fn a_fifo_in_procfs_hangs_nothing() {
+    let tree = Tree::new();
+    tree.fifo(LOADAVG);
+    let running = Running::start(["--path.procfs".as_ref(), tree.root().as_os_str()]);
+    assert!(running.get("/metrics").1.contains("node_uptime{hostname=\"worker-1\"} 1761.77"));
+    assert_eq!(running.get("/info/load").0, 500);
+    assert_eq!(running.get("/healthz/ready").0, 503);
+}
+
+#[test]
+fn a_tree_that_does_not_exist_yet_is_not_ready() {
+    let tree = Tree::new();
+    let running = Running::start(["--path.procfs".into(), tree.path("later")]);
+    assert_eq!(running.get("/healthz/ready").0, 503);
+    assert_eq!(running.get("/healthz/live"), (200, "ok\n".into()));
+    assert_eq!(running.get("/metrics").0, 200);
+}
+
+/// Writing the line fails then: the log is lost, the exporter is not.
+#[test]
+fn a_log_that_nobody_reads_any_more_ends_nothing() {
+    use std::io::{BufRead, BufReader};
+
+    let tree = Tree::new();
+    let mut command = command();
+    command.args(["--web.listen-address=127.0.0.1:0", "--path.procfs"]).arg(tree.root());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut reader = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    drop(reader);
+    let address = crate::support::running::address_in(line.trim_end());
+    tree.remove(UPTIME);
+    let asked: Vec<_> = (0..3).map(|_| crate::support::running::get(address, "/info/uptime").0).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(asked, [500, 500, 500]);
+}

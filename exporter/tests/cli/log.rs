@@ -1,0 +1,73 @@
+//! The lines that others read.
+
+use rustix::process::Signal;
+
+use crate::support::running::{Running, SOON, address_in, command, get};
+use crate::support::tree::{HOSTNAME, Tree, UPTIME};
+
+#[test]
+fn every_listener_has_a_line_with_the_address_really_bound() {
+    let mut running = Running::start(["--web.listen-address=:0", "--web.listen-address", "127.0.0.2:0"]);
+    let (both_families, other) =
+        (running.wait_for_line("message=listening"), running.wait_for_line("message=listening"));
+    assert!(other.contains("address=127.0.0.2:"), "{other}");
+    for address in [running.address(), ([127, 0, 0, 1], address_in(&both_families).port()).into(), address_in(&other)] {
+        assert_ne!(address.port(), 0);
+        assert_eq!(get(address, "/healthz/live").0, 200, "{address}");
+    }
+}
+
+#[test]
+fn json_has_the_same_fields_at_its_top_level() {
+    use std::io::{BufRead, BufReader};
+
+    let mut child = command()
+        .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((event["message"].as_str(), event["level"].as_str()), (Some("listening"), Some("INFO")), "{line}");
+    assert!(event["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+}
+
+#[test]
+fn a_file_that_breaks_and_one_that_heals_are_one_line_each() {
+    let tree = Tree::new();
+    let running = Running::start(["--path.procfs".as_ref(), tree.root().as_os_str()]);
+    let scrape = || {
+        for path in ["/metrics", "/metrics", "/healthz/ready", "/info/uptime", "/info/hostname"] {
+            running.get(path);
+        }
+    };
+    scrape();
+    tree.write(UPTIME, "soon\n");
+    scrape();
+    tree.write(HOSTNAME, "");
+    scrape();
+    tree.write(UPTIME, "1.00 1.00\n");
+    scrape();
+    tree.write(HOSTNAME, "worker-1\n");
+    scrape();
+    running.signal(Signal::TERM);
+    let (code, log, _) = running.wait(SOON);
+    assert_eq!(code, Some(0));
+    let (uptime, hostname) = (tree.path(UPTIME), tree.path(HOSTNAME));
+    let (uptime, hostname) = (uptime.to_str().unwrap(), hostname.to_str().unwrap());
+    let about_files: Vec<&String> = log.iter().filter(|line| line.contains("procfs file")).collect();
+    let expected = [
+        ("level=error", "is bad", uptime),
+        ("level=error", "is bad", hostname),
+        ("level=info", "is good again", uptime),
+        ("level=info", "is good again", hostname),
+    ];
+    assert_eq!(about_files.len(), expected.len(), "{log:#?}");
+    for (line, (level, message, file)) in about_files.iter().zip(expected) {
+        assert!(line.contains(level) && line.contains(message) && line.contains(file), "{line}");
+        assert!(!line.contains("soon"), "a file's content is in the log: {line}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The real binary.
+//!
+//! - [`flags`]: `--help`, `--version`, every bad command line, the node's name
+//! - [`failures`]: what ends it with exit code 1, and what must not end it
+//! - [`log`]: the lines that others read
+//! - [`connections`]: clients that are slow, silent, wrong, or many
+//! - [`shutdown`]: signals, and what becomes of each kind of connection
+
+mod connections;
+mod failures;
+mod flags;
+mod log;
+mod shutdown;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,125 @@
+//! Signals, and what becomes of each kind of connection.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
+
+use crate::support::running::{Running, SOON};
+
+/// With no request being answered, it may take no longer.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// What requests being answered get.
+const GRACE: Duration = Duration::from_secs(5);
+const LIVE: &str = "GET /healthz/live HTTP/1.1\r\nHost: test\r\n\r\n";
+
+#[test]
+fn either_signal_ends_it_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let running = Running::start([""; 0]);
+        running.signal(signal);
+        let (code, log, took) = running.wait(SOON);
+        assert_eq!(code, Some(0), "{log:#?}");
+        assert!(took < AT_ONCE, "{took:?}");
+    }
+}
+
+#[test]
+fn idle_and_half_sent_connections_are_closed_at_once() {
+    let running = Running::start([""; 0]);
+    let fresh = running.connect();
+    let mut half_sent = running.connect();
+    half_sent.write_all(b"GET /metrics HTTP/1.1\r\nHost: te").unwrap();
+    let mut idle = running.connect();
+    idle.write_all(LIVE.as_bytes()).unwrap();
+    read_until(&mut idle, "ok\n");
+    let mut half_second = running.connect();
+    half_second.write_all(LIVE.as_bytes()).unwrap();
+    read_until(&mut half_second, "ok\n");
+    half_second.write_all(b"GET /met").unwrap();
+    // What was sent before is read by now: one thread answers in turn.
+    assert_eq!(running.get("/healthz/live").0, 200);
+    running.signal(Signal::TERM);
+    let (code, log, took) = running.wait(SOON);
+    assert_eq!(code, Some(0), "{log:#?}");
+    assert!(took < AT_ONCE, "{took:?}");
+    for mut stream in [fresh, half_sent, idle, half_second] {
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "an answer to no request");
+    }
+}
+
+#[test]
+fn an_answer_under_way_is_finished() {
+    let running = start_with_long_answers();
+    let mut slow = client_that_does_not_read(&running);
+    running.signal(Signal::TERM);
+    // Now it reads. What was begun must be whole: every head is followed by the body that it announces.
+    let mut answers = Vec::new();
+    let _ = slow.read_to_end(&mut answers);
+    let (code, log, took) = running.wait(SOON);
+    assert_eq!(code, Some(0), "{log:#?}");
+    assert!(took < GRACE, "{took:?}");
+    assert!(!log.iter().any(|line| line.contains("gave up")), "{log:#?}");
+    let mut rest = String::from_utf8(answers).unwrap();
+    let mut whole = 0;
+    while let Some((head, body)) = rest.split_once("\r\n\r\n") {
+        let length: usize = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+        assert!(body.len() >= length, "{} of {length} bytes of answer {whole}", body.len());
+        rest = body[length..].to_string();
+        whole += 1;
+    }
+    assert!(whole > 0 && rest.is_empty(), "{whole} whole answers, then {rest:?}");
+}
+
+#[test]
+fn an_answer_that_nobody_takes_is_given_up_after_the_grace() {
+    let running = start_with_long_answers();
+    let _slow = client_that_does_not_read(&running);
+    running.signal(Signal::TERM);
+    let (code, log, took) = running.wait(SOON);
+    assert_eq!(code, Some(0), "{log:#?}");
+    assert!(took + AT_ONCE >= GRACE && took < GRACE + AT_ONCE, "{took:?}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut running = start_with_long_answers();
+    let _slow = client_that_does_not_read(&running);
+    running.signal(Signal::TERM);
+    running.wait_for_line("shutting down");
+    running.signal(Signal::INT);
+    let (code, log, took) = running.wait(SOON);
+    assert_eq!(code, Some(0), "{log:#?}");
+    assert!(took < AT_ONCE, "{took:?}");
+}
+
+/// Its name is so long that a scrape is over 400 kB.
+fn start_with_long_answers() -> Running {
+    Running::start(["--node-name".to_string(), "long".repeat(25_000)])
+}
+
+/// A client that has asked for more than fits between the two, and reads nothing: an answer is under way to it.
+fn client_that_does_not_read(running: &Running) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(1024).unwrap();
+    socket.connect(&running.address().into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(30).as_bytes()).unwrap();
+    // One thread answers all in turn: after these it is stuck with the other's.
+    for _ in 0..10 {
+        assert_eq!(running.get("/healthz/live").0, 200);
+    }
+    stream
+}
+
+fn read_until(stream: &mut TcpStream, end: &str) {
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(end.as_bytes()) {
+        stream.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+}

@@ -1,0 +1,31 @@
+//! What the test binaries share.
+#![allow(dead_code)]
+
+pub mod router;
+pub mod running;
+pub mod tree;
+
+use std::path::Path;
+
+/// The one place where what differs from run to run is named: paths below `root`, durations, the build, the process.
+pub fn filters(root: &Path) -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_omit_expression(true);
+    settings.set_prepend_module_to_snapshot(true);
+    for path in [root.to_path_buf(), root.canonicalize().unwrap()] {
+        settings.add_filter(&literally(path.to_str().unwrap()), "[case]");
+    }
+    settings.add_filter(r"(node_scrape_collector_duration_seconds\{[^}]*\}) \S+", "$1 [seconds]");
+    settings.add_filter(
+        r#"(mini_node_exporter_build_info\{revision=")[^"]*(",rustc=")[^"]*(",version=")[^"]*""#,
+        "$1[revision]$2[rustc]$3[version]\"",
+    );
+    settings.add_filter(r"(?m)^(process_\w+) \S+$", "$1 [process]");
+    settings.add_filter(r"mini-node-exporter \S+ \(revision \S+, rustc \S+\)", "mini-node-exporter [version]");
+    settings
+}
+
+/// A pattern that matches just this text.
+fn literally(text: &str) -> String {
+    text.chars().flat_map(|letter| if letter.is_alphanumeric() { vec![letter] } else { vec!['\\', letter] }).collect()
+}

@@ -1,0 +1,134 @@
+//! The real binary as a child process: its log, its address, its end. Everything waits to a deadline.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Patience for what should take milliseconds, on a machine that is busy with other tests.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// The binary with a clean environment.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mini-node-exporter"));
+    command.env_remove("NODE_NAME").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+    command
+}
+
+/// Runs a command line that ends by itself.
+pub fn output<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    command().args(arguments).output().unwrap()
+}
+
+/// A running exporter, killed when dropped.
+#[must_use]
+pub struct Running {
+    child: Child,
+    log: Receiver<String>,
+    seen: Vec<String>,
+    address: SocketAddr,
+}
+
+impl Running {
+    /// Starts it on a free port of 127.0.0.1 and waits until it listens.
+    pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        let mut command = command();
+        command.args(["--web.listen-address", "127.0.0.1:0"]).args(arguments);
+        Self::start_command(command)
+    }
+
+    pub fn start_command(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
+        });
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut running = Self { child, log, seen: Vec::new(), address: unknown };
+        let line = running.wait_for_line("message=listening");
+        running.address = address_in(&line);
+        running
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        connect(self.address)
+    }
+
+    /// One request on a connection of its own: the status and the body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        get(self.address, path)
+    }
+
+    /// The next line of the log that contains `text`.
+    pub fn wait_for_line(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + SOON;
+        loop {
+            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no line with {text:?} ({error}) in the log:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end: the exit code (none if a signal killed it), the whole log, and how long it took.
+    pub fn wait(mut self, patience: Duration) -> (Option<i32>, Vec<String>, Duration) {
+        let began = Instant::now();
+        loop {
+            match self.log.recv_timeout(patience.saturating_sub(began.elapsed())) {
+                Ok(line) => self.seen.push(line),
+                // Its end closes its stderr.
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("still running after {patience:?}:\n{}", self.seen.join("\n")),
+            }
+        }
+        let status = self.child.wait().unwrap();
+        (status.code(), std::mem::take(&mut self.seen), began.elapsed())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The field `address` of a logfmt line.
+pub fn address_in(line: &str) -> SocketAddr {
+    line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap()
+}
+
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, SOON).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.set_write_timeout(Some(SOON)).unwrap();
+    stream
+}
+
+/// One request on a connection of its own: the status and the body.
+pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = connect(address);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {path}: {answer:?}"));
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_string())
+}

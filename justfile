@@ -1,0 +1,31 @@
+# The habits of this repository, one recipe each. `just` alone lists them.
+
+set positional-arguments
+
+_default:
+    @{{ just_executable() }} --list --unsorted
+
+# Build everything for development.
+[group('develop')]
+build:
+    cargo build --workspace
+
+# Run every test that needs no Docker: units, snapshots, the binary, the local stack. Arguments go to `cargo test`.
+[group('develop')]
+test *arguments:
+    cargo test --workspace "$@"
+
+# Write the manifests that are made from other files: prometheus-operator's copy of the alert rules.
+[group('develop')]
+manifests:
+    cargo run --quiet -p e2e --example manifests
+
+# Build dist/mini-node-exporter: the exporter as one static binary, which Dockerfile puts into an image.
+[group('ship')]
+dist:
+    scripts/dist
+
+# Print the bytes of that binary, on disk and resident after 10,000 scrapes, and fail where they are over budget.
+[group('ship')]
+size: dist
+    scripts/size
