@@ -1,5 +1,5 @@
 //! `just manifests`: writes the manifests that are made from other files.
 
 fn main() -> anyhow::Result<()> {
-    e2e::manifests::write(e2e::paths::workspace())
+    e2e::contract::manifests::write(e2e::paths::workspace())
 }

@@ -96,37 +96,35 @@ impl Cmd {
     ///
     /// It could not be started, ended with another status than 0, outlived its deadline, or was interrupted.
     pub fn run(self) -> Result<Output, CommandError> {
-        self.run_with(|| ())
+        self.run_with(&self.expression(None), || {})
     }
 
-    /// Runs the command, and calls `tick` several times a second meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cmd::run`].
-    pub fn run_with(self, tick: impl FnMut()) -> Result<Output, CommandError> {
-        self.wait(&self.expression(None), tick)
-    }
-
-    /// Runs the command and tells, as long as it works, the newest line of its standard error; that stream stays out
-    /// of the output.
+    /// Runs the command and tells, as long as it works, the newest line of its log, or without one of its standard
+    /// error, which then stays out of the output.
     ///
     /// # Errors
     ///
     /// As [`Cmd::run`]; the error shows all of the stream.
     pub fn run_telling(self, tell: impl Fn(&str)) -> Result<Output, CommandError> {
+        let newest_of = |stream: &File| tail(stream, 1000).lines().last().unwrap_or_default().trim().to_owned();
+        if let Some(log) = &self.log {
+            return self.run_with(&self.expression(None), || {
+                if let Ok(log) = File::open(log) {
+                    tell(&newest_of(&log));
+                }
+            });
+        }
         // A file without a name: nothing is left of it, however this process ends.
         let opened = tempfile::tempfile().and_then(|stream| Ok((stream.try_clone()?, stream)));
         let (file, stream) = opened.map_err(|error| CommandError::of_start(self.argv(), error))?;
         let expression = self.expression(Some(file));
-        let newest = || tail(&stream, 1000).lines().last().unwrap_or_default().trim().to_owned();
-        self.wait(&expression, || tell(&newest())).map_err(|mut error| {
+        self.run_with(&expression, || tell(&newest_of(&stream))).map_err(|mut error| {
             error.output.stderr = tail(&stream, u64::MAX);
             error
         })
     }
 
-    fn wait(&self, expression: &duct::Expression, mut tick: impl FnMut()) -> Result<Output, CommandError> {
+    fn run_with(&self, expression: &duct::Expression, at_work: impl Fn()) -> Result<Output, CommandError> {
         let began = Instant::now();
         let fail = |how: Failure, output: Output| CommandError {
             argv: self.argv(),
@@ -149,7 +147,7 @@ impl Cmd {
                 Ok(None) if Instant::now() >= deadline => {
                     return Err(fail(Failure::Deadline(self.limit), self.end(&handle)));
                 }
-                Ok(None) => tick(),
+                Ok(None) => at_work(),
                 Err(error) => return Err(fail(Failure::Start(error), self.end(&handle))),
             }
         }

@@ -15,8 +15,8 @@ use ureq::{Agent, Body};
 
 pub use held::differences;
 
-use crate::dashboard::Dashboard;
-use crate::panels::Query;
+use crate::contract::dashboard::Dashboard;
+use crate::contract::panels::Query;
 
 /// The deadline of one request.
 const LIMIT: Duration = Duration::from_secs(5);

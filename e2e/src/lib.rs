@@ -2,47 +2,39 @@
 //!
 //! | noun | module |
 //! |---|---|
-//! | a running stack and what holds it | [`stack`], [`local`] |
+//! | a running stack and what holds it | [`stack`], [`local`], [`kind`] |
 //! | what must be true of it | [`checks`], [`report`] |
-//! | the parts of a stack, seen from outside | [`exporter`], [`prometheus`] |
+//! | the parts of a stack, seen from outside | [`exporter`], [`prometheus`], [`grafana`] |
 //! | programs: where they come from, how they are run and ended | [`tools`], [`command`], [`process`], [`guard`] |
 //! | runs: their directory, their lock, what failed ones leave | [`run`], [`sweep`], [`evidence`] |
 //! | waiting, and being told to stop | [`poll`], [`interrupt`] |
-//! | the dashboard and the rules, against the metrics they use | [`dashboard`], [`panels`], [`grafana`], [`rules`], [`catalogue`] |
+//! | the dashboard and the rules, against the metrics they use | [`contract`] |
 //! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`out`] |
 
-pub mod catalogue;
 pub mod checks;
 pub mod cli;
 pub mod command;
 pub mod commands;
-pub mod dashboard;
+pub mod contract;
 pub mod digest;
 pub mod evidence;
 pub mod exporter;
-pub mod exposition;
 pub mod grafana;
 pub mod guard;
 pub mod http;
 pub mod interrupt;
 pub mod kind;
 pub mod local;
-pub mod manifests;
 pub mod out;
-pub mod panels;
 pub mod paths;
 pub mod pins;
 pub mod poll;
 pub mod process;
 pub mod progress;
 pub mod prometheus;
-pub mod promql;
 pub mod report;
-pub mod rules;
 pub mod run;
 pub mod samples;
-pub mod scrape;
 pub mod stack;
 pub mod sweep;
 pub mod tools;
-pub mod variables;

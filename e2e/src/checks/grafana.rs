@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::poll_stack;
-use crate::dashboard::{self, Dashboard};
+use crate::contract::dashboard::{self, Dashboard};
 use crate::grafana::Grafana as Client;
 use crate::paths;
 use crate::report::Outcome;

@@ -5,9 +5,9 @@ use anyhow::{Result, bail};
 
 use super::grafana::{datasource, shipped};
 use super::{FIRST_SAMPLE, poll_stack};
-use crate::dashboard::Dashboard;
+use crate::contract::dashboard::Dashboard;
+use crate::contract::panels::{self, Query, Report};
 use crate::grafana::Grafana as Client;
-use crate::panels::{self, Query, Report};
 use crate::report::Outcome;
 use crate::stack::{Backend, Grafana};
 

@@ -21,14 +21,12 @@ pub(super) fn check(args: &cli::Check) -> Result<u8> {
     });
     let report = Report { backend: backend.name(), steps: progress.times(), checks };
     let json = serde_json::to_string_pretty(&report)?;
-    if report.exit_code() == 1 {
-        for line in backend.complaints() {
-            progress.line(&format!("  | {line}"));
-        }
-    }
     if report.exit_code() == 1 || interrupt::seen() {
         // Whoever interrupts may be a pipeline whose time is up, which wants to know what took so long.
         let _ = fs::write(backend.run().dir().join("report.json"), &json);
+        for line in backend.complaints() {
+            progress.line(&format!("  | {line}"));
+        }
         evidence::save_and_tell(&*backend, &progress);
     }
     drop(backend);

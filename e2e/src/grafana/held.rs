@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dashboard::{Dashboard, Panel};
+use crate::contract::dashboard::{Dashboard, Panel};
 
 /// In what the dashboard that Grafana holds differs from the file, one line each.
 #[must_use]
@@ -58,7 +58,7 @@ fn datasource(panel: &Panel) -> &str {
 }
 
 fn queries(panel: &Panel) -> String {
-    let query = |target: &crate::dashboard::Target| format!("{}: {}", target.ref_id, target.expr);
+    let query = |target: &crate::contract::dashboard::Target| format!("{}: {}", target.ref_id, target.expr);
     panel.targets.iter().map(query).collect::<Vec<_>>().join(", ")
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::docker::{Docker, docker};
 use super::images::{Image, Images};
-use crate::command::{Cmd, last_lines};
+use crate::command::Cmd;
 use crate::progress::Progress;
 use crate::{paths, tools};
 
@@ -52,7 +52,7 @@ pub fn build(progress: &Progress) -> Result<()> {
         let log = logs.join(format!("{}.log", script.replace('/', "-")));
         progress.step(name, |step| {
             let cmd = script_command(script)?.log(&log).limit(Duration::from_secs(minutes * 60));
-            cmd.run_with(|| step.note(&last_lines(&log, 1))).map_err(|error| anyhow!("{error}"))?;
+            cmd.run_telling(|line| step.note(line)).map_err(|error| anyhow!("{error}"))?;
             Ok(())
         })?;
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use e2e::catalogue::Labels;
-use e2e::dashboard::{Datasource, Panel};
-use e2e::promql::{self, Checked};
-use e2e::{panels, variables};
+use e2e::contract::catalogue::Labels;
+use e2e::contract::dashboard::{Datasource, Panel};
+use e2e::contract::promql::{self, Checked};
+use e2e::contract::{panels, variables};
 use serde_json::Value;
 
 use crate::assert_none;
@@ -174,7 +174,8 @@ fn it_opens_under_its_name_with_its_variables() {
 fn the_gauges_turn_red_at_the_default_load_threshold() {
     let file: Value = serde_json::from_str(&shipped::read(DASHBOARD)).unwrap();
     let rules = shipped::rules();
-    let threshold = rules.iter().flat_map(e2e::rules::RuleFile::rules).find(|rule| rule.record.is_some()).unwrap();
+    let threshold =
+        rules.iter().flat_map(e2e::contract::rules::RuleFile::rules).find(|rule| rule.record.is_some()).unwrap();
     let default: f64 = threshold.expr.lines().last().unwrap().split_whitespace().next().unwrap().parse().unwrap();
     let gauges: Vec<&Value> = file["panels"].as_array().unwrap().iter().filter(|p| p["type"] == "gauge").collect();
     assert!(!gauges.is_empty());

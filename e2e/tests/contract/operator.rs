@@ -1,6 +1,6 @@
 //! prometheus-operator's copy of the rules.
 
-use e2e::manifests;
+use e2e::contract::manifests;
 use serde_json::Value;
 
 use crate::{assert_none, shipped};

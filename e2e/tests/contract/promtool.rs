@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use e2e::manifests;
+use e2e::contract::manifests;
 use e2e::progress::Progress;
 use e2e::tools::{self, Tool};
 

@@ -6,18 +6,19 @@ use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::http::Request;
-use e2e::catalogue::Catalogue;
-use e2e::dashboard::Dashboard;
-use e2e::rules::RuleFile;
-use e2e::scrape::{self, Jobs};
+use e2e::contract::catalogue::Catalogue;
+use e2e::contract::dashboard::Dashboard;
+use e2e::contract::rules::RuleFile;
+use e2e::contract::scrape::{self, Jobs};
+use e2e::contract::{exposition, manifests};
 use e2e::stack::JOB;
-use e2e::{exposition, local, manifests, paths};
+use e2e::{local, paths};
 use http_body_util::BodyExt as _;
 use mini_node_exporter::collector;
 use mini_node_exporter::http::{Config, State, router};
 use tower::ServiceExt as _;
 
-pub use e2e::dashboard::FILE as DASHBOARD;
+pub use e2e::contract::dashboard::FILE as DASHBOARD;
 pub const DATASOURCES: &str = "grafana/provisioning/datasources/prometheus.yaml";
 pub const PROMETHEUS_CONFIG: &str = "kustomize/prometheus/prometheus.yml";
 pub const RUNBOOK: &str = "docs/runbook.md";

@@ -4,6 +4,7 @@
 //! that many trials share belongs to a thread that lives until all of them are done. Below is the table of contents.
 //! A Prometheus that cannot be had fails the trials, with the command that gets it.
 
+mod alerts;
 mod ends;
 mod failing;
 mod faults;
@@ -24,6 +25,8 @@ const AT_ONCE: usize = 6;
 
 fn trials() -> Vec<Trial> {
     vec![
+        // Every alert fires and resolves. It takes longest, so it goes first.
+        trial("alerts::every_alert_fires_and_resolves", alerts::every_alert_fires_and_resolves),
         // Every check passes where it should.
         trial("passing::every_check_on_the_live_proc", passing::every_check_on_the_live_proc),
         trial("passing::every_check_on_a_fixture_tree_exactly", passing::every_check_on_a_fixture_tree_exactly),

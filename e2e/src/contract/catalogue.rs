@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::exposition::Metrics;
-use crate::promql;
-use crate::rules::RuleFile;
-use crate::scrape::Jobs;
+use crate::contract::exposition::Metrics;
+use crate::contract::promql;
+use crate::contract::rules::RuleFile;
+use crate::contract::scrape::Jobs;
 use crate::stack::JOB;
 
 /// Label names.
@@ -99,7 +99,7 @@ impl FromIterator<(String, Metric)> for Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition;
+    use crate::contract::exposition;
 
     fn catalogue() -> Catalogue {
         let samples = exposition::parse("node_load{hostname=\"n\",duration=\"1m\"} 1\n").unwrap();

@@ -5,8 +5,8 @@ use std::fmt;
 
 use anyhow::{Context as _, Result};
 
-use crate::dashboard::Dashboard;
-use crate::variables;
+use crate::contract::dashboard::Dashboard;
+use crate::contract::variables;
 
 /// A query of a dashboard, its variables filled in.
 #[derive(Clone, Debug)]

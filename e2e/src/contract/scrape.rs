@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::catalogue::Labels;
+use crate::contract::catalogue::Labels;
 
 /// Each scrape job and the labels that it attaches.
 pub type Jobs = BTreeMap<String, Labels>;

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::variables::{self, Values};
+use crate::contract::variables::{self, Values};
 
 /// The shipped dashboard, in the workspace.
 pub const FILE: &str = "grafana/dashboards/mini-node-exporter.json";

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::rules::RuleFile;
+use crate::contract::rules::RuleFile;
 
 /// Where the rules are, in the workspace.
 pub const RULES: &str = "kustomize/prometheus/rules";

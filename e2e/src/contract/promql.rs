@@ -9,7 +9,7 @@ use promql_parser::parser::{
     self, AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector,
 };
 
-use crate::catalogue::{Catalogue, Labels};
+use crate::contract::catalogue::{Catalogue, Labels};
 
 /// What [`check`] found.
 #[derive(Debug, Default)]
@@ -218,7 +218,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::catalogue::Metric;
+    use crate::contract::catalogue::Metric;
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(ToString::to_string).collect()
