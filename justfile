@@ -15,6 +15,21 @@ build:
 test *arguments:
     cargo test --workspace "$@"
 
+# Stand the lab up: exporter, Prometheus and Grafana, with links, until Ctrl-C. Arguments go to `lab up`.
+[group('develop')]
+lab *arguments:
+    cargo lab "$@"
+
+# Stand the lab up, run every check, take it down. Arguments go to `lab check`.
+[group('develop')]
+check *arguments:
+    cargo lab check "$@"
+
+# Run what CI runs.
+[group('develop')]
+ci:
+    .ci/run
+
 # Write the manifests that are made from other files: prometheus-operator's copy of the alert rules.
 [group('develop')]
 manifests:

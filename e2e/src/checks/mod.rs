@@ -21,7 +21,7 @@ use crate::stack::Backend;
 /// adds to that.
 const FIRST_SAMPLE: Duration = Duration::from_secs(40);
 
-/// A check: its stable name, the part it cannot do without, and what it does.
+/// A check: its stable name, and what it does.
 struct Check {
     name: &'static str,
     run: fn(&dyn Backend) -> Outcome,

@@ -27,6 +27,11 @@ enum Program {
 
 const NEEDS: &[Need] = &[
     Need {
+        what_for: "everything",
+        program: Program::OnPath("cargo", &["--version"]),
+        fix: "install Rust, as https://rustup.rs says",
+    },
+    Need {
         what_for: "local",
         program: Program::Tool(Tool::Prometheus),
         fix: "`cargo lab check --without grafana` fetches it",
@@ -81,9 +86,14 @@ impl Program {
             }
             Self::OnPath(name, args) => {
                 let asked = Cmd::new(name).args(*args).limit(Duration::from_secs(5)).read();
-                let said = asked.map(|said| said.lines().next().unwrap_or_default().to_owned());
+                let said = asked.map(|said| version(&said));
                 (name, said.map_err(|error| error.last_line().to_owned()))
             }
         }
     }
+}
+
+/// The start of what a program says of itself: the rest of the line names its libraries.
+fn version(said: &str) -> String {
+    said.lines().next().unwrap_or_default().split(" (").next().unwrap_or_default().to_owned()
 }

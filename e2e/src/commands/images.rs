@@ -2,19 +2,19 @@
 
 use anyhow::Result;
 
-use crate::interrupt;
 use crate::kind::docker::Docker;
 use crate::kind::{airgap, images};
 use crate::progress::Progress;
+use crate::{interrupt, out};
 
 pub(super) fn build(airgapped: bool) -> Result<u8> {
     interrupt::listen()?;
     let progress = Progress::default();
     let docker = Docker::find()?;
-    println!("exporter    {}", images::build_exporter(&docker, &progress)?);
+    out::line(&format!("exporter    {}", images::build_exporter(&docker, &progress)?))?;
     if airgapped {
         for (image, reference) in airgap::ensure(&docker, &progress)? {
-            println!("{:<11} {reference}", image.name());
+            out::line(&format!("{:<11} {reference}", image.name()))?;
         }
     }
     Ok(0)

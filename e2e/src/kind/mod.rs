@@ -178,7 +178,7 @@ impl Backend for Kind {
 impl Drop for Kind {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.cluster, self.keep, &self.run, &Progress::default()) {
-            eprintln!("warn {error:#}");
+            crate::out::aside(&format!("warn {error:#}"));
         }
     }
 }

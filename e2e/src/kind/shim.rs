@@ -67,7 +67,7 @@ pub fn enter() -> Option<ExitCode> {
     }
     let real = std::env::var_os(REAL).unwrap_or_else(|| "/usr/bin/docker".into());
     let error = Command::new(&real).args(rewrite(args)).exec();
-    eprintln!("{}: {error}", Path::new(&real).display());
+    crate::out::aside(&format!("{}: {error}", Path::new(&real).display()));
     Some(ExitCode::from(guard::NOT_STARTED))
 }
 

@@ -12,10 +12,11 @@ use e2e::contract::rules::RuleFile;
 use e2e::local::{Local, Options};
 use e2e::paths;
 use e2e::poll::{self, Attempt};
-use e2e::progress::Progress;
 use e2e::stack::Backend as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use crate::stacks::Own;
 
 /// Prometheus takes up to 10 s to act on a changed target list.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -45,35 +46,36 @@ pub fn every_alert_fires_and_resolves() -> Result<()> {
 
     let options =
         Options { procfs: Some(tree.path().into()), edit_config: Some(take_targets_from_a_file), ..Options::default() };
-    let lab = Local::start(&options, &Progress::quiet())?;
+    let own = Own::start(options)?;
+    let lab = &own.local;
     let targets = lab.run().dir().join("nodes.json");
     let address = lab.stack().exporter.base().trim_start_matches("http://");
     let listed = json!([{ "targets": [address], "labels": { "node": "worker-1", "instance": "worker-1" } }]);
     replace(&targets, &listed.to_string())?;
-    scraped(&lab)?;
-    firing(&lab, "at rest", &[])?;
+    scraped(lab)?;
+    firing(lab, "at rest", &[])?;
 
     procfs("loadavg", "9.00 9.00 9.00 2/816 12345\n")?;
     procfs("uptime", "10.00 1.00\n")?;
-    firing(&lab, "busy after a reboot", &["MiniNodeExporterLoadHigh", "MiniNodeExporterNodeRebooted"])?;
+    firing(lab, "busy after a reboot", &["MiniNodeExporterLoadHigh", "MiniNodeExporterNodeRebooted"])?;
     procfs("loadavg", "0.57 0.80 0.77 2/816 12345\n")?;
     procfs("uptime", "2000.00 1.00\n")?;
-    firing(&lab, "half an hour later", &[])?;
+    firing(lab, "half an hour later", &[])?;
 
     procfs("loadavg", "garbage\n")?;
-    firing(&lab, "with a bad loadavg", &["MiniNodeExporterCollectorFailing"])?;
+    firing(lab, "with a bad loadavg", &["MiniNodeExporterCollectorFailing"])?;
     procfs("loadavg", "0.57 0.80 0.77 2/816 12345\n")?;
-    firing(&lab, "with a good loadavg", &[])?;
+    firing(lab, "with a good loadavg", &[])?;
 
     lab.exporter().signal(Signal::STOP);
-    firing(&lab, "with a stopped exporter", &["MiniNodeExporterTargetDown"])?;
+    firing(lab, "with a stopped exporter", &["MiniNodeExporterTargetDown"])?;
     lab.exporter().signal(Signal::CONT);
-    firing(&lab, "with an exporter that goes on", &[])?;
+    firing(lab, "with an exporter that goes on", &[])?;
 
     replace(&targets, "[]")?;
-    firing(&lab, "without its target", &["MiniNodeExporterAbsent", "MiniNodeExporterNodeNotScraped"])?;
+    firing(lab, "without its target", &["MiniNodeExporterAbsent", "MiniNodeExporterNodeNotScraped"])?;
     replace(&targets, &listed.to_string())?;
-    firing(&lab, "with its target", &[])
+    firing(lab, "with its target", &[])
 }
 
 /// The rules with short waits, in a place that a function pointer knows.

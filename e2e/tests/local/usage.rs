@@ -67,7 +67,7 @@ pub fn doctor_lists_every_need() -> Result<()> {
     // Whatever is here or missing, it only tells.
     for path in [lab.dir().into(), std::env::var_os("PATH").unwrap_or_default()] {
         let said = ended(lab.command(["doctor"]).env("PATH", path))?.expect_code(0)?.stdout;
-        for need in ["prometheus", "grafana", "curl", "apt-get", "docker", "kind", "kubectl", "promtool"] {
+        for need in ["cargo", "prometheus", "grafana", "curl", "apt-get", "docker", "kind", "kubectl", "promtool"] {
             let row = said.lines().find(|line| line.split_whitespace().any(|word| word == need));
             let row = row.with_context(|| format!("no row for {need}:\n{said}"))?;
             ensure!(row.contains(" ok ") || row.contains(" missing "), "{row}");
