@@ -53,6 +53,5 @@ e2e *arguments:
 # The same where no image registry can be reached: images made of Debian packages, built if they are not there.
 [group('prove')]
 e2e-airgap *arguments:
-    cargo build --locked -p e2e
     cargo run --locked --quiet -p e2e --bin lab -- images build --airgap
     LAB_AIRGAP=1 cargo test --locked -p e2e --test cluster -- --ignored "$@"

@@ -60,6 +60,11 @@ pub trait Backend {
     /// The endpoints.
     fn stack(&self) -> &Stack;
 
+    /// Name and address of what there is to open.
+    fn links(&self) -> Vec<(String, String)> {
+        self.stack().links()
+    }
+
     /// The run that the stack belongs to.
     fn run(&self) -> &Run;
 

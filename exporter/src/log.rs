@@ -24,19 +24,17 @@ pub struct Log {
 
 /// Sets the process's log up. A second call changes nothing.
 pub fn init(log: Log) {
-    // Where stderr is a pipe that nobody reads any more, the layers would report their own failure with `eprintln!`,
-    // which panics there: a lost log must not end the exporter.
+    // The layers must keep not reporting when stderr cannot be written to, their default: they would do it with
+    // `eprintln!`, which panics there, and a lost log must not end the exporter.
     let base = tracing_subscriber::registry().with(log.level);
     let _ = match log.format {
         Format::Logfmt => {
-            let layer = tracing_logfmt::builder().with_target(false).layer();
-            let layer = layer.with_writer(std::io::stderr).log_internal_errors(false);
+            let layer = tracing_logfmt::builder().with_target(false).layer().with_writer(std::io::stderr);
             tracing::subscriber::set_global_default(base.with(layer))
         }
         Format::Json => {
             let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
-            let layer = layer.with_current_span(false).with_span_list(false);
-            let layer = layer.with_writer(std::io::stderr).log_internal_errors(false);
+            let layer = layer.with_current_span(false).with_span_list(false).with_writer(std::io::stderr);
             tracing::subscriber::set_global_default(base.with(layer))
         }
     };

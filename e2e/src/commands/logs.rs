@@ -6,13 +6,19 @@ use anyhow::Result;
 
 use super::choose;
 use crate::cli::Which;
-use crate::out;
+use crate::{kind, out};
 
 pub(super) fn logs(which: &Which) -> Result<u8> {
     let run = match choose(which.id.as_deref())? {
         Ok(run) => run,
         Err(code) => return Ok(code),
     };
+    if run.record.as_ref().is_some_and(|record| record.backend == "kind") {
+        for line in kind::logs(&run)?.lines() {
+            out::line(line)?;
+        }
+        return Ok(0);
+    }
     let mut files: Vec<_> = fs::read_dir(&run.dir)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))

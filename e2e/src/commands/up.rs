@@ -47,7 +47,7 @@ fn is_an_end(error: &anyhow::Error) -> bool {
 
 fn show_and_stay(backend: &dyn Backend, args: &cli::Up, progress: &Progress) -> Result<()> {
     out::line("")?;
-    samples::print_links(&backend.stack().links())?;
+    samples::print_links(&backend.links())?;
     let scraped = progress.step("wait for the first scrape", |_| samples::wait(backend))?;
     out::line("")?;
     samples::print(&scraped)?;
@@ -56,7 +56,8 @@ fn show_and_stay(backend: &dyn Backend, args: &cli::Up, progress: &Progress) -> 
         progress.line("Docker, kind and kubectl are here too: `lab up --backend kind` runs all this on a cluster");
     }
     let until = args.stay.map_or("Ctrl-C".into(), |stay| format!("{} have passed", humantime::format_duration(stay)));
-    progress.line(&format!("run {} stays until {until}, and leaves nothing behind", backend.run().id()));
+    let then = if args.start.keep { "its cluster stays" } else { "leaves nothing behind" };
+    progress.line(&format!("run {} stays until {until}, and {then}", backend.run().id()));
     let end = args.stay.map(|stay| Instant::now() + stay);
     while end.is_none_or(|end| Instant::now() < end) {
         backend.alive().context("the lab lost a part")?;

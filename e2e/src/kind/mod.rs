@@ -153,6 +153,10 @@ impl Backend for Kind {
         &self.run
     }
 
+    fn links(&self) -> Vec<(String, String)> {
+        links(&self.stack, &self.cluster)
+    }
+
     fn alive(&self) -> Result<()> {
         // A cluster heals itself: what is down for good is for the checks to see.
         Ok(())
@@ -288,6 +292,18 @@ fn remove(cluster: &Cluster, keep: bool, run: &Run, progress: &Progress) -> Resu
         return Ok(());
     }
     progress.step("delete the cluster", |_| cluster.delete())
+}
+
+/// What the parts of a running or kept cluster have logged, each line with its pod's name.
+///
+/// # Errors
+///
+/// The cluster does not answer.
+pub fn logs(run: &Found) -> Result<String> {
+    let kubectl = Kubectl::new(&tools::find_present(Tool::Kubectl)?.path, &run.dir.join("kubeconfig"));
+    let ours = "app.kubernetes.io/name in (mini-node-exporter, prometheus, grafana)";
+    let logs = kubectl.command(["logs", "--selector", ours, "--all-containers", "--prefix", "--tail", "500"]);
+    Ok(logs.args(["--max-log-requests", "50"]).run()?.stdout)
 }
 
 /// Deletes what a run that nobody holds any more left in Docker.

@@ -18,7 +18,7 @@ pub(super) fn add_flags(command: Command) -> Command {
         let default = if collector.enabled_by_default() { " (default: on)" } else { " (default: off)" };
         let help = format!("Run the collector {}: {}{default}", collector.name(), collector.help());
         let without = format!("Do not run the collector {}", collector.name());
-        command.arg(switch(on.clone(), help).overrides_with(off.clone())).arg(switch(off, without).overrides_with(on))
+        command.arg(switch(on, help).overrides_with(off.clone())).arg(switch(off, without))
     })
 }
 

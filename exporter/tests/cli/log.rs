@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::running::{Running, SOON, address_in, command, get};
+use crate::support::running::{Guarded, Running, SOON, address_in, command, get};
 use crate::support::tree::{HOSTNAME, Tree, UPTIME};
 
 #[test]
@@ -21,15 +21,13 @@ fn every_listener_has_a_line_with_the_address_really_bound() {
 fn json_has_the_same_fields_at_its_top_level() {
     use std::io::{BufRead, BufReader};
 
-    let mut child = command()
+    let child = command()
         .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
         .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let mut child = Guarded(child.unwrap());
     let mut line = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    BufReader::new(child.0.stderr.take().unwrap()).read_line(&mut line).unwrap();
     let event: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((event["message"].as_str(), event["level"].as_str()), (Some("listening"), Some("INFO")), "{line}");
     assert!(event["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");

@@ -24,10 +24,20 @@ pub fn output<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output
     command().args(arguments).output().unwrap()
 }
 
-/// A running exporter, killed when dropped.
+/// A child process that does not outlive its test, even one that fails.
+pub struct Guarded(pub Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running exporter.
 #[must_use]
 pub struct Running {
-    child: Child,
+    child: Guarded,
     log: Receiver<String>,
     seen: Vec<String>,
     address: SocketAddr,
@@ -49,7 +59,7 @@ impl Running {
             BufReader::new(stderr).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut running = Self { child, log, seen: Vec::new(), address: unknown };
+        let mut running = Self { child: Guarded(child), log, seen: Vec::new(), address: unknown };
         let line = running.wait_for_line("message=listening");
         running.address = address_in(&line);
         running
@@ -85,7 +95,7 @@ impl Running {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(Pid::from_child(&self.child.0), signal).unwrap();
     }
 
     /// Waits for its end: the exit code (none if a signal killed it), the whole log, and how long it took.
@@ -99,15 +109,8 @@ impl Running {
                 Err(RecvTimeoutError::Timeout) => panic!("still running after {patience:?}:\n{}", self.seen.join("\n")),
             }
         }
-        let status = self.child.wait().unwrap();
+        let status = self.child.0.wait().unwrap();
         (status.code(), std::mem::take(&mut self.seen), began.elapsed())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
