@@ -94,6 +94,8 @@ impl Step {
             spinner.enable_steady_tick(Duration::from_millis(120));
             spinner
         });
+        // A terminal that cannot move its cursor gets plain lines.
+        let spinner = spinner.filter(|spinner| !spinner.is_hidden());
         Self { spinner, name: name.to_owned(), note: Mutex::default(), result: Mutex::default() }
     }
 

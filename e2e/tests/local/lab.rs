@@ -164,6 +164,15 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Only a trial that fails leaves any.
+        for (pid, _) in self.processes() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 impl Ended {
     /// Fails unless this is the code; the error shows both streams.
     pub fn expect_code(self, code: i32) -> Result<Self> {
