@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::docker::explain;
 use super::shim;
 use crate::command::Cmd;
+use crate::paths;
 use crate::run::Run;
 
 /// The port of each part on every node, fixed by the manifests.
@@ -31,8 +32,8 @@ pub struct Shape<'s> {
     pub image: &'s str,
     /// How many nodes, the control plane included.
     pub nodes: usize,
-    /// Whether the nodes network themselves, because `kind`'s own plugin cannot be had.
-    pub own_network: bool,
+    /// Whether the nodes are made of Debian packages.
+    pub airgap: bool,
     /// The ports on this machine for [`NODE_PORTS`]; 0 for any.
     pub ports: [u16; 3],
 }
@@ -77,7 +78,7 @@ impl Cluster {
     /// `kind` failed; the error shows what it printed.
     pub fn create(&self, shape: Shape<'_>, dir: &Path) -> Result<()> {
         let config = dir.join("kind.yaml");
-        std::fs::write(&config, serde_json::to_vec_pretty(&configuration(shape))?)?;
+        std::fs::write(&config, serde_json::to_vec_pretty(&configuration(shape)?)?)?;
         self.kind(["create", "cluster", "--name", &self.name, "--image", shape.image, "--wait", "120s"])
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
@@ -141,15 +142,27 @@ impl Cluster {
 }
 
 /// The cluster's configuration. It is JSON, which is YAML. Ports listen on loopback alone.
-fn configuration(shape: Shape<'_>) -> Value {
+fn configuration(shape: Shape<'_>) -> Result<Value> {
+    let mut configuration = if shape.airgap { airgap_configuration()? } else { ordinary_configuration() };
     let mapping = |(inside, outside): (u16, u16)| json!({ "containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1" });
     let mappings: Vec<Value> = NODE_PORTS.into_iter().zip(shape.ports).map(mapping).collect();
     let control_plane = json!({ "role": "control-plane", "extraPortMappings": mappings });
     let workers = std::iter::repeat_n(json!({ "role": "worker" }), shape.nodes.saturating_sub(1));
+    configuration["nodes"] = std::iter::once(control_plane).chain(workers).collect();
+    Ok(configuration)
+}
+
+fn ordinary_configuration() -> Value {
     json!({
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "networking": { "disableDefaultCNI": shape.own_network, "apiServerAddress": "127.0.0.1" },
-        "nodes": std::iter::once(control_plane).chain(workers).collect::<Vec<_>>(),
+        "networking": { "apiServerAddress": "127.0.0.1" },
     })
+}
+
+/// What the nodes made of Debian packages need; it lies beside their recipe.
+fn airgap_configuration() -> Result<Value> {
+    let file = paths::workspace().join("e2e/airgap/kind.yaml");
+    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    serde_saphyr::from_str(&text).with_context(|| file.display().to_string())
 }

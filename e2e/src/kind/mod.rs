@@ -193,8 +193,7 @@ fn make(
     run: &Run,
 ) -> Result<BTreeSet<String>> {
     let image = images.get(&Image::Node).context("no node image")?;
-    let shape =
-        Shape { image, nodes: options.nodes, own_network: options.airgap, ports: ports(options.ports, progress) };
+    let shape = Shape { image, nodes: options.nodes, airgap: options.airgap, ports: ports(options.ports, progress) };
     progress.step(&format!("create a cluster of {} nodes", options.nodes), |_| cluster.create(shape, run.dir()))?;
     let archive = run.dir().join("images.tar");
     let inside: Vec<&str> =
