@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::command::Cmd;
+use crate::kind::docker::Docker;
+use crate::kind::{airgap, shim};
 use crate::out;
 use crate::tools::{self, Tool};
 
@@ -55,7 +57,7 @@ const NEEDS: &[Need] = &[
     Need {
         what_for: "kind",
         program: Program::Tool(Tool::Kind),
-        fix: "`go install sigs.k8s.io/kind@latest`, or your system's package",
+        fix: "`cargo lab check --backend kind` fetches it from Debian; elsewhere `go install sigs.k8s.io/kind@latest`",
     },
     Need { what_for: "kind, tests", program: Program::Tool(Tool::Kubectl), fix: "`cargo test` fetches it" },
     Need { what_for: "tests", program: Program::Tool(Tool::Promtool), fix: "`cargo test` fetches it" },
@@ -71,8 +73,32 @@ pub(super) fn doctor() -> Result<u8> {
         };
         rows.push(vec![need.what_for.into(), name.into(), state.into(), what]);
     }
+    rows.extend(kind_rows().map(|row| row.map(str::to_owned).to_vec()));
     out::table(&rows)?;
     Ok(0)
+}
+
+/// What a cluster needs of Docker beyond that it answers; nothing where it does not.
+fn kind_rows() -> impl Iterator<Item = [&'static str; 4]> {
+    let capabilities = if shim::needed() {
+        ("handled", "root lacks CAP_SYS_RESOURCE, so `kind` gets a `docker` that asks for all the others")
+    } else {
+        ("ok", "")
+    };
+    let rows = Docker::find().ok().map(|docker| {
+        let cgroup = if docker.has_cgroup_v1() {
+            ("ok", "version 1")
+        } else {
+            ("missing", "version 1 alone has been proved: run without `--airgap`")
+        };
+        let images = if airgap::is_built() {
+            ("ok", "")
+        } else {
+            ("missing", "`cargo lab images build --airgap` makes them, once, in about ten minutes")
+        };
+        [("kind", "privileges", capabilities), ("kind --airgap", "cgroup", cgroup), ("kind --airgap", "images", images)]
+    });
+    rows.into_iter().flatten().map(|(what_for, needs, (state, what))| [what_for, needs, state, what])
 }
 
 impl Program {

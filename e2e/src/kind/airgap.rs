@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::docker::{Docker, docker};
+use super::docker::Docker;
 use super::images::{Image, Images};
 use crate::command::Cmd;
 use crate::progress::Progress;
@@ -91,5 +91,5 @@ fn cache() -> Result<PathBuf> {
 /// Whether both images are here already.
 #[must_use]
 pub fn is_built() -> bool {
-    docker(["version"]).run().is_ok() && present().is_ok_and(|images| images.is_some())
+    present().is_ok_and(|images| images.is_some())
 }
