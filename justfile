@@ -45,6 +45,11 @@ dist:
 size: dist
     scripts/size
 
+# Prove the image: how it runs without any privilege, what it answers, how it ends. LAB_AIRGAP=1 needs no registry.
+[group('prove')]
+e2e-container *arguments:
+    cargo test --locked -p e2e --test container -- --ignored "$@"
+
 # Prove the whole stack in a kind cluster, with the pinned images.
 [group('prove')]
 e2e *arguments:

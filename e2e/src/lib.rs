@@ -6,7 +6,7 @@
 //! | what must be true of it | [`checks`], [`report`] |
 //! | the parts of a stack, seen from outside | [`exporter`], [`prometheus`], [`grafana`] |
 //! | programs: where they come from, how they are run and ended | [`tools`], [`command`], [`process`], [`guard`] |
-//! | runs: their directory, their lock, what failed ones leave | [`run`], [`sweep`], [`evidence`] |
+//! | runs: their directory, their lock, what failed ones leave | [`run`], [`lock`], [`sweep`], [`evidence`], [`containers`] |
 //! | waiting, and being told to stop | [`poll`], [`interrupt`] |
 //! | the dashboard and the rules, against the metrics they use | [`contract`] |
 //! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`out`] |
@@ -15,6 +15,7 @@ pub mod checks;
 pub mod cli;
 pub mod command;
 pub mod commands;
+pub mod containers;
 pub mod contract;
 pub mod digest;
 pub mod evidence;
@@ -25,6 +26,7 @@ pub mod http;
 pub mod interrupt;
 pub mod kind;
 pub mod local;
+pub mod lock;
 pub mod out;
 pub mod paths;
 pub mod pins;

@@ -20,7 +20,7 @@ const KEPT: &str = "kept";
 pub struct Record {
     /// The process that holds the run.
     pub pid: u32,
-    /// `local` or `kind`.
+    /// `local`, `kind` or `container`.
     pub backend: String,
     /// What there is to open: name and address.
     pub links: Vec<(String, String)>,

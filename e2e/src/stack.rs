@@ -54,7 +54,7 @@ pub enum Procfs {
 
 /// What holds a stack's parts, and removes them when it is dropped.
 pub trait Backend {
-    /// `local` or `kind`.
+    /// `local`, `kind` or `container`.
     fn name(&self) -> &'static str;
 
     /// The endpoints.

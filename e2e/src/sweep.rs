@@ -4,9 +4,9 @@ use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 
-use crate::kind;
 use crate::progress::Progress;
 use crate::run::{self, Found};
+use crate::{containers, kind};
 
 /// Removes what abandoned runs left. What cannot be removed is said, and does not stop the run that sweeps.
 pub fn sweep(progress: &Progress) {
@@ -28,8 +28,10 @@ pub fn sweep(progress: &Progress) {
 ///
 /// Something could not be removed.
 pub fn remove(run: &Found) -> Result<()> {
-    if run.record.as_ref().is_some_and(|record| record.backend == "kind") {
-        kind::sweep(run)?;
+    match run.record.as_ref().map(|record| record.backend.as_str()) {
+        Some("kind") => kind::sweep(run)?,
+        Some("container") => containers::remove(&run.id)?,
+        _ => {}
     }
     match fs::remove_dir_all(&run.dir) {
         // Another run swept at the same time.

@@ -13,7 +13,7 @@ pub(super) fn build(airgapped: bool) -> Result<u8> {
     let docker = Docker::find()?;
     out::line(&format!("exporter    {}", images::build_exporter(&docker, &progress)?))?;
     if airgapped {
-        for (image, reference) in airgap::ensure(&docker, &progress)? {
+        for (image, reference) in airgap::ensure(&docker, &airgap::HERE, &progress)? {
             out::line(&format!("{:<11} {reference}", image.name()))?;
         }
     }

@@ -9,46 +9,51 @@ use super::docker::Docker;
 use super::images::{Image, Images};
 use crate::command::Cmd;
 use crate::progress::Progress;
-use crate::{paths, tools};
+use crate::{lock, paths, tools};
 
-/// The steps in order: name, script, and deadline in minutes.
-const STEPS: [(&str, &str, u64); 6] = [
-    ("fetch Debian packages and sources", "fetch", 10),
-    ("build the base image", "base/build", 5),
-    ("build Kubernetes", "kubernetes/build", 45),
-    ("build the control plane's images", "control-plane/build", 5),
-    ("build the node image", "node/build", 10),
-    ("build the Prometheus image", "prometheus/build", 5),
+/// What the airgap mode has an image of.
+pub const HERE: [Image; 2] = [Image::Node, Image::Prometheus];
+
+/// The steps in order: name, script, deadline in minutes, and the images that need it.
+const STEPS: [(&str, &str, u64, &[Image]); 6] = [
+    ("fetch Debian packages and sources", "fetch", 10, &HERE),
+    ("build the base image", "base/build", 5, &[Image::Node]),
+    ("build Kubernetes", "kubernetes/build", 45, &[Image::Node]),
+    ("build the control plane's images", "control-plane/build", 5, &[Image::Node]),
+    ("build the node image", "node/build", 10, &[Image::Node]),
+    ("build the Prometheus image", "prometheus/build", 5, &[Image::Prometheus]),
 ];
 
-/// Builds what is missing, and gives the references of the two images. A second call does nothing.
+/// Builds what is missing of the wanted images, and gives their references. A second call does nothing.
 ///
 /// # Errors
 ///
 /// Which step failed, its last lines, and where its log is.
-pub fn ensure(engine: &Docker, progress: &Progress) -> Result<Images> {
-    if !engine.has_cgroup_v1() {
+pub fn ensure(engine: &Docker, wanted: &[Image], progress: &Progress) -> Result<Images> {
+    if wanted.contains(&Image::Node) && !engine.has_cgroup_v1() {
         bail!(
             "the airgap mode has been proved on cgroup version 1 alone, and this engine uses another: \
              run without `--airgap`, on an engine that can pull images"
         );
     }
-    if let Some(images) = present()? {
+    if let Some(images) = present(wanted)? {
         return Ok(images);
     }
-    build(progress)?;
-    present()?.context("every step of the airgap build succeeded, and yet an image is missing")
+    let _one_at_a_time = progress.step("await other builds of the airgap images", |step| {
+        lock::hold(&cache()?.join("lock"), Duration::from_secs(60 * 60), step)
+    })?;
+    build(wanted, progress)?;
+    present(wanted)?.context("every step of the airgap build succeeded, and yet an image is missing")
 }
 
-/// Runs every step; one whose result is there ends at once.
-///
-/// # Errors
-///
-/// As [`ensure`].
-pub fn build(progress: &Progress) -> Result<()> {
+/// Runs every step that the wanted images need; one whose result is there ends at once.
+fn build(wanted: &[Image], progress: &Progress) -> Result<()> {
     let logs = cache()?.join("logs");
     std::fs::create_dir_all(&logs)?;
-    for (name, script, minutes) in STEPS {
+    for (name, script, minutes, images) in STEPS {
+        if !images.iter().any(|image| wanted.contains(image)) {
+            continue;
+        }
         let log = logs.join(format!("{}.log", script.replace('/', "-")));
         progress.step(name, |step| {
             let cmd = script_command(script)?.log(&log).limit(Duration::from_secs(minutes * 60));
@@ -59,18 +64,19 @@ pub fn build(progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// The references of both images, if both are here.
-fn present() -> Result<Option<Images>> {
+/// The references of the wanted images, if all of them are here.
+fn present(wanted: &[Image]) -> Result<Option<Images>> {
     let Ok(listed) = script_command("images")?.read() else { return Ok(None) };
     let mut images = Images::new();
     for line in listed.lines() {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["node", reference, "present"] => images.insert(Image::Node, reference.to_owned()),
             ["prometheus", reference, "present"] => images.insert(Image::Prometheus, reference.to_owned()),
-            _ => return Ok(None),
+            _ => None,
         };
     }
-    Ok(Some(images))
+    images.retain(|image, _| wanted.contains(image));
+    Ok((images.len() == wanted.len()).then_some(images))
 }
 
 fn script_command(script: &str) -> Result<Cmd> {
@@ -91,5 +97,5 @@ fn cache() -> Result<PathBuf> {
 /// Whether both images are here already.
 #[must_use]
 pub fn is_built() -> bool {
-    present().is_ok_and(|images| images.is_some())
+    present(&HERE).is_ok_and(|images| images.is_some())
 }

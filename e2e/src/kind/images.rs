@@ -83,16 +83,16 @@ impl FromStr for Override {
     }
 }
 
-/// Makes sure that every image is here, and gives their references: the override's, the environment's, ours.
+/// Makes sure that the wanted images are here, and gives their references: the override's, the environment's, ours.
 ///
 /// # Errors
 ///
 /// One can be neither built nor pulled.
 pub fn ensure(
     docker: &Docker,
+    wanted: &[Image],
     overrides: &[Override],
     airgapped: bool,
-    grafana: bool,
     progress: &Progress,
 ) -> Result<Images> {
     let mut images = Images::new();
@@ -100,12 +100,11 @@ pub fn ensure(
         let last = overrides.iter().rev().find(|choice| choice.image == image);
         last.map(|choice| choice.reference.clone()).or_else(|| image.chosen_by_environment())
     };
-    let all_chosen = [Image::Node, Image::Prometheus].into_iter().all(|image| chosen(image).is_some());
-    let built = if airgapped && !all_chosen { airgap::ensure(docker, progress)? } else { Images::new() };
-    for (image, name) in ALL {
-        if image == Image::Grafana && !grafana {
-            continue;
-        }
+    let ours = |image: &Image| airgapped && wanted.contains(image) && chosen(*image).is_none();
+    let packaged: Vec<Image> = airgap::HERE.into_iter().filter(ours).collect();
+    let built = if packaged.is_empty() { Images::new() } else { airgap::ensure(docker, &packaged, progress)? };
+    for &image in wanted {
+        let name = image.name();
         let reference = match (chosen(image), image) {
             (Some(reference), _) => reference,
             (None, Image::Exporter) => build_exporter(docker, progress)?,

@@ -76,7 +76,9 @@ impl Kind {
         let kind = progress.step("find kind", |step| tools::find(Tool::Kind, None, step))?;
         let kubectl = progress.step("find kubectl", |step| tools::find(Tool::Kubectl, None, step))?;
         let grafana = options.grafana && !options.airgap;
-        let images = images::ensure(&docker, &options.images, options.airgap, grafana, progress)?;
+        let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
+        wanted.extend(grafana.then_some(Image::Grafana));
+        let images = images::ensure(&docker, &wanted, &options.images, options.airgap, progress)?;
         let run = Run::create("kind")?;
         let cluster = Cluster::of(&run, &kind.path)?;
         let kubectl = Kubectl::new(&kubectl.path, cluster.kubeconfig());

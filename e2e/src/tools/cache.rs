@@ -1,7 +1,7 @@
 //! The cache of fetched tools: one folder a version, made aside and renamed into place, so that a folder that is there
 //! is whole.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,9 +9,8 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use super::known::Tool;
-use crate::paths;
-use crate::poll::{self, Attempt};
 use crate::progress::Step;
+use crate::{lock, paths};
 
 /// The programs of that name in the cache, newest version first.
 pub(super) fn programs(tool: Tool) -> Result<Vec<PathBuf>> {
@@ -32,18 +31,7 @@ pub(super) fn programs(tool: Tool) -> Result<Vec<PathBuf>> {
 
 /// Waits until no other run fetches the same tool.
 pub(super) fn lock(tool: Tool, step: &Step) -> Result<File> {
-    let path = tools()?.join(format!(".lock-{}", tool.name()));
-    let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
-    let every = Duration::from_millis(200);
-    poll::until(&format!("the lock {}", path.display()), Duration::from_secs(600), every, || match file.try_lock() {
-        Ok(()) => Attempt::Ready(()),
-        Err(TryLockError::WouldBlock) => {
-            step.note("another run is fetching it");
-            Attempt::NotYet("another run is fetching it".into())
-        }
-        Err(TryLockError::Error(error)) => Attempt::Failed(error.into()),
-    })?;
-    Ok(file)
+    lock::hold(&tools()?.join(format!(".lock-{}", tool.name())), Duration::from_secs(600), step)
 }
 
 /// A folder to unpack into; what a killed run left of its own is removed first, for the lock is ours.

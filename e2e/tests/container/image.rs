@@ -1,0 +1,57 @@
+//! What the image is made of.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::kind::docker::docker;
+
+use crate::running::{Running, inspect};
+use crate::site::Site;
+
+/// What the image may hold beside the binary, in bytes.
+const BESIDES: u64 = 100_000;
+
+pub fn holds_little_besides_the_binary(site: &Site) -> Result<()> {
+    let bytes = inspect("image", site.image())?["Size"].as_u64().context("the image has no size")?;
+    let running = Running::start(site.exporter())?;
+    // Taken out of the image itself, so that any image can be proved, whoever built it.
+    let copy = site.run().dir().join("mini-node-exporter");
+    docker(["cp", &format!("{}:/mini-node-exporter", running.id())]).arg(&copy).run()?;
+    let binary = fs::metadata(&copy)?.len();
+    ensure!(binary > 0, "the binary in {} is empty", site.image());
+    let besides = bytes.saturating_sub(binary);
+    ensure!(besides <= BESIDES, "{} has {bytes} bytes, {besides} more than its binary: {BESIDES} may be", site.image());
+    eprintln!("ok   image {bytes} bytes, its binary {binary}, {besides} besides");
+    Ok(())
+}
+
+pub fn says_who_runs_it_and_what_it_is(site: &Site) -> Result<()> {
+    let image = inspect("image", site.image())?;
+    let config = &image["Config"];
+    // Kubernetes' runAsNonRoot cannot look a name up, so it has to be a number.
+    ensure!(config["User"] == "65534:65534", "the image's user is {}, not 65534:65534", config["User"]);
+    ensure!(config["Volumes"].is_null(), "the image declares volumes: {}", config["Volumes"]);
+    let labels = &config["Labels"];
+    for key in ["title", "description", "licenses", "version", "revision"] {
+        let label = labels[format!("org.opencontainers.image.{key}")].as_str().unwrap_or_default();
+        ensure!(!label.is_empty(), "the image has no label `{key}`: {labels}");
+    }
+    Ok(())
+}
+
+pub fn has_no_shell(site: &Site) -> Result<()> {
+    let running = Running::start(site.exporter())?;
+    // What is there can be run, so what cannot be run is not there.
+    docker(["exec", running.id(), "/mini-node-exporter", "--version"]).run()?;
+    for program in ["sh", "/bin/sh", "/bin/bash", "/busybox/sh"] {
+        match docker(["exec", running.id(), program, "-c", "true"]).run() {
+            Ok(_) => anyhow::bail!("{} has a {program}", site.image()),
+            Err(error) => {
+                let reason = error.to_string();
+                let missing = reason.contains("no such file") || reason.contains("not found in $PATH");
+                ensure!(missing, "`{program}` was not run for another reason than that it is not there: {reason}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! A Prometheus on the same network: the checks of every backend, with the values of a fixture to the last digit.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use e2e::exporter::Exporter;
+use e2e::local::prometheus::config;
+use e2e::poll::{self, Attempt};
+use e2e::prometheus::Prometheus;
+use e2e::report::{CheckReport, Outcome};
+use e2e::run::Run;
+use e2e::stack::{Backend, Grafana, Procfs, Stack};
+use e2e::{checks, evidence, paths};
+use serde_json::json;
+use testcontainers::ImageExt as _;
+
+use crate::running::{PORT, Running};
+use crate::site::{Site, read_only};
+use crate::values::fixture;
+
+/// The port that Prometheus listens on, inside its container.
+const PROMETHEUS: u16 = 9090;
+
+pub fn every_check_passes(site: &Site) -> Result<()> {
+    let pair = Pair::start(site)?;
+    let reports = checks::run_all(&pair, |report| eprintln!("{}", report.text()));
+    let failed: Vec<String> = reports
+        .iter()
+        .filter(|report| matches!(report.outcome, Outcome::Failed { .. }))
+        .map(CheckReport::text)
+        .collect();
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    ensure!(reports.len() == checks::names().count(), "not every check was run");
+    Ok(())
+}
+
+/// An exporter and the Prometheus that scrapes it.
+struct Pair<'s> {
+    site: &'s Site,
+    stack: Stack,
+    exporter: Running,
+    prometheus: Running,
+}
+
+impl<'s> Pair<'s> {
+    fn start(site: &'s Site) -> Result<Self> {
+        let tree = fixture("ten-years-up");
+        let exporter = Running::start(site.exporter_on(&tree)?)?;
+        let client = Exporter::new(exporter.at(PORT));
+        let node = client.hostname()?;
+        let prometheus = start_prometheus(site, &node, &exporter.socket(PORT))?;
+        let stack = Stack {
+            nodes: BTreeSet::from([node]),
+            exporter: client,
+            prometheus: Prometheus::new(prometheus.at(PROMETHEUS)),
+            grafana: Grafana::LeftOut,
+            procfs: Procfs::Fixture(tree),
+        };
+        let pair = Self { site, stack, exporter, prometheus };
+        pair.await_prometheus()?;
+        Ok(pair)
+    }
+
+    fn await_prometheus(&self) -> Result<()> {
+        let limit = Duration::from_secs(60);
+        poll::until("a Prometheus that is ready", limit, Duration::from_millis(100), || {
+            match (self.stack.prometheus.ready(), self.alive()) {
+                (Ok(()), _) => Attempt::Ready(()),
+                (Err(_), Err(ended)) => Attempt::Failed(ended),
+                (Err(seen), Ok(())) => Attempt::NotYet(format!("{seen:#}")),
+            }
+        })
+    }
+}
+
+fn start_prometheus(site: &Site, node: &str, exporter: &str) -> Result<Running> {
+    // The local stack's own configuration, which wants the rules where the workspace has them.
+    let written = site.run().dir().join("prometheus");
+    fs::create_dir_all(&written)?;
+    fs::write(written.join("prometheus.yml"), serde_json::to_vec_pretty(&config(node, exporter))?)?;
+    let itself = json!([{ "targets": [format!("localhost:{PROMETHEUS}")] }]);
+    fs::write(written.join("self.json"), itself.to_string())?;
+    let rules = paths::workspace().join("kustomize/prometheus/rules");
+    let staged = site.stage(&rules)?;
+    let request = site.prometheus(&site.stage(&written)?)?;
+    Running::start(request.with_mount(read_only(&staged, &rules.to_string_lossy())))
+}
+
+impl Backend for Pair<'_> {
+    fn name(&self) -> &'static str {
+        "container"
+    }
+
+    fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    fn run(&self) -> &Run {
+        self.site.run()
+    }
+
+    fn alive(&self) -> Result<()> {
+        for (name, part) in [("the exporter", &self.exporter), ("Prometheus", &self.prometheus)] {
+            if !part.container().is_running()? {
+                bail!("{name}'s container has ended:\n{}", part.stderr()?);
+            }
+        }
+        Ok(())
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        self.site.log().lines()
+    }
+
+    fn save_evidence(&self) -> Result<PathBuf> {
+        evidence::save(self.site.run())
+    }
+}

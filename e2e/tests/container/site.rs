@@ -1,0 +1,186 @@
+//! What the trials share: a run, its network, and the image; made by the first trial that runs, ended by `main`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containers::{self, LABEL};
+use e2e::kind::docker::Docker;
+use e2e::kind::images::{self, Image, split};
+use e2e::progress::Progress;
+use e2e::run::Run;
+use e2e::{interrupt, poll, sweep};
+use libtest_mimic::{Failed, Trial};
+use testcontainers::core::{AccessMode, Mount, WaitFor};
+use testcontainers::{ContainerRequest, GenericImage, ImageExt as _};
+
+use crate::log::Log;
+
+/// How long a container may take until it says what it is waited for to say.
+const START: Duration = Duration::from_secs(20);
+
+/// What a trial does.
+pub type Body = fn(&Site) -> Result<()>;
+
+#[derive(Clone, Default)]
+pub struct Shared {
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Default)]
+struct Held {
+    site: Option<Site>,
+    broken: bool,
+}
+
+impl Shared {
+    pub fn trial(&self, name: &'static str, body: Body) -> Trial {
+        let held = Arc::clone(&self.held);
+        Trial::test(name, move || {
+            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            run(&mut held, body).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    }
+
+    /// Removes whatever is still there.
+    pub fn end(&self) -> Result<()> {
+        let site = self.held.lock().unwrap_or_else(PoisonError::into_inner).site.take();
+        site.map_or(Ok(()), |site| containers::remove(site.run.id()))
+    }
+}
+
+fn run(held: &mut Held, body: Body) -> Result<()> {
+    interrupt::check()?;
+    ensure!(!held.broken, "the image or its network did not come about, see the first failure");
+    if held.site.is_none() {
+        held.broken = true;
+        held.site = Some(Site::make()?);
+        held.broken = false;
+    }
+    let site = held.site.as_ref().context("no site")?;
+    site.log.clear();
+    let result = body(site);
+    if result.is_err() {
+        for line in site.log.lines() {
+            eprintln!("  | {line}");
+        }
+    }
+    result
+}
+
+/// The place that the trials' containers live in.
+pub struct Site {
+    run: Run,
+    engine: Docker,
+    exporter: String,
+    network: String,
+    log: Log,
+}
+
+impl Site {
+    fn make() -> Result<Self> {
+        let progress = Progress::default();
+        progress.line("");
+        sweep::sweep(&progress);
+        let engine = progress.step("find Docker", |_| Docker::find())?;
+        let exporter = image(&engine, Image::Exporter, &progress)?;
+        let run = Run::create("container")?;
+        let network = containers::create_network(&run)?;
+        Ok(Self { run, engine, exporter, network, log: Log::default() })
+    }
+
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    pub fn network(&self) -> &str {
+        &self.network
+    }
+
+    /// What the trial's containers have said so far.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The exporter's image.
+    pub fn image(&self) -> &str {
+        &self.exporter
+    }
+
+    /// The exporter with what its security context in a cluster gives it, awaited until it listens: a scratch image has
+    /// nothing that a health check could run.
+    pub fn exporter(&self) -> ContainerRequest<GenericImage> {
+        self.request(&self.exporter)
+            .with_ready_conditions(vec![WaitFor::message_on_stderr("listening")])
+            .with_readonly_rootfs(true)
+            .with_cap_drop("ALL")
+            .with_security_opt("no-new-privileges")
+    }
+
+    /// The same, reading a fixture's tree instead of its own procfs.
+    pub fn exporter_on(&self, tree: &Path) -> Result<ContainerRequest<GenericImage>> {
+        let staged = self.stage(tree)?;
+        Ok(self.exporter().with_mount(read_only(&staged, "/fixture")).with_cmd(["--path.procfs=/fixture"]))
+    }
+
+    /// Prometheus, which has its configuration at `/etc/prometheus`.
+    pub fn prometheus(&self, configuration: &Path) -> Result<ContainerRequest<GenericImage>> {
+        let image = image(&self.engine, Image::Prometheus, &Progress::default())?;
+        Ok(self.request(&image).with_mount(read_only(configuration, "/etc/prometheus")))
+    }
+
+    /// Copies a directory to where users of any id can read it, whatever the modes of the check-out.
+    pub fn stage(&self, from: &Path) -> Result<PathBuf> {
+        let name = from.to_string_lossy().replace('/', "-");
+        let to = self.run.dir().join("staged").join(name.trim_start_matches('-'));
+        copy(from, &to).with_context(|| format!("{} cannot be copied to {}", from.display(), to.display()))?;
+        Ok(to)
+    }
+
+    fn request(&self, image: &str) -> ContainerRequest<GenericImage> {
+        let (name, tag) = split(image);
+        GenericImage::new(name, tag)
+            .with_label(LABEL, self.run.id())
+            .with_network(&self.network)
+            // Published ports would be open to the world outside.
+            .with_host_config_modifier(|host| host.publish_all_ports = Some(false))
+            .with_log_consumer(self.log.consumer())
+            .with_startup_timeout(START.mul_f64(poll::patience()))
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Err(error) = containers::remove(self.run.id()) {
+            eprintln!("warn {error:#}");
+        }
+    }
+}
+
+/// A directory of this machine as a container sees it.
+pub fn read_only(directory: &Path, at: &str) -> Mount {
+    Mount::bind_mount(directory.to_string_lossy(), at).with_access_mode(AccessMode::ReadOnly)
+}
+
+fn image(engine: &Docker, image: Image, progress: &Progress) -> Result<String> {
+    let airgapped = std::env::var("LAB_AIRGAP").is_ok_and(|value| !value.is_empty() && value != "0");
+    let mut images = images::ensure(engine, &[image], &[], airgapped, progress)?;
+    images.remove(&image).with_context(|| format!("no image of {}", image.name()))
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        fs::set_permissions(to, fs::Permissions::from_mode(0o755))
+    } else {
+        fs::copy(from, to)?;
+        fs::set_permissions(to, fs::Permissions::from_mode(0o644))
+    }
+}

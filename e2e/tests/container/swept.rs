@@ -1,0 +1,46 @@
+//! What a killed run left, the next one removes: by our label, and only where nobody holds the run's lock any more.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use e2e::containers::{self, LABEL};
+use e2e::kind::docker::docker;
+use e2e::progress::Progress;
+use e2e::run::Record;
+use e2e::sweep;
+
+use crate::running::{Running, inspect};
+use crate::site::Site;
+
+pub fn what_a_killed_run_left(site: &Site) -> Result<()> {
+    let id = format!("{}-killed", site.run().id());
+    let result = swept(site, &id);
+    // Had the sweep failed, nothing would ever remove them: so much for the trial's own mess.
+    containers::remove(&id)?;
+    result
+}
+
+fn swept(site: &Site, id: &str) -> Result<()> {
+    let own = Running::start(site.exporter())?;
+    let label = format!("{LABEL}={id}");
+    let network = format!("mne-{id}");
+    docker(["network", "create", "--internal", "--label", &label, &network]).run()?;
+    let container = docker(["run", "--detach", "--label", &label, "--network", &network, site.image()]).read()?;
+    // A run's directory as SIGKILL leaves it: its record, and a lock that nobody holds. Whole at once, for other
+    // processes sweep too.
+    let aside = site.run().dir().join("killed");
+    let dir = site.run().dir().with_file_name(id);
+    fs::create_dir(&aside)?;
+    fs::write(aside.join("lock"), "")?;
+    let record = Record { pid: std::process::id(), backend: "container".into(), links: Vec::new() };
+    fs::write(aside.join("run.json"), serde_json::to_vec(&record)?)?;
+    fs::rename(&aside, &dir)?;
+
+    sweep::sweep(&Progress::quiet());
+
+    ensure!(inspect("container", &container).is_err(), "the container {container} is still there");
+    ensure!(inspect("network", &network).is_err(), "the network {network} is still there");
+    ensure!(!dir.exists(), "{} is still there", dir.display());
+    ensure!(own.container().is_running()?, "the sweep removed a container of a run that lives");
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What the exporter answers: exactly what the tree holds, be it mounted or the container's own procfs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::contract::exposition::{self, Sample};
+use e2e::poll::{self, Attempt};
+use e2e::process::logfmt_field;
+use e2e::stack::Procfs;
+use e2e::{http, paths};
+use serde_json::Value;
+use testcontainers::ImageExt as _;
+
+use crate::running::{PORT, Running};
+use crate::site::Site;
+
+const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
+
+/// The tree of a fixture, by its case.
+pub fn fixture(case: &str) -> PathBuf {
+    paths::workspace().join("fixtures").join(case).join("proc")
+}
+
+pub fn a_mounted_tree_is_served_exactly(site: &Site) -> Result<()> {
+    for case in ["ordinary-node", "ten-years-up", "512-cores-heavy-load"] {
+        let tree = fixture(case);
+        let running = Running::start(site.exporter_on(&tree)?)?;
+        served_exactly(&running.at(PORT), &tree).with_context(|| format!("fixture {case}"))?;
+    }
+    Ok(())
+}
+
+fn served_exactly(base: &str, tree: &Path) -> Result<()> {
+    let get = |path: &str| http::get_text(&format!("{base}{path}"));
+    let [hostname, uptime, load] =
+        ["sys/kernel/hostname", "uptime", "loadavg"].map(|file| fs::read_to_string(tree.join(file)));
+    let (hostname, uptime, load) = (hostname?.trim().to_owned(), uptime?, load?);
+    let uptime = uptime.split_whitespace().next().context("the fixture has no uptime")?;
+    let loads: Vec<f64> = load.split_whitespace().take(3).map(str::parse).collect::<Result<_, _>>()?;
+    get("/healthz/ready")?;
+    let answer = get("/info/hostname")?;
+    ensure!(answer == hostname, "/info/hostname is `{answer}`, and the file holds `{hostname}`");
+    let answer = get("/info/uptime")?;
+    ensure!(answer == uptime, "/info/uptime is `{answer}`, and the file begins with `{uptime}`");
+    let answer: Value = serde_json::from_str(&get("/info/load")?)?;
+    let pairs: Vec<(&str, Option<f64>)> =
+        answer.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_f64())).collect();
+    let wanted: Vec<(&str, Option<f64>)> = DURATIONS.into_iter().zip(loads.iter().copied().map(Some)).collect();
+    ensure!(pairs == wanted, "/info/load is {answer}, and the file begins with {loads:?}");
+    let mut samples = exposition::parse(&get("/metrics")?)?;
+    samples.retain(|sample| ["node_uptime", "node_load"].contains(&sample.metric.as_str()));
+    let mut wanted = vec![sample("node_uptime", &[("hostname", &hostname)], uptime.parse()?)];
+    wanted.extend(
+        DURATIONS
+            .into_iter()
+            .zip(&loads)
+            .map(|(duration, load)| sample("node_load", &[("hostname", &hostname), ("duration", duration)], *load)),
+    );
+    ensure!(
+        samples.len() == wanted.len() && wanted.iter().all(|sample| samples.contains(sample)),
+        "/metrics has {samples:?}, and the tree holds {wanted:?}"
+    );
+    Ok(())
+}
+
+fn sample(metric: &str, labels: &[(&str, &str)], value: f64) -> Sample {
+    let labels: BTreeMap<String, String> =
+        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Sample { metric: metric.into(), labels, value }
+}
+
+/// Neither file is namespaced: without any mount, a container sees the uptime and the load of its node.
+pub fn the_live_proc_is_the_node_s_own(site: &Site) -> Result<()> {
+    let running = Running::start(site.exporter().with_env_var("NODE_NAME", "the-node"))?;
+    let base = running.at(PORT);
+    let hostname = http::get_text(&format!("{base}/info/hostname"))?;
+    ensure!(hostname == "the-node", "/info/hostname is `{hostname}`, and NODE_NAME is `the-node`");
+    let node = Procfs::Live("/proc".into());
+    let [before] = node.numbers("uptime")?;
+    let uptime: f64 = http::get_text(&format!("{base}/info/uptime"))?.parse()?;
+    let [after] = node.numbers("uptime")?;
+    ensure!((before..=after).contains(&uptime), "/info/uptime is {uptime}, and this machine's is {before} to {after}");
+    // The kernel makes new averages every 5 s: a pair of readings may have fallen on either side.
+    poll::until("the node's load", Duration::from_secs(5), Duration::from_millis(100), || {
+        let look = || -> Result<([f64; 3], Vec<f64>)> {
+            let own = node.numbers("loadavg")?;
+            let answer: BTreeMap<String, f64> = http::get_json(&format!("{base}/info/load"), &[])?;
+            Ok((own, DURATIONS.iter().filter_map(|duration| answer.get(*duration).copied()).collect()))
+        };
+        match look() {
+            #[expect(clippy::float_cmp, reason = "the same text was parsed on both ways")]
+            Ok((own, load)) if own == load[..] => Attempt::Ready(()),
+            Ok((own, load)) => Attempt::NotYet(format!("/info/load has {load:?}, and /proc/loadavg {own:?}")),
+            Err(error) => Attempt::Failed(error),
+        }
+    })
+}
+
+pub fn every_listen_address(site: &Site) -> Result<()> {
+    // The third is the DaemonSet's; where the container's kernel has no IPv6, it has to do with IPv4.
+    for (address, port) in [("0.0.0.0:23333", Some(PORT)), ("0.0.0.0:0", None), (":23333", Some(PORT)), (":0", None)] {
+        let running = Running::start(site.exporter().with_cmd([format!("--web.listen-address={address}")]))?;
+        let log = running.stderr()?;
+        let line =
+            log.lines().find(|line| logfmt_field(line, "msg").or(logfmt_field(line, "message")) == Some("listening"));
+        let line = line.with_context(|| format!("no line `listening` in: {log}"))?;
+        let bound = logfmt_field(line, "address").with_context(|| format!("no address in `{line}`"))?;
+        let said: u16 = bound.rsplit_once(':').context("an address without a port")?.1.parse()?;
+        ensure!(
+            port.is_none_or(|port| port == said) && said != 0,
+            "asked for {address}, it says that it bound {bound}"
+        );
+        http::get_text(&format!("{}/healthz/live", running.at(said))).with_context(|| format!("bound to {bound}"))?;
+        let stdout = running.stdout()?;
+        ensure!(stdout.is_empty(), "the log is for stderr alone, and stdout has: {stdout}");
+    }
+    Ok(())
+}
