@@ -64,7 +64,9 @@ fn run(held: &mut Held, body: Body) -> Result<()> {
     site.log.clear();
     let result = body(site);
     if result.is_err() {
-        for line in site.log.lines() {
+        let lines = site.log.lines();
+        eprintln!("\nits containers said {}", if lines.is_empty() { "nothing" } else { "last:" });
+        for line in lines {
             eprintln!("  | {line}");
         }
     }
