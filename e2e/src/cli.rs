@@ -76,11 +76,11 @@ pub struct Start {
     /// Leave a part out.
     #[arg(long, value_enum, value_name = "PART")]
     pub without: Vec<Part>,
-    /// With kind: how many nodes, the control plane included.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
-    pub nodes: u8,
-    /// With kind: use images made of Debian packages alone, and build them if they are not there.
-    #[arg(long, env = "LAB_AIRGAP", value_parser = clap::builder::FalseyValueParser::new())]
+    /// With kind: how many nodes, the control plane included, up to 20; 3 if nothing is said.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub nodes: Option<u8>,
+    /// With kind: use images made of Debian packages alone, and build them if they are not there; also `LAB_AIRGAP=1`.
+    #[arg(long)]
     pub airgap: bool,
     /// With kind: use this image for exporter, prometheus, grafana or node; also `LAB_IMAGE_NAME=REF`.
     #[arg(long = "image", value_name = "NAME=REF")]
@@ -160,12 +160,41 @@ impl Start {
 }
 
 impl Start {
+    /// A flag that means nothing to the chosen backend, and what to do about it.
+    #[must_use]
+    pub fn misplaced(&self) -> Option<String> {
+        let of_kind = [
+            ("--nodes", self.nodes.is_some()),
+            ("--airgap", self.airgap),
+            ("--image", !self.images.is_empty()),
+            ("--keep", self.keep),
+        ];
+        let of_local = [
+            ("--exporter", self.exporter.is_some()),
+            ("--prometheus", self.prometheus.is_some()),
+            ("--grafana", self.grafana.is_some()),
+            ("--grafana-home", self.grafana_home.is_some()),
+        ];
+        let given =
+            |flags: [(&'static str, bool); 4]| flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag);
+        match self.backend {
+            Backend::Local => given(of_kind)
+                .map(|flag| format!("`{flag}` is of use with `--backend kind` alone, and this is `--backend local`")),
+            Backend::Kind => given(of_local).map(|flag| {
+                format!(
+                    "`{flag}` is of use with `--backend local` alone: a cluster runs images, of which \
+                     `--image NAME=REF` replaces one"
+                )
+            }),
+        }
+    }
+
     /// The options of the kind backend.
     #[must_use]
     pub fn kind(&self, ports: Ports) -> kind::Options {
         kind::Options {
-            nodes: self.nodes.into(),
-            airgap: self.airgap,
+            nodes: self.nodes.unwrap_or(3).into(),
+            airgap: self.airgap || is_on("LAB_AIRGAP"),
             grafana: !self.without.contains(&Part::Grafana),
             images: self.images.clone(),
             procfs: self.procfs.clone(),
@@ -173,6 +202,12 @@ impl Start {
             keep: self.keep,
         }
     }
+}
+
+/// Whether a variable of the environment switches something on: it is set, and to more than nothing or a no.
+#[must_use]
+pub fn is_on(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| !["", "0", "no", "off", "false"].contains(&value.to_lowercase().as_str()))
 }
 
 #[cfg(test)]
@@ -191,5 +226,23 @@ mod tests {
         assert!(cli.command.is_none());
         assert_eq!(cli.up.start.procfs.as_deref(), Some(std::path::Path::new("/tree")));
         assert!(matches!(cli.up.start.local(Ports::Any).grafana, WantedGrafana::LeftOut));
+    }
+
+    #[test]
+    fn a_flag_of_the_other_backend_is_misplaced() {
+        let misplaced = |words: &str| {
+            let cli = Cli::parse_from(["lab"].into_iter().chain(words.split(' ')));
+            cli.up.start.misplaced()
+        };
+        for flag in ["--nodes 3", "--airgap", "--image grafana=mine:1", "--keep"] {
+            let name = flag.split(' ').next().unwrap();
+            let said = misplaced(flag).unwrap();
+            assert!(said.starts_with(&format!("`{name}` is of use with `--backend kind` alone")), "{said}");
+            assert_eq!(misplaced(&format!("{flag} --backend kind")), None);
+        }
+        for flag in ["--exporter /e", "--prometheus /p", "--grafana /g", "--grafana-home /h"] {
+            assert!(misplaced(&format!("{flag} --backend kind")).unwrap().contains("`--image NAME=REF`"));
+            assert_eq!(misplaced(flag), None);
+        }
     }
 }

@@ -96,14 +96,27 @@ pub(crate) fn complaints(log: &str) -> Vec<String> {
     let mut lines: Vec<&str> = Vec::new();
     for line in log.lines().rev() {
         let lower = line.to_lowercase();
-        let bad = ["level=warn", "level=error", "level=fatal", "panic"].iter().any(|word| lower.contains(word));
+        let words = ["level=warn", "level=error", "level=fatal", "panic"];
+        let bad = klog_message(line).is_some() || words.iter().any(|word| lower.contains(word));
         // The time and the address differ, the message is what counts.
-        let message = |line: &str| crate::process::logfmt_field(line, "msg").map(str::to_owned);
+        let message =
+            |line: &str| klog_message(line).or_else(|| crate::process::logfmt_field(line, "msg")).map(str::to_owned);
         if bad && lines.len() < 5 && !lines.iter().any(|seen| message(seen) == message(line)) {
             lines.push(line);
         }
     }
     lines.into_iter().rev().map(str::to_owned).collect()
+}
+
+/// The message of a warning or an error in klog's form, in which Prometheus' Kubernetes client speaks:
+/// `W0131 23:59:59.000000       1 file.go:1] message`.
+fn klog_message(line: &str) -> Option<&str> {
+    let (severity, rest) = line.split_at_checked(1)?;
+    let has_date = rest.split(' ').next().is_some_and(|date| date.len() == 4 && date.parse::<u16>().is_ok());
+    if !has_date || !["W", "E", "F"].contains(&severity) {
+        return None;
+    }
+    rest.split_once("] ").map(|(_, message)| message)
 }
 
 impl Stack {
@@ -149,5 +162,24 @@ impl Procfs {
         };
         let numbers: Vec<f64> = text.split_whitespace().map_while(|word| word.parse().ok()).take(N).collect();
         numbers.try_into().ok().with_context(|| format!("{file} does not begin with {N} numbers"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_warnings_and_errors_in_either_form_each_once() {
+        let log = "\
+            ts=1 level=info msg=\"Server is ready\"\n\
+            I0131 23:59:59.000000       1 file.go:1] fine\n\
+            W0131 23:59:59.000000       1 file.go:1] pods is forbidden\n\
+            W0131 23:59:59.900000       1 file.go:1] pods is forbidden\n\
+            time=2 level=WARN msg=slow\n";
+        assert_eq!(
+            complaints(log),
+            ["W0131 23:59:59.900000       1 file.go:1] pods is forbidden", "time=2 level=WARN msg=slow"]
+        );
     }
 }

@@ -31,7 +31,14 @@ pub fn run(cli: Cli) -> Result<u8> {
         out::aside(&format!("lab: {error}"));
         return Ok(USAGE);
     }
-    match cli.command.unwrap_or(Command::Up(cli.up)) {
+    let command = cli.command.unwrap_or(Command::Up(cli.up));
+    if let Command::Up(cli::Up { start, .. }) | Command::Check(cli::Check { start, .. }) = &command
+        && let Some(misplaced) = start.misplaced()
+    {
+        out::aside(&format!("lab: {misplaced}"));
+        return Ok(USAGE);
+    }
+    match command {
         Command::Up(args) => up::up(&args),
         Command::Check(args) => check::check(&args),
         Command::Status(which) => status::status(&which),

@@ -78,8 +78,10 @@ impl Cluster {
     /// `kind` failed; the error shows what it printed.
     pub fn create(&self, shape: Shape<'_>, dir: &Path) -> Result<()> {
         let config = dir.join("kind.yaml");
-        std::fs::write(&config, serde_json::to_vec_pretty(&configuration(shape)?)?)?;
-        self.kind(["create", "cluster", "--name", &self.name, "--image", shape.image, "--wait", "120s"])
+        let text = serde_json::to_vec_pretty(&configuration(shape)?)?;
+        std::fs::write(&config, text).with_context(|| format!("{} cannot be written", config.display()))?;
+        // Nodes of a create that fails are retained for their logs; whoever asked for the cluster deletes it.
+        self.kind(["create", "cluster", "--name", &self.name, "--image", shape.image, "--wait", "120s", "--retain"])
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .arg("--config")

@@ -75,8 +75,12 @@ impl Docker {
         if self.api >= (1, 48) {
             save = save.args(["--platform", platform()?]);
         }
-        save.args(references).run()?;
-        Ok(())
+        save.args(references).run().map(drop).map_err(|error| {
+            let full = error.to_string();
+            let advice =
+                "the archive's disk is full: free some of it, or set XDG_STATE_HOME to a folder on another disk";
+            if full.contains("no space left on device") { anyhow!("{full}\n{advice}") } else { error.into() }
+        })
     }
 
     /// Gives an image one more name.

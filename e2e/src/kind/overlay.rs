@@ -24,7 +24,7 @@ const FILES: [(&str, &str); 3] = [("uptime", "uptime"), ("loadavg", "loadavg"), 
 /// A file of the fixture tree is missing, or the directory cannot be written.
 pub fn write(dir: &Path, overlay: &str, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
     let place = dir.join("overlay");
-    fs::create_dir_all(&place)?;
+    fs::create_dir_all(&place).with_context(|| format!("{} cannot be made", place.display()))?;
     // kustomize takes no absolute path, but follows a link.
     let link = place.join("kustomize");
     if !link.exists() {
@@ -39,7 +39,9 @@ pub fn write(dir: &Path, overlay: &str, images: &Images, fixture: Option<&Path>)
     if let Some(root) = fixture {
         add_fixture(&mut kustomization, &place, root)?;
     }
-    fs::write(place.join("kustomization.yaml"), serde_json::to_vec_pretty(&kustomization)?)?;
+    let file = place.join("kustomization.yaml");
+    fs::write(&file, serde_json::to_vec_pretty(&kustomization)?)
+        .with_context(|| format!("{} cannot be written", file.display()))?;
     Ok(place)
 }
 

@@ -1,112 +1,87 @@
-//! Roll-outs, awaited with an eye on what goes wrong: a pod that cannot come up ends the wait at once, with its own
-//! words, instead of at a deadline with none. Only our namespace and the nodes are looked at.
+//! Roll-outs, awaited with an eye on what goes wrong: trouble that will not pass ends the wait at once, with the
+//! cluster's own words, instead of at a deadline with none. Only our namespace and the nodes are looked at.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
+use super::diagnosis::describe;
 use super::kubectl::{Kubectl, name};
+use super::trouble::{self, Memory};
 use crate::interrupt;
 use crate::poll::{self, Attempt};
 
-/// States of a waiting container that do not pass by themselves.
-const HOPELESS: [&str; 8] = [
-    "CrashLoopBackOff",
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-    "StartError",
-];
-
-/// A hopeless state is believed once it has lasted this long: a volume may come a moment after its pod.
-const BELIEF: Duration = Duration::from_secs(5);
+/// How often the cluster is asked.
+const OFTEN: Duration = Duration::from_millis(300);
 
 /// Waits until so many nodes are ready.
 ///
 /// # Errors
 ///
-/// They are not before the deadline; the error has each one's own reason.
+/// They are not before the deadline; the error has each one's own reason and its kubelet's last log lines.
 pub fn await_nodes(kubectl: &Kubectl, count: usize, limit: Duration) -> Result<Vec<String>> {
-    poll::until(&format!("{count} nodes ready"), limit, Duration::from_millis(300), || match kubectl.get(["nodes"]) {
+    let waited = poll::until(&format!("{count} nodes ready"), limit, OFTEN, || match kubectl.get(["nodes"]) {
         Err(error) => Attempt::NotYet(format!("{error:#}")),
         Ok(nodes) => {
-            let unready: Vec<String> = nodes.iter().filter_map(unready).collect();
+            let unready: Vec<String> = nodes.iter().filter_map(trouble::unready).collect();
             if unready.is_empty() && nodes.len() == count {
                 Attempt::Ready(nodes.iter().map(name).collect())
             } else {
                 Attempt::NotYet(format!("{} of {count} nodes registered; {}", nodes.len(), unready.join("; ")))
             }
         }
-    })
+    });
+    explained(waited, kubectl)
 }
 
 /// Waits until every workload of ours runs as its newest template says, a `DaemonSet` on every node.
 ///
 /// # Errors
 ///
-/// A pod cannot come up, or the deadline passed: the error has states, events and last log lines.
-pub fn await_workloads(kubectl: &Kubectl, nodes: usize, limit: Duration) -> Result<()> {
-    let mut hopeless_since = None;
-    let waited = poll::until("the roll-out", limit, Duration::from_millis(300), || {
-        let seen = match look(kubectl, nodes) {
-            Ok(seen) => seen,
+/// Trouble that lasts, or the deadline passed: the error has states, events and last log lines.
+pub fn await_workloads(kubectl: &Kubectl, limit: Duration) -> Result<()> {
+    let mut memory = Memory::default();
+    let waited = poll::until("the roll-out", limit, OFTEN, || {
+        let objects = match kubectl.get(["nodes,daemonsets,deployments,pods"]) {
+            Ok(objects) => objects,
             Err(error) => return Attempt::NotYet(format!("{error:#}")),
         };
-        match (seen.hopeless, seen.waiting) {
-            (Some(why), _) if hopeless_since.get_or_insert_with(Instant::now).elapsed() >= BELIEF => {
-                Attempt::Failed(anyhow!("{why}"))
-            }
-            (Some(why), _) => Attempt::NotYet(why),
-            (None, Some(waiting)) => {
-                hopeless_since = None;
-                Attempt::NotYet(waiting)
-            }
-            (None, None) => Attempt::Ready(()),
+        let unfinished = unfinished(&objects);
+        if unfinished.is_empty() {
+            return Attempt::Ready(());
+        }
+        let troubles = trouble::of(&objects);
+        match memory.believe(&troubles, Instant::now()) {
+            Some(trouble) => Attempt::Failed(anyhow!("{}", trouble.what)),
+            None => Attempt::NotYet(unfinished.join("; ")),
         }
     });
-    let explain = |error| if interrupt::seen() { error } else { anyhow!("{error:#}\n{}", describe(kubectl)) };
-    waited.map_err(explain)
+    explained(waited, kubectl)
 }
 
-struct Seen {
-    /// A pod that will not come up by itself.
-    hopeless: Option<String>,
-    /// A workload that is not there yet.
-    waiting: Option<String>,
+/// Adds what a person would ask for next. Whoever interrupts asks for nothing.
+fn explained<T>(waited: Result<T>, kubectl: &Kubectl) -> Result<T> {
+    waited.map_err(|error| if interrupt::seen() { error } else { anyhow!("{error:#}\n{}", describe(kubectl)) })
 }
 
-fn look(kubectl: &Kubectl, nodes: usize) -> Result<Seen> {
-    let objects = kubectl.get(["daemonsets,deployments,pods"])?;
+/// The workloads that do not yet run as they should, and how far each has come.
+fn unfinished(objects: &[Value]) -> Vec<String> {
     let of_kind = |kind: &'static str| objects.iter().filter(move |object| object["kind"] == kind);
-    let waiting = of_kind("DaemonSet")
-        .filter_map(|set| daemon_set(set, nodes))
-        .chain(of_kind("Deployment").filter_map(deployment))
-        .collect::<Vec<_>>();
-    let hopeless = of_kind("Pod").find_map(hopeless);
-    Ok(Seen { hopeless, waiting: (!waiting.is_empty()).then(|| waiting.join("; ")) })
+    let nodes = of_kind("Node").count() as u64;
+    let sets = of_kind("DaemonSet").filter_map(|set| daemon_set(set, nodes));
+    sets.chain(of_kind("Deployment").filter_map(deployment)).collect()
 }
 
-fn daemon_set(set: &Value, nodes: usize) -> Option<String> {
+fn daemon_set(set: &Value, nodes: u64) -> Option<String> {
     let count = |field: &str| set["status"][field].as_u64().unwrap_or_default();
     let (desired, updated, available) =
         (count("desiredNumberScheduled"), count("updatedNumberScheduled"), count("numberAvailable"));
-    let name = name(set);
-    if !observed(set) {
-        Some(format!("DaemonSet {name}: its controller has not seen it yet"))
-    } else if desired != nodes as u64 {
-        Some(format!(
-            "DaemonSet {name} wants {desired} pods on {nodes} nodes: a node is left out by a taint that it does not \
-             tolerate, or by its node selector"
-        ))
-    } else if updated < desired || available < desired {
-        Some(format!("DaemonSet {name}: {updated} of {desired} pods updated, {available} available"))
-    } else {
-        None
-    }
+    let done = observed(set) && desired == nodes && updated == nodes && available == nodes;
+    (!done).then(|| {
+        let name = name(set);
+        format!("DaemonSet {name}: {desired} pods wanted on {nodes} nodes, {updated} updated, {available} available")
+    })
 }
 
 fn deployment(deployment: &Value) -> Option<String> {
@@ -115,61 +90,69 @@ fn deployment(deployment: &Value) -> Option<String> {
     let (all, updated, available) = (count("replicas"), count("updatedReplicas"), count("availableReplicas"));
     let done = observed(deployment) && all == wanted && updated == wanted && available == wanted;
     (!done).then(|| {
-        format!(
-            "Deployment {}: {updated} of {wanted} pods updated, {available} available, {all} in all",
-            name(deployment)
-        )
+        let name = name(deployment);
+        format!("Deployment {name}: {updated} of {wanted} pods updated, {available} available, {all} in all")
     })
 }
 
+/// Whether the numbers are about the newest template.
 fn observed(object: &Value) -> bool {
     object["status"]["observedGeneration"].as_u64() >= object["metadata"]["generation"].as_u64()
 }
 
-fn hopeless(pod: &Value) -> Option<String> {
-    containers(pod).find_map(|status| {
-        let waiting = &status["state"]["waiting"];
-        let reason = waiting["reason"].as_str()?;
-        HOPELESS.contains(&reason).then(|| {
-            let message = waiting["message"].as_str().unwrap_or_default();
-            format!("pod {}, container {}: {reason}: {message}", name(pod), status["name"].as_str().unwrap_or_default())
-        })
-    })
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
-    ["initContainerStatuses", "containerStatuses"]
-        .into_iter()
-        .filter_map(|list| pod["status"][list].as_array())
-        .flatten()
-}
+    use super::*;
 
-fn unready(node: &Value) -> Option<String> {
-    let ready = node["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready")?;
-    (ready["status"] != "True")
-        .then(|| format!("{}: {}", name(node), ready["message"].as_str().unwrap_or("no reason given")))
-}
-
-/// What a person would ask for next: the state of every pod that is not ready, its last log lines, and the warnings.
-#[must_use]
-pub fn describe(kubectl: &Kubectl) -> String {
-    let mut lines = Vec::new();
-    for pod in kubectl.get(["pods"]).unwrap_or_default() {
-        let ready = containers(&pod).next().is_some() && containers(&pod).all(|status| status["ready"] == true);
-        if ready {
-            continue;
-        }
-        let phase = pod["status"]["phase"].as_str().unwrap_or("unknown");
-        let node = pod["spec"]["nodeName"].as_str().unwrap_or("no node");
-        lines.push(format!("pod {} on {node}: {phase}, not ready", name(&pod)));
-        lines.extend(kubectl.last_log(&name(&pod)).lines().map(|line| format!("  log | {line}")));
+    fn objects(set: Value, deployment: Value) -> Vec<Value> {
+        let node = |name: &str| json!({ "kind": "Node", "metadata": { "name": name } });
+        let object = |kind: &str, name: &str, status: Value| json!({ "kind": kind, "metadata": { "name": name, "generation": 2 }, "spec": { "replicas": 1 }, "status": status });
+        vec![node("a"), node("b"), object("DaemonSet", "exporter", set), object("Deployment", "prometheus", deployment)]
     }
-    let events = kubectl.get(["events", "--field-selector", "type=Warning"]).unwrap_or_default();
-    let newest = events.iter().rev().take(8).map(|event| {
-        let text = |field: &str| event[field].as_str().unwrap_or_default();
-        let object = event["involvedObject"]["name"].as_str().unwrap_or_default();
-        format!("  event | {object}: {}: {}", text("reason"), text("message"))
-    });
-    lines.extend(newest);
-    lines.join("\n")
+
+    fn set(generation: u64, wanted: u64, updated: u64, available: u64) -> Value {
+        json!({
+            "observedGeneration": generation,
+            "desiredNumberScheduled": wanted,
+            "updatedNumberScheduled": updated,
+            "numberAvailable": available,
+        })
+    }
+
+    fn replicas(generation: u64, all: u64, updated: u64, available: u64) -> Value {
+        json!({
+            "observedGeneration": generation,
+            "replicas": all,
+            "updatedReplicas": updated,
+            "availableReplicas": available,
+        })
+    }
+
+    #[test]
+    fn a_roll_out_is_done_when_every_pod_is_new_and_available() {
+        assert_eq!(unfinished(&objects(set(2, 2, 2, 2), replicas(2, 1, 1, 1))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn how_far_each_has_come_is_told() {
+        assert_eq!(
+            unfinished(&objects(set(2, 1, 1, 0), replicas(2, 2, 1, 1))),
+            [
+                "DaemonSet exporter: 1 pods wanted on 2 nodes, 1 updated, 0 available",
+                "Deployment prometheus: 1 of 1 pods updated, 1 available, 2 in all",
+            ]
+        );
+    }
+
+    #[test]
+    fn numbers_of_an_older_template_do_not_count() {
+        assert_eq!(unfinished(&objects(set(1, 2, 2, 2), replicas(1, 1, 1, 1))).len(), 2);
+    }
+
+    #[test]
+    fn a_workload_without_a_status_is_unfinished() {
+        assert_eq!(unfinished(&objects(json!({}), json!({}))).len(), 2);
+    }
 }

@@ -35,7 +35,7 @@ pub fn killed_container(kind: &mut Kind) -> Result<()> {
 pub fn restarted_prometheus(kind: &mut Kind) -> Result<()> {
     let pod = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
     kind.kubectl().command(["delete", "pod", &name(&pod)]).limit(Duration::from_secs(60)).run()?;
-    rollout::await_workloads(kind.kubectl(), kind.stack().nodes.len(), Duration::from_secs(60))?;
+    rollout::await_workloads(kind.kubectl(), Duration::from_secs(60))?;
     // Its volume went with the pod, so everything it has now was discovered and scraped since.
     every_check_passes(kind)
 }

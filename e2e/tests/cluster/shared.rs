@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::cli::is_on;
 use e2e::interrupt;
 use e2e::kind::{Kind, Options};
 use e2e::local::Ports;
@@ -88,7 +89,7 @@ fn start() -> Result<Kind> {
     let progress = Progress::default();
     progress.line("");
     sweep::sweep(&progress);
-    let airgap = set("LAB_AIRGAP");
+    let airgap = is_on("LAB_AIRGAP");
     let options = Options {
         nodes: 3,
         airgap,
@@ -97,16 +98,12 @@ fn start() -> Result<Kind> {
         images: Vec::new(),
         procfs: None,
         ports: Ports::Any,
-        keep: set("LAB_KEEP"),
+        keep: is_on("LAB_KEEP"),
     };
     if airgap {
         progress.line("skip everything about Grafana: the airgap mode has none, for Debian packages none");
     }
     Kind::start(&options, &progress)
-}
-
-fn set(variable: &str) -> bool {
-    std::env::var(variable).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
 /// The bytes of the user's own kubeconfig; none where there is no such file.
