@@ -97,13 +97,17 @@ pub(crate) fn complaints(log: &str) -> Vec<String> {
     for line in log.lines().rev() {
         let lower = line.to_lowercase();
         let bad = ["level=warn", "level=error", "level=fatal", "panic"].iter().any(|word| lower.contains(word));
-        // The time and the address differ, the message is what counts.
-        let message = |line: &str| crate::process::logfmt_field(line, "msg").map(str::to_owned);
         if bad && lines.len() < 5 && !lines.iter().any(|seen| message(seen) == message(line)) {
             lines.push(line);
         }
     }
     lines.into_iter().rev().map(str::to_owned).collect()
+}
+
+/// What a log line says, without its time and addresses: Prometheus calls it `msg`, the exporter `message`.
+fn message(line: &str) -> &str {
+    let field = |name| crate::process::logfmt_field(line, name);
+    field("msg").or_else(|| field("message")).unwrap_or(line)
 }
 
 impl Stack {
@@ -149,5 +153,20 @@ impl Procfs {
         };
         let numbers: Vec<f64> = text.split_whitespace().map_while(|word| word.parse().ok()).take(N).collect();
         numbers.try_into().ok().with_context(|| format!("{file} does not begin with {N} numbers"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_the_last_of_each_kind() {
+        let log = "level=info msg=fine\nlevel=warn msg=slow took=1\nlevel=error message=bad file=a\n\
+                   level=warn msg=slow took=2\npanic: one\npanic: two";
+        assert_eq!(
+            complaints(log),
+            ["level=error message=bad file=a", "level=warn msg=slow took=2", "panic: one", "panic: two"]
+        );
     }
 }
