@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::airgap;
 use super::docker::{Docker, docker};
+use crate::command::Cmd;
 use crate::digest::sha256;
 use crate::progress::Progress;
 use crate::{exporter, paths, pins};
@@ -133,7 +134,10 @@ pub fn build_exporter(docker_engine: &Docker, progress: &Progress) -> Result<Str
     let reference = format!("mini-node-exporter:{}", &sha256(&content)[..12]);
     if !docker_engine.has_image(&reference) {
         progress.step("build exporter image", |_| {
-            docker(["build", "--tag", &reference, "."])
+            let version = concat!("VERSION=", env!("CARGO_PKG_VERSION"));
+            let head = Cmd::new("git").args(["rev-parse", "HEAD"]).dir(paths::workspace()).read();
+            let revision = format!("REVISION={}", head.as_deref().unwrap_or("unknown"));
+            docker(["build", "--tag", &reference, "--build-arg", version, "--build-arg", &revision, "."])
                 .dir(paths::workspace())
                 .limit(Duration::from_secs(120))
                 .run()?;
