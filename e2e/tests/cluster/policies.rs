@@ -73,7 +73,11 @@ fn client(kind: &Kind, name: &str, label: &str) -> Result<Value> {
             "restartPolicy": "Never",
             "automountServiceAccountToken": false,
             // A number: the image names its user, which the kubelet cannot tell from root.
-            "securityContext": { "runAsNonRoot": true, "runAsUser": 65534, "seccompProfile": { "type": "RuntimeDefault" } },
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 65534,
+                "seccompProfile": { "type": "RuntimeDefault" },
+            },
             "containers": [{
                 "name": "client",
                 "image": image,
