@@ -28,7 +28,10 @@ impl Docker {
             if error.not_found() {
                 anyhow!("`docker` is not on PATH: install Docker, or use the local backend, which needs none")
             } else {
-                anyhow!("Docker does not answer ({}): start its engine, or use the local backend", error.last_line())
+                let said = error.last_line();
+                let denied = said.to_lowercase().contains("permission denied");
+                let advice = if denied { "be a member of the group `docker`" } else { "start its engine" };
+                anyhow!("Docker does not answer ({said}): {advice}, or use the local backend")
             }
         })?;
         let (version, api) = version.split_once(' ').context("`docker version` does not name its engine")?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::airgap;
 use super::docker::{Docker, docker};
@@ -112,13 +112,25 @@ pub fn ensure(
             (None, _) => built.get(&image).cloned().unwrap_or_else(|| pinned(image)),
         };
         if !docker.has_image(&reference) {
-            progress.step(&format!("pull {name} image"), |_| docker.pull(&reference)).with_context(|| {
-                format!("use another with `--image {name}=REF`, or build all with `lab images build --airgap`")
-            })?;
+            progress
+                .step(&format!("pull {name} image"), |_| docker.pull(&reference))
+                .map_err(|error| anyhow!("{error:#}; {}", instead_of(image)))?;
         }
         images.insert(image, loadable(docker, image, reference)?);
     }
     Ok(images)
+}
+
+/// What to do about an image that cannot be had.
+fn instead_of(image: Image) -> String {
+    let name = image.name();
+    match image {
+        Image::Exporter => format!("without `--image {name}=…` the workspace's own is built"),
+        Image::Grafana => format!("use another with `--image {name}=REF`, or do without it: `--without grafana`"),
+        Image::Prometheus | Image::Node => {
+            format!("use another with `--image {name}=REF`, or one made of Debian packages: `--airgap`")
+        }
+    }
 }
 
 /// Builds the exporter's image around a static binary. Its tag is made of what is inside, so that the same content is

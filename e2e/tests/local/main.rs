@@ -5,6 +5,7 @@
 //! A Prometheus that cannot be had fails the trials, with the command that gets it.
 
 mod alerts;
+mod cluster_needs;
 mod ends;
 mod failing;
 mod faults;
@@ -70,6 +71,15 @@ fn trials() -> Vec<Trial> {
         trial("usage::prometheus_that_cannot_be_had_is_said", usage::prometheus_that_cannot_be_had_is_said),
         trial("usage::doctor_lists_every_need", usage::doctor_lists_every_need),
         trial("usage::a_reader_that_goes", usage::a_reader_that_goes),
+        // What a cluster needs is asked for before anything is made; no engine is needed to see that.
+        trial("cluster_needs::no_docker", cluster_needs::no_docker),
+        trial("cluster_needs::an_engine_that_does_not_answer", cluster_needs::an_engine_that_does_not_answer),
+        trial("cluster_needs::an_engine_that_is_not_ours_to_use", cluster_needs::an_engine_that_is_not_ours_to_use),
+        trial("cluster_needs::no_kind", cluster_needs::no_kind),
+        trial("cluster_needs::a_kind_that_is_too_old", cluster_needs::a_kind_that_is_too_old),
+        trial("cluster_needs::a_kubectl_that_is_too_old", cluster_needs::a_kubectl_that_is_too_old),
+        trial("cluster_needs::an_image_that_cannot_be_had", cluster_needs::an_image_that_cannot_be_had),
+        trial("cluster_needs::flags_of_the_other_backend", cluster_needs::flags_of_the_other_backend),
         // Where Prometheus comes from, with a cache of its own and a stand-in for the network.
         trial("fetching::a_tarball_checked_against_its_release", fetching::a_tarball_checked_against_its_release),
         trial("fetching::a_tarball_with_another_hash", fetching::a_tarball_with_another_hash),

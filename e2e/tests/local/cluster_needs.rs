@@ -1,0 +1,115 @@
+//! What a cluster needs and is not here: each is said in one message, before anything is made. A stand-in for `docker`
+//! answers like an engine, so that these need none.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::lab::{Ended, Lab, ended};
+
+pub fn no_docker() -> Result<()> {
+    let lab = Lab::new()?;
+    let bin = lab.dir().join("nothing");
+    refused(&lab, bin, &["`docker` is not on PATH: install Docker, or use the local backend"])
+}
+
+pub fn an_engine_that_does_not_answer() -> Result<()> {
+    let lab = Lab::new()?;
+    let bin = bin(&lab, &[("docker", "echo 'Cannot connect to the daemon at unix:///nowhere' >&2; exit 1")])?;
+    refused(&lab, bin, &["Docker does not answer (Cannot connect to the daemon at unix:///nowhere): start its engine"])
+}
+
+pub fn an_engine_that_is_not_ours_to_use() -> Result<()> {
+    let lab = Lab::new()?;
+    let bin = bin(&lab, &[("docker", "echo 'permission denied while trying to connect' >&2; exit 1")])?;
+    refused(&lab, bin, &["Docker does not answer (permission denied while", "be a member of the group `docker`"])
+}
+
+pub fn no_kind() -> Result<()> {
+    let lab = Lab::new()?;
+    let bin = bin(&lab, &[ENGINE])?;
+    refused(&lab, bin, &["kind cannot be had (PATH: not found", "Debian package: ", "get it with `go install"])
+}
+
+pub fn a_kind_that_is_too_old() -> Result<()> {
+    let lab = Lab::new()?;
+    let bin = bin(&lab, &[ENGINE, ("kind", "echo 'kind v0.11.0 go1.16.4 linux/amd64'")])?;
+    refused(&lab, bin, &["bin/kind is version 0.11.0, and 0.20.0 is the oldest that will do"])
+}
+
+pub fn a_kubectl_that_is_too_old() -> Result<()> {
+    let lab = Lab::new()?;
+    let bin = bin(&lab, &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.20.2'")])?;
+    refused(&lab, bin, &["kubectl cannot be had", "bin/kubectl is version 1.20.2, and 1.27.0 is the oldest"])
+}
+
+pub fn an_image_that_cannot_be_had() -> Result<()> {
+    let lab = Lab::new()?;
+    let bin = bin(&lab, &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.32.3'")])?;
+    let words = ["--image", "exporter=mine:nope"];
+    let ended = run(&lab, bin, &words)?.expect_code(1)?;
+    ended
+        .expect_stderr("the image mine:nope is not here and cannot be pulled: no such host")?
+        .expect_stderr("without `--image exporter=…`")?;
+    lab.expect_nothing_left()
+}
+
+/// Exit code 2, with the flag in the first line. The environment's own `LAB_AIRGAP` is for whoever uses a cluster.
+pub fn flags_of_the_other_backend() -> Result<()> {
+    let lab = Lab::new()?;
+    let bad: [(&[&str], &str); 5] = [
+        (&["check", "--nodes", "5"], "`--nodes` is of use with `--backend kind` alone"),
+        (&["--keep"], "`--keep` is of use"),
+        (&["check", "--airgap"], "`--airgap` is of use"),
+        (&["up", "--image", "grafana=mine:1"], "`--image` is of use"),
+        (&["check", "--backend", "kind", "--exporter", "/e"], "`--exporter` is of use with `--backend local` alone"),
+    ];
+    for (words, said) in bad {
+        let ended = lab.run(words, &[])?.expect_code(2)?;
+        let first = ended.stderr.lines().next().context("nothing is said")?;
+        ensure!(first.contains(said), "no `{said}` in: {first}");
+    }
+    for nodes in ["0", "21"] {
+        lab.run(&["check", "--backend", "kind", "--nodes", nodes], &[])?
+            .expect_code(2)?
+            .expect_stderr("'--nodes <N>'")?;
+    }
+    let nowhere = ["check", "--path.procfs", "/nowhere"];
+    ended(lab.command(nowhere).env("LAB_AIRGAP", "1"))?.expect_code(1)?.expect_stderr("--path.procfs /nowhere: ")?;
+    lab.expect_nothing_left()
+}
+
+/// An engine that has no image and reaches no registry.
+const ENGINE: (&str, &str) = (
+    "docker",
+    "case $1 in\n\
+     version) echo 27.0.0 1.46 ;;\n\
+     info) echo 1 ;;\n\
+     *) echo 'no such host' >&2; exit 1 ;;\nesac",
+);
+
+const KIND: (&str, &str) = ("kind", "echo 'kind v0.27.0 go1.24.4 linux/amd64'");
+
+/// A folder with these stand-ins.
+fn bin(lab: &Lab, programs: &[(&str, &str)]) -> Result<PathBuf> {
+    for (name, body) in programs {
+        lab.script(&format!("bin/{name}"), body)?;
+    }
+    Ok(lab.dir().join("bin"))
+}
+
+/// A check on a cluster in a world whose `PATH` is this folder, and whose cache is empty.
+fn run(lab: &Lab, path: PathBuf, words: &[&str]) -> Result<Ended> {
+    let command = lab.command(["check", "--backend", "kind"]).args(words).env("PATH", path);
+    ended(command.env("XDG_CACHE_HOME", lab.dir().join("cache")))
+}
+
+fn refused(lab: &Lab, path: PathBuf, said: &[&str]) -> Result<()> {
+    let mut ended = run(lab, path, &[])?.expect_code(1)?;
+    for text in said {
+        ended = ended.expect_stderr(text)?;
+    }
+    let messages = ended.stderr.lines().filter(|line| line.starts_with("lab: ")).count();
+    ensure!(messages == 1, "{messages} messages in:\n{}", ended.stderr);
+    lab.expect_nothing_left()
+}
