@@ -32,9 +32,10 @@ impl Docker {
                 anyhow!("Docker does not answer ({said}): {advice}, or use the local backend")
             }
         })?;
-        let (major, minor) = api.split_once('.').context("`docker version` names no API version")?;
+        let numbers = api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let api = numbers.with_context(|| format!("`docker version` names the API version `{api}`, which is none"))?;
         let cgroup = docker(["info", "--format", "{{.CgroupVersion}}"]).read()?;
-        Ok(Self { api: (major.parse()?, minor.parse()?), cgroup })
+        Ok(Self { api, cgroup })
     }
 
     /// Whether the engine's containers live in cgroups of version 1.
