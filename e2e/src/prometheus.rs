@@ -144,6 +144,28 @@ impl Prometheus {
         Ok(targets)
     }
 
+    /// How many targets of a scrape job were discovered, and then dropped by its relabelling.
+    ///
+    /// # Errors
+    ///
+    /// No answer.
+    pub fn dropped(&self, job: &str) -> Result<usize> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Data {
+            dropped_targets: Vec<Dropped>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Dropped {
+            discovered_labels: Labels,
+        }
+        let url = format!("{}/api/v1/targets", self.base);
+        let answer: Envelope<Data> = http::get_json(&url, &[("state", "dropped")])?;
+        let of_job = |target: &&Dropped| target.discovered_labels.get("job").is_some_and(|own| own == job);
+        Ok(answer.data.context("no data")?.dropped_targets.iter().filter(of_job).count())
+    }
+
     /// The loaded rule groups.
     ///
     /// # Errors

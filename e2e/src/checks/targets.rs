@@ -22,7 +22,7 @@ pub(super) fn targets_up(backend: &dyn Backend) -> Outcome {
     let stack = backend.stack();
     let result = poll_stack(backend, "every target up", FIRST_SAMPLE, || {
         let targets = stack.prometheus.targets(JOB)?;
-        ensure!(!targets.is_empty(), "Prometheus has no target in job `{JOB}`");
+        ensure!(!targets.is_empty(), "Prometheus has no target in job `{JOB}`: {}", none_of(stack));
         let down: Vec<String> = targets.iter().filter(|target| target.health != "up").map(describe).collect();
         ensure!(down.is_empty(), "{}", down.join("; "));
         let missing: Vec<&String> =
@@ -56,6 +56,15 @@ fn look(stack: &Stack) -> Result<()> {
         .collect();
     ensure!(wrong.is_empty(), "{}: {}", wrong.join(", "), list(&targets));
     Ok(())
+}
+
+/// Why there may be no target at all: whose fault it is, discovery's or relabelling's.
+fn none_of(stack: &Stack) -> String {
+    match stack.prometheus.dropped(JOB) {
+        Ok(0) => "its discovery finds none, which its log may explain".into(),
+        Ok(count) => format!("its discovery finds {count}, and its relabelling drops them all"),
+        Err(error) => format!("{error:#}"),
+    }
 }
 
 fn list(targets: &[Target]) -> String {

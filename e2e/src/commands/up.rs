@@ -21,7 +21,7 @@ pub(super) fn up(args: &cli::Up) -> Result<u8> {
     let progress = Progress::default();
     let backend = match start(&args.start, Ports::Usual, &progress) {
         Err(_) if interrupt::seen() => {
-            progress.line("interrupted; nothing is left");
+            progress.line(if args.start.keep { "interrupted" } else { "interrupted; nothing is left" });
             return Ok(0);
         }
         other => other?,

@@ -168,3 +168,40 @@ fn airgap_configuration() -> Result<Value> {
     let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     serde_saphyr::from_str(&text).with_context(|| file.display().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(nodes: usize, airgap: bool) -> Value {
+        configuration(Shape { image: "node", nodes, airgap, ports: [30000, 0, 0] }).unwrap()
+    }
+
+    #[test]
+    fn one_node_is_the_control_plane_and_the_rest_are_workers() {
+        let roles = |nodes| {
+            let nodes = configured(nodes, false)["nodes"].take();
+            nodes.as_array().unwrap().iter().map(|node| node["role"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(roles(1), ["control-plane"]);
+        assert_eq!(roles(3), ["control-plane", "worker", "worker"]);
+    }
+
+    #[test]
+    fn every_port_listens_on_loopback_alone() {
+        for airgap in [false, true] {
+            let configuration = configured(2, airgap);
+            assert_eq!(configuration["networking"]["apiServerAddress"], "127.0.0.1");
+            let mappings = &configuration["nodes"][0]["extraPortMappings"];
+            let mapping = |inside: u16, outside: u16| json!({ "containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1" });
+            assert_eq!(*mappings, json!([mapping(30000, 30000), mapping(30001, 0), mapping(30002, 0)]));
+            assert_eq!(configuration["nodes"][1]["extraPortMappings"], Value::Null);
+        }
+    }
+
+    #[test]
+    fn kinds_own_network_is_left_out_where_its_image_cannot_be_had() {
+        assert_eq!(configured(1, true)["networking"]["disableDefaultCNI"], true);
+        assert_eq!(configured(1, false)["networking"]["disableDefaultCNI"], Value::Null);
+    }
+}

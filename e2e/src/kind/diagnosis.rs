@@ -12,7 +12,7 @@ use super::trouble::{containers, unready};
 /// So many warnings are shown of one object, the newest.
 const NEWEST: usize = 4;
 
-/// What is wrong, one line each: nodes, pods, warnings about anything else. Empty where all is well.
+/// What is wrong, one line each: nodes, pods, and what keeps pods from being made. Empty where all is well.
 #[must_use]
 pub fn describe(kubectl: &Kubectl) -> String {
     let get = |what: &str| kubectl.get([what]).unwrap_or_default();
@@ -53,7 +53,8 @@ fn workloads(pods: &[Value], events: &[Value], log: impl Fn(&str) -> String) -> 
         lines.extend(log(&name(pod)).lines().map(|line| format!("  log | {line}")));
         lines.extend(warnings(events, |object| object["name"] == pod["metadata"]["name"]));
     }
-    lines.extend(warnings(events, |object| object["kind"] != "Pod"));
+    // Those who make pods tell why they may not; what others warn of passes by itself.
+    lines.extend(warnings(events, |object| ["DaemonSet", "ReplicaSet"].iter().any(|kind| object["kind"] == *kind)));
     lines
 }
 
@@ -112,6 +113,7 @@ mod tests {
             event("Pod", "e-2", 3, "alike"),
             event("Pod", "p-1", 4, "passed"),
             event("DaemonSet", "e", 5, "forbidden"),
+            event("Endpoints", "e", 6, "try again"),
         ];
         assert_eq!(
             workloads(&pods, &events, |pod| format!("words of {pod}")),

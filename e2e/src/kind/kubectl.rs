@@ -30,6 +30,9 @@ impl Kubectl {
         Cmd::new(&self.program)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
+            // Elsewhere it would lie in the user's home, and answer for the next cluster on the same port.
+            .arg("--cache-dir")
+            .arg(self.kubeconfig.with_file_name("kubectl-cache"))
             .args(["--namespace", NAMESPACE, "--request-timeout", "20s"])
             .args(args)
     }

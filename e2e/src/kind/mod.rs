@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::interrupt::{self, Interrupted};
 use crate::local::Ports;
 use crate::progress::Progress;
 use crate::run::{Found, Run};
-use crate::stack::{Backend, Stack};
+use crate::stack::{self, Backend, Stack};
 use crate::tools::{self, Tool};
-use crate::{interrupt, stack};
 
 use cluster::Cluster;
 use docker::docker;
@@ -72,7 +72,9 @@ impl Kind {
                 Ok(Self { stack, site, keep: options.keep })
             }
             Err(error) => {
-                let error = if interrupt::seen() { error } else { error.context(told(site.save_evidence())) };
+                // What an interrupt cut short has nothing to tell.
+                let error =
+                    if interrupt::seen() { Interrupted.into() } else { error.context(told(site.save_evidence())) };
                 site.remove(options.keep, progress);
                 Err(error)
             }

@@ -80,3 +80,48 @@ fn add_fixture(kustomization: &mut Value, place: &Path, root: &Path) -> Result<(
         json!([{ "target": target, "patch": mount.to_string() }, { "target": target, "patch": flag.to_string() }]);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::images::Image;
+    use super::*;
+
+    fn written(dir: &Path, fixture: Option<&Path>) -> Value {
+        let images =
+            Images::from([(Image::Exporter, "mini-node-exporter:abc".into()), (Image::Node, "kindest/node:v1".into())]);
+        let place = write(dir, "kind", &images, fixture).unwrap();
+        assert!(place.join("kustomize/overlays/kind/kustomization.yaml").exists());
+        serde_json::from_slice(&fs::read(place.join("kustomization.yaml")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn it_is_the_shipped_overlay_with_this_runs_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let kustomization = written(dir.path(), None);
+        assert_eq!(kustomization["resources"], json!(["kustomize/overlays/kind"]));
+        let image = json!({ "name": "mini-node-exporter", "newName": "mini-node-exporter", "newTag": "abc" });
+        assert_eq!(kustomization["images"], json!([image]));
+        assert_eq!(kustomization["patches"], Value::Null);
+    }
+
+    #[test]
+    fn a_fixture_tree_comes_along_and_goes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = paths::workspace().join("fixtures/ordinary-node/proc");
+        let kustomization = written(dir.path(), Some(&tree));
+        assert_eq!(kustomization["configMapGenerator"][0]["files"], json!(["uptime", "loadavg", "hostname"]));
+        assert_eq!(fs::read(dir.path().join("overlay/uptime")).unwrap(), fs::read(tree.join("uptime")).unwrap());
+        let flag = kustomization["patches"][1]["patch"].as_str().unwrap();
+        assert!(flag.contains("--path.procfs=/fixture"), "{flag}");
+        assert_eq!(written(dir.path(), None)["patches"], Value::Null);
+    }
+
+    #[test]
+    fn a_file_that_the_tree_lacks_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = paths::workspace().join("fixtures/bad-uptime-missing/proc");
+        let error = write(dir.path(), "kind", &Images::new(), Some(&tree)).unwrap_err();
+        let named = format!("the fixture {}", tree.join("uptime").display());
+        assert!(format!("{error:#}").starts_with(&named), "{error:#}");
+    }
+}

@@ -15,6 +15,9 @@ use crate::poll::{self, Attempt};
 /// How often the cluster is asked.
 const OFTEN: Duration = Duration::from_millis(300);
 
+/// What to do about nodes that do not turn ready.
+const LOOK: &str = "with `--keep` they stay for a look, such as `docker exec NODE journalctl --unit=kubelet`";
+
 /// Waits until so many nodes are ready.
 ///
 /// # Errors
@@ -32,7 +35,7 @@ pub fn await_nodes(kubectl: &Kubectl, count: usize, limit: Duration) -> Result<V
             }
         }
     });
-    explained(waited, kubectl)
+    explained(waited.map_err(|error| if interrupt::seen() { error } else { anyhow!("{error:#}; {LOOK}") }), kubectl)
 }
 
 /// Waits until every workload of ours runs as its newest template says, a `DaemonSet` on every node.
@@ -62,7 +65,10 @@ pub fn await_workloads(kubectl: &Kubectl, limit: Duration) -> Result<()> {
 
 /// Adds what a person would ask for next. Whoever interrupts asks for nothing.
 fn explained<T>(waited: Result<T>, kubectl: &Kubectl) -> Result<T> {
-    waited.map_err(|error| if interrupt::seen() { error } else { anyhow!("{error:#}\n{}", describe(kubectl)) })
+    waited.map_err(|error| {
+        let more = if interrupt::seen() { String::new() } else { describe(kubectl) };
+        if more.is_empty() { error } else { anyhow!("{error:#}\n{more}") }
+    })
 }
 
 /// The workloads that do not yet run as they should, and how far each has come.

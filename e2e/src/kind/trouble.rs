@@ -27,7 +27,8 @@ const IMAGE: &str =
     "no node has that image: correct its name in the manifests, or put another in its place with `--image NAME=REF`";
 const REFERENCE: &str = "the manifests refer to a ConfigMap, a Secret or a user that does not fit";
 const START: &str = "correct the container's command or its security context in the manifests";
-const PROBE: &str = "compare its probes in the manifests, port and path, with what its last log lines say";
+const PROBE: &str =
+    "its last log lines and what its probes saw say why, and the probes' port and path have to be its own";
 
 /// A state that does not pass by itself.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ fn pod(pod: &Value) -> Option<Trouble> {
         let last = &status["lastState"]["terminated"];
         let (code, why) = (&last["exitCode"], last["reason"].as_str().unwrap_or_default());
         let text = format!(
-            ", container {container}: not ready after {restarts} restarts, it ended with {code} ({why}); {PROBE}"
+            ", container {container}: restarted {restarts} times, last after it ended with exit code {code} ({why}), and not ready; {PROBE}"
         );
         return trouble("start", 20, text);
     }

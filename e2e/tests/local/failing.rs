@@ -61,6 +61,14 @@ pub fn a_wrong_port_and_no_alerts() -> Result<()> {
     fails(&own.local, "rules-healthy", &["Prometheus has not loaded", "MiniNodeExporterTargetDown"])
 }
 
+pub fn a_relabelling_that_drops_every_target() -> Result<()> {
+    let own = Own::with_config(|config| {
+        config["scrape_configs"][0]["relabel_configs"] =
+            json!([{ "source_labels": ["node"], "regex": "another", "action": "keep" }]);
+    })?;
+    fails(&own.local, "targets-up", &["no target in job", "finds 1, and its relabelling drops them all"])
+}
+
 pub fn no_node_label() -> Result<()> {
     let own = Own::with_config(|config| drop(labels(config).remove("node")))?;
     fails(&own.local, "targets-up", &["no target with a label `node` for [\"worker-1\"]"])?;

@@ -39,7 +39,11 @@ fn a_container_that_cannot_start_is_told_with_the_clusters_words_and_advice() {
 #[test]
 fn a_restarted_container_is_in_the_same_trouble_between_its_crashes() {
     let running = only(&[container(&json!({ "running": {} }), 1, false)]);
-    assert!(running.what.contains("not ready after 1 restarts, it ended with 2 (Error)"), "{}", running.what);
+    assert!(
+        running.what.contains("restarted 1 times, last after it ended with exit code 2 (Error), and not ready"),
+        "{}",
+        running.what
+    );
     assert_eq!(running.about, only(&[container(&waiting("CrashLoopBackOff"), 1, false)]).about);
 }
 
