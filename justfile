@@ -25,6 +25,11 @@ lab *arguments:
 check *arguments:
     cargo lab check "$@"
 
+# Save docs/dashboard.png anew: the dashboard of a local lab, for which a Grafana and a Chromium have to be at hand.
+[group('develop')]
+screenshots *arguments:
+    cargo lab screenshot "$@"
+
 # Run what CI runs.
 [group('develop')]
 ci:

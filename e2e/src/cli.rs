@@ -28,6 +28,8 @@ pub enum Command {
     Up(Up),
     /// Stands the stack up, runs every check, and takes it down.
     Check(Check),
+    /// Stands the stack up, saves pictures of its Grafana dashboard, and takes it down.
+    Screenshot(Screenshot),
     /// Shows a running lab: its links, and what its Prometheus has scraped.
     Status(Which),
     /// Ends a running lab, or removes one that was kept.
@@ -110,6 +112,17 @@ pub struct Check {
     /// How the report is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// The flags of `lab screenshot`.
+#[derive(Debug, Args)]
+pub struct Screenshot {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as the help of every flag")]
+    pub start: Start,
+    /// Where the pictures go; the workspace's `docs` if nothing is said.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Which lab is meant.

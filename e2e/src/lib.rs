@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a running stack and what holds it | [`stack`], [`local`], [`kind`] |
 //! | what must be true of it | [`checks`], [`report`] |
-//! | the parts of a stack, seen from outside | [`exporter`], [`prometheus`], [`grafana`] |
+//! | the parts of a stack, seen from outside | [`exporter`], [`prometheus`], [`grafana`], [`chromium`] |
 //! | programs: where they come from, how they are run and ended | [`tools`], [`command`], [`process`], [`guard`] |
 //! | runs: their directory, their lock, what failed ones leave | [`run`], [`lock`], [`sweep`], [`evidence`], [`containers`] |
 //! | waiting, and being told to stop | [`poll`], [`interrupt`] |
@@ -13,6 +13,7 @@
 //! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`samples`], [`out`] |
 
 pub mod checks;
+pub mod chromium;
 pub mod cli;
 pub mod command;
 pub mod commands;

@@ -5,6 +5,7 @@ mod doctor;
 mod down;
 mod images;
 mod logs;
+mod screenshot;
 mod status;
 mod up;
 
@@ -32,7 +33,9 @@ pub fn run(cli: Cli) -> Result<u8> {
         return Ok(USAGE);
     }
     let command = cli.command.unwrap_or(Command::Up(cli.up));
-    if let Command::Up(cli::Up { start, .. }) | Command::Check(cli::Check { start, .. }) = &command
+    if let Command::Up(cli::Up { start, .. })
+    | Command::Check(cli::Check { start, .. })
+    | Command::Screenshot(cli::Screenshot { start, .. }) = &command
         && let Some(misplaced) = start.misplaced()
     {
         out::aside(&format!("lab: {misplaced}"));
@@ -41,6 +44,7 @@ pub fn run(cli: Cli) -> Result<u8> {
     match command {
         Command::Up(args) => up::up(&args),
         Command::Check(args) => check::check(&args),
+        Command::Screenshot(args) => screenshot::screenshot(args),
         Command::Status(which) => status::status(&which),
         Command::Down(which) => down::down(&which),
         Command::Logs(which) => logs::logs(&which),

@@ -16,6 +16,8 @@ pub enum Tool {
     Kind,
     /// Kubernetes' client, with kustomize 5 inside.
     Kubectl,
+    /// A browser that draws pages without a screen.
+    Chromium,
 }
 
 impl Tool {
@@ -34,6 +36,7 @@ impl Tool {
             Self::Grafana => &["grafana", "grafana-server"],
             Self::Kind => &["kind"],
             Self::Kubectl => &["kubectl"],
+            Self::Chromium => &["chromium", "chromium-browser", "google-chrome"],
         }
     }
 
@@ -41,7 +44,7 @@ impl Tool {
     #[must_use]
     pub fn version_args(self) -> &'static [&'static str] {
         match self {
-            Self::Prometheus | Self::Promtool => &["--version"],
+            Self::Prometheus | Self::Promtool | Self::Chromium => &["--version"],
             // The one spelling that both `grafana` and the older `grafana-server` know.
             Self::Grafana => &["-v"],
             Self::Kind => &["version"],
@@ -58,6 +61,8 @@ impl Tool {
             Self::Kind => Version(0, 20, 0),
             // The first with kustomize 5, whose components and patches the manifests use.
             Self::Kubectl => Version(1, 27, 0),
+            // The first whose headless mode is the whole browser.
+            Self::Chromium => Version(112, 0, 0),
         }
     }
 
@@ -65,7 +70,8 @@ impl Tool {
     #[must_use]
     pub fn debian_package(self) -> Option<&'static str> {
         match self {
-            Self::Grafana => None,
+            // Chromium has a package, of so many others that unpacking this one alone would be of no use.
+            Self::Grafana | Self::Chromium => None,
             other => Some(other.name()),
         }
     }
@@ -90,7 +96,8 @@ impl Tool {
                 program: "bin/grafana",
             }),
             // Both are one bare binary a release, and their packages are a minute newer or older: not worth a path.
-            Self::Kind | Self::Kubectl => None,
+            // Chromium is taken from the system or not at all.
+            Self::Kind | Self::Kubectl | Self::Chromium => None,
         }
     }
 
@@ -105,6 +112,7 @@ impl Tool {
             }
             Self::Kind => "get it with `go install sigs.k8s.io/kind@latest` or from your system's packages",
             Self::Kubectl => "get it from your system's packages",
+            Self::Chromium => "install your system's package `chromium`, or put a `google-chrome` on PATH",
         }
     }
 }

@@ -69,6 +69,7 @@ fn trials() -> Vec<Trial> {
         // The command line, its outputs and its exit codes.
         trial("usage::a_bad_command_line", usage::a_bad_command_line),
         trial("usage::grafana_that_cannot_be_had_is_skipped", usage::grafana_that_cannot_be_had_is_skipped),
+        trial("usage::a_picture_needs_grafana_and_chromium", usage::a_picture_needs_grafana_and_chromium),
         trial("usage::prometheus_that_cannot_be_had_is_said", usage::prometheus_that_cannot_be_had_is_said),
         trial("usage::doctor_lists_every_need", usage::doctor_lists_every_need),
         trial("usage::a_reader_that_goes", usage::a_reader_that_goes),

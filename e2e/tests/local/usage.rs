@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::command::Cmd;
 use serde_json::Value;
 
-use crate::lab::{Lab, ended};
+use crate::lab::{Ended, Lab, ended};
 
 pub fn a_bad_command_line() -> Result<()> {
     let lab = Lab::new()?;
@@ -48,6 +48,33 @@ pub fn grafana_that_cannot_be_had_is_skipped() -> Result<()> {
     }
     ensure!(of("passed").len() + skipped.len() == checks.len(), "{report}");
     ended.expect_stderr("skip start Grafana: ")?;
+    lab.expect_nothing_left()
+}
+
+/// The same for `lab screenshot`: all that is missing in one line, and nothing is started for it.
+pub fn a_picture_needs_grafana_and_chromium() -> Result<()> {
+    let lab = Lab::new()?;
+    let look = || {
+        let command = lab.command(["screenshot", "--out"]).arg(lab.dir().join("pictures")).args(lab.programs());
+        ended(command.env("PATH", lab.dir()).env("XDG_CACHE_HOME", lab.dir().join("cache")))?.expect_code(3)
+    };
+    let line = |ended: Ended| ended.stderr.lines().last().unwrap_or_default().to_owned();
+    let both = line(look()?);
+    for text in
+        ["no picture: ", "grafana cannot be had", "--grafana-home DIR", "chromium cannot be had", "package `chromium`"]
+    {
+        ensure!(both.contains(text), "no `{text}` in: {both}");
+    }
+    lab.script("chromium", "echo Chromium 130.0.6723.58")?;
+    let one = line(look()?);
+    ensure!(one.contains("grafana cannot be had") && !one.contains("chromium"), "{one}");
+    ensure!(!lab.dir().join("pictures").exists(), "a folder was made for no picture");
+    let bad: [(&[&str], &str); 2] =
+        [(&["--without", "grafana"], "--without"), (&["--backend", "kind"], "--backend kind")];
+    for (words, named) in bad {
+        let refused = ended(lab.command(["screenshot"]).args(words))?.expect_code(2)?;
+        refused.expect_stderr(named)?;
+    }
     lab.expect_nothing_left()
 }
 
