@@ -134,7 +134,7 @@ impl Cmd {
             output,
         };
         let handle = expression.start().map_err(|error| fail(Failure::Start(error), Output::default()))?;
-        let deadline = began + self.limit.mul_f64(poll::patience());
+        let limit = self.limit.mul_f64(poll::patience());
         loop {
             match handle.wait_timeout(Duration::from_millis(100)) {
                 Ok(Some(output)) => {
@@ -144,8 +144,8 @@ impl Cmd {
                 Ok(None) if !self.shielded && interrupt::seen() => {
                     return Err(fail(Failure::Interrupted, self.end(&handle)));
                 }
-                Ok(None) if Instant::now() >= deadline => {
-                    return Err(fail(Failure::Deadline(self.limit), self.end(&handle)));
+                Ok(None) if began.elapsed() >= limit => {
+                    return Err(fail(Failure::Deadline(limit), self.end(&handle)));
                 }
                 Ok(None) => at_work(),
                 Err(error) => return Err(fail(Failure::Start(error), self.end(&handle))),

@@ -9,7 +9,8 @@
 //! | runs: their directory, their lock, what failed ones leave | [`run`], [`lock`], [`sweep`], [`evidence`], [`containers`] |
 //! | waiting, and being told to stop | [`poll`], [`interrupt`] |
 //! | the dashboard and the rules, against the metrics they use | [`contract`] |
-//! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`out`] |
+//! | what all of them need: addresses to ask, places, hashes, pinned versions | [`http`], [`paths`], [`digest`], [`pins`] |
+//! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`samples`], [`out`] |
 
 pub mod checks;
 pub mod cli;

@@ -9,7 +9,10 @@ pub const GRAFANA: &str = "13.0.2";
 /// The build number that Grafana's tarballs carry in their names.
 pub const GRAFANA_BUILD: &str = "26816849631";
 
-/// The node image that goes with the pinned `kind`, 0.32.
+/// The oldest `kind` that the pinned node image is for.
+pub const KIND: (u32, u32) = (0, 32);
+
+/// The node image that goes with that `kind`.
 pub const KIND_NODE: &str =
     "kindest/node:v1.36.1@sha256:3489c7674813ba5d8b1a9977baea8a6e553784dab7b84759d1014dbd78f7ebd5";
 

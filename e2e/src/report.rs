@@ -58,7 +58,7 @@ impl CheckReport {
             Outcome::Passed { observed, details } => ("pass", observed.as_str(), details.as_slice()),
             Outcome::Failed { observed } => ("FAIL", observed.as_str(), &[][..]),
             Outcome::Skipped { reason } => ("skip", reason.as_str(), &[][..]),
-            Outcome::LeftOut => ("left", "out, as asked with `--without`", &[][..]),
+            Outcome::LeftOut => ("none", "left out, as asked with `--without`", &[][..]),
         };
         let mut lines = format!("{mark} {:<20} {:>5.1} s  {text}", self.name, self.seconds);
         for detail in details {

@@ -26,7 +26,7 @@ pub struct NodeSamples {
 ///
 /// Prometheus does not answer.
 pub fn scraped(prometheus: &Prometheus) -> Result<Vec<NodeSamples>> {
-    let uptimes = prometheus.query(&format!(r#"sort(node_uptime{{job="{JOB}"}})"#))?;
+    let uptimes = prometheus.query(&format!(r#"node_uptime{{job="{JOB}"}}"#))?;
     let loads = prometheus.query(&format!(r#"node_load{{job="{JOB}"}}"#))?;
     let load = |node: &str, duration: &str| {
         let own =

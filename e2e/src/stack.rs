@@ -98,14 +98,17 @@ pub(crate) fn complaints(log: &str) -> Vec<String> {
         let lower = line.to_lowercase();
         let words = ["level=warn", "level=error", "level=fatal", "panic"];
         let bad = klog_message(line).is_some() || words.iter().any(|word| lower.contains(word));
-        // The time and the address differ, the message is what counts.
-        let message =
-            |line: &str| klog_message(line).or_else(|| crate::process::logfmt_field(line, "msg")).map(str::to_owned);
         if bad && lines.len() < 5 && !lines.iter().any(|seen| message(seen) == message(line)) {
             lines.push(line);
         }
     }
     lines.into_iter().rev().map(str::to_owned).collect()
+}
+
+/// What a log line says, without its time and addresses: Prometheus calls it `msg`, the exporter `message`.
+fn message(line: &str) -> &str {
+    let field = |name| crate::process::logfmt_field(line, name);
+    klog_message(line).or_else(|| field("msg")).or_else(|| field("message")).unwrap_or(line)
 }
 
 /// The message of a warning or an error in klog's form, in which Prometheus' Kubernetes client speaks:
@@ -170,9 +173,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_are_warnings_and_errors_in_either_form_each_once() {
+    fn complaints_are_the_last_of_each_kind() {
+        let log = "level=info msg=fine\nlevel=warn msg=slow took=1\nlevel=error message=bad file=a\n\
+                   level=warn msg=slow took=2\npanic: one\npanic: two";
+        assert_eq!(
+            complaints(log),
+            ["level=error message=bad file=a", "level=warn msg=slow took=2", "panic: one", "panic: two"]
+        );
+    }
+
+    #[test]
+    fn complaints_are_found_in_klog_s_form_too() {
         let log = "\
-            ts=1 level=info msg=\"Server is ready\"\n\
             I0131 23:59:59.000000       1 file.go:1] fine\n\
             W0131 23:59:59.000000       1 file.go:1] pods is forbidden\n\
             W0131 23:59:59.900000       1 file.go:1] pods is forbidden\n\

@@ -38,12 +38,14 @@ where
     T: Into<OsString> + Clone,
 {
     let matches = command().try_get_matches_from(arguments)?;
+    // Each flag has its default in clap, so that what follows `unwrap_or` is never used; it is the same all the same.
+    let defaults = http::Config::default();
     let http = http::Config {
-        procfs: value::<PathBuf>(&matches, PROCFS).unwrap_or_else(|| PathBuf::from("/proc")),
+        procfs: value(&matches, PROCFS).unwrap_or(defaults.procfs),
         node_name: value::<String>(&matches, NODE_NAME).filter(|name| !name.is_empty()),
         collectors: collectors::chosen(&matches),
-        telemetry_path: value(&matches, TELEMETRY_PATH).unwrap_or_default(),
-        max_requests: value(&matches, MAX_REQUESTS).unwrap_or_default(),
+        telemetry_path: value(&matches, TELEMETRY_PATH).unwrap_or(defaults.telemetry_path),
+        max_requests: value(&matches, MAX_REQUESTS).unwrap_or(defaults.max_requests),
         exporter_metrics: !matches.get_flag(DISABLE_EXPORTER_METRICS),
     };
     let log = Log {
@@ -167,5 +169,22 @@ fn format(text: &str) -> Result<Format, String> {
         "logfmt" => Ok(Format::Logfmt),
         "json" => Ok(Format::Json),
         _ => Err("a format is logfmt or json".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_flags_the_endpoints_answer_from_the_default() {
+        let parsed = parse(["mini-node-exporter"]).unwrap().http;
+        let default = http::Config::default();
+        assert_eq!(parsed.procfs, default.procfs);
+        assert_eq!(parsed.telemetry_path, default.telemetry_path);
+        assert_eq!(parsed.max_requests, default.max_requests);
+        assert_eq!(parsed.exporter_metrics, default.exporter_metrics);
+        let names = |config: &http::Config| config.collectors.iter().map(|one| one.name()).collect::<Vec<_>>();
+        assert_eq!(names(&parsed), names(&default));
     }
 }

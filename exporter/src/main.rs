@@ -34,7 +34,6 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         // Before the first `listening`: whoever has read that line may send a signal.
         let signals = server::signals().context("cannot handle signals")?;
         let listeners = server::bind(&settings.listen)?;
-        server::serve(listeners, http::router(state), signals).await;
-        Ok(())
+        server::serve(listeners, http::router(state), signals).await
     })
 }

@@ -54,20 +54,24 @@ pub fn bind(addresses: &[ListenAddress]) -> anyhow::Result<Vec<StdListener>> {
 
 /// Answers until a signal's name arrives. Logs one line `listening` per listener, with the address really bound.
 /// Connections that are left when it returns end with the runtime.
-pub async fn serve(listeners: Vec<StdListener>, app: Router, mut signals: UnboundedReceiver<&'static str>) {
+///
+/// # Errors
+///
+/// A listener that was bound cannot be listened on after all.
+pub async fn serve(
+    listeners: Vec<StdListener>,
+    app: Router,
+    mut signals: UnboundedReceiver<&'static str>,
+) -> anyhow::Result<()> {
     let most = most_connections();
     let slots = Arc::new(Semaphore::new(most as usize));
     let (stop, stopping) = watch::channel(false);
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {
-        let address = listener.local_addr();
-        match (address, TcpListener::from_std(listener)) {
-            (Ok(address), Ok(listener)) => {
-                tracing::info!(%address, "listening");
-                accepting.spawn(accept(listener, app.clone(), Arc::clone(&slots), stopping.clone()));
-            }
-            (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "listener is lost"),
-        }
+        let address = listener.local_addr().context("a listener has no address")?;
+        let listener = TcpListener::from_std(listener).with_context(|| format!("cannot listen on {address}"))?;
+        tracing::info!(%address, "listening");
+        accepting.spawn(accept(listener, app.clone(), Arc::clone(&slots), stopping.clone()));
     }
     let signal = signals.recv().await;
     tracing::info!(signal, "shutting down");
@@ -80,6 +84,7 @@ pub async fn serve(listeners: Vec<StdListener>, app: Router, mut signals: Unboun
         () = tokio::time::sleep(GRACE) => tracing::warn!("gave up on requests being answered"),
         signal = signals.recv() => tracing::warn!(signal, "second signal: ending at once"),
     }
+    Ok(())
 }
 
 async fn accept(listener: TcpListener, app: Router, slots: Arc<Semaphore>, stopping: watch::Receiver<bool>) {

@@ -37,7 +37,7 @@ pub(super) fn targets_up(backend: &dyn Backend) -> Outcome {
 pub(super) fn one_target_per_node(backend: &dyn Backend) -> Outcome {
     let stack = backend.stack();
     let result = poll_stack(backend, "one target for each node", Duration::from_secs(20), || look(stack));
-    Outcome::from(result.map(|()| format!("{} nodes, {} targets", stack.nodes.len(), stack.nodes.len())))
+    Outcome::from(result.map(|()| format!("{0} of {0} nodes", stack.nodes.len())))
 }
 
 fn look(stack: &Stack) -> Result<()> {

@@ -58,7 +58,8 @@ fn show_and_stay(backend: &dyn Backend, args: &cli::Up, progress: &Progress) -> 
     let until = args.stay.map_or("Ctrl-C".into(), |stay| format!("{} have passed", humantime::format_duration(stay)));
     let then = if args.start.keep { "its cluster stays" } else { "leaves nothing behind" };
     progress.line(&format!("run {} stays until {until}, and {then}", backend.run().id()));
-    let end = args.stay.map(|stay| Instant::now() + stay);
+    // A time too long for the clock is for ever.
+    let end = args.stay.and_then(|stay| Instant::now().checked_add(stay));
     while end.is_none_or(|end| Instant::now() < end) {
         backend.alive().context("the lab lost a part")?;
         let left = end.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));

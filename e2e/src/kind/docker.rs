@@ -10,8 +10,6 @@ use crate::command::{Cmd, CommandError};
 /// The engine that `docker` reaches.
 #[derive(Clone, Debug)]
 pub struct Docker {
-    /// The engine's version.
-    pub version: String,
     api: (u32, u32),
     cgroup: String,
 }
@@ -23,8 +21,8 @@ impl Docker {
     ///
     /// `docker` is missing or its engine does not answer; the error says what to do.
     pub fn find() -> Result<Self> {
-        let version = docker(["version", "--format", "{{.Server.Version}} {{.Server.APIVersion}}"]).read();
-        let version = version.map_err(|error| {
+        let api = docker(["version", "--format", "{{.Server.APIVersion}}"]).read();
+        let api = api.map_err(|error| {
             if error.not_found() {
                 anyhow!("`docker` is not on PATH: install Docker, or use the local backend, which needs none")
             } else {
@@ -34,10 +32,10 @@ impl Docker {
                 anyhow!("Docker does not answer ({said}): {advice}, or use the local backend")
             }
         })?;
-        let (version, api) = version.split_once(' ').context("`docker version` does not name its engine")?;
-        let (major, minor) = api.split_once('.').context("`docker version` names no API version")?;
+        let numbers = api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let api = numbers.with_context(|| format!("`docker version` names the API version `{api}`, which is none"))?;
         let cgroup = docker(["info", "--format", "{{.CgroupVersion}}"]).read()?;
-        Ok(Self { version: version.to_owned(), api: (major.parse()?, minor.parse()?), cgroup })
+        Ok(Self { api, cgroup })
     }
 
     /// Whether the engine's containers live in cgroups of version 1.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::airgap;
 use super::docker::{Docker, docker};
+use crate::command::Cmd;
 use crate::digest::sha256;
 use crate::progress::Progress;
 use crate::{exporter, paths, pins};
@@ -145,7 +147,9 @@ pub fn build_exporter(docker_engine: &Docker, progress: &Progress) -> Result<Str
     let reference = format!("mini-node-exporter:{}", &sha256(&content)[..12]);
     if !docker_engine.has_image(&reference) {
         progress.step("build exporter image", |_| {
-            docker(["build", "--tag", &reference, "."])
+            let (version, revision) = says(&binary)?;
+            let (version, revision) = (format!("VERSION={version}"), format!("REVISION={revision}"));
+            docker(["build", "--tag", &reference, "--build-arg", &version, "--build-arg", &revision, "."])
                 .dir(paths::workspace())
                 .limit(Duration::from_secs(120))
                 .run()?;
@@ -153,6 +157,18 @@ pub fn build_exporter(docker_engine: &Docker, progress: &Progress) -> Result<Str
         })?;
     }
     Ok(reference)
+}
+
+/// The version and the revision that an exporter's binary says of itself, for the image's labels.
+///
+/// # Errors
+///
+/// It does not say them as `mini-node-exporter VERSION (revision REVISION, …`.
+pub fn says(binary: &Path) -> Result<(String, String)> {
+    let said = Cmd::new(binary).arg("--version").read()?;
+    let parts = said.strip_prefix("mini-node-exporter ").and_then(|rest| rest.split_once(" (revision "));
+    let (version, rest) = parts.with_context(|| format!("{} says `{said}`", binary.display()))?;
+    Ok((version.to_owned(), rest.split(',').next().unwrap_or_default().to_owned()))
 }
 
 fn pinned(image: Image) -> String {

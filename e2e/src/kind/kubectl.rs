@@ -60,15 +60,6 @@ impl Kubectl {
         }
     }
 
-    /// The names of all nodes.
-    ///
-    /// # Errors
-    ///
-    /// The API server does not answer.
-    pub fn nodes(&self) -> Result<Vec<String>> {
-        Ok(self.get(["nodes"])?.iter().map(name).collect())
-    }
-
     /// The last log lines of a pod's containers: of the one that crashed before, where there was one.
     #[must_use]
     pub fn last_log(&self, pod: &str) -> String {

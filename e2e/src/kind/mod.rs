@@ -14,7 +14,7 @@ mod trouble;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::interrupt::{self, Interrupted};
 use crate::local::Ports;
@@ -24,6 +24,7 @@ use crate::stack::{self, Backend, Stack};
 use crate::tools::{self, Tool};
 
 use cluster::Cluster;
+use docker::docker;
 use images::{Image, Override};
 use kubectl::Kubectl;
 use site::Site;
@@ -128,8 +129,14 @@ impl Backend for Kind {
     }
 
     fn alive(&self) -> Result<()> {
-        // A cluster heals itself: what is down for good is for the checks to see.
-        Ok(())
+        // A cluster heals itself, so what is down in it is for the checks to see; only its end is final.
+        let control_plane = self.site.cluster.control_plane();
+        let state = docker(["inspect", "--format", "{{.State.Status}}", &control_plane]).read();
+        match state.as_deref() {
+            Ok("running") => Ok(()),
+            Ok(other) => bail!("the cluster ended: its control plane {control_plane} is {other}"),
+            Err(error) => bail!("the cluster ended: {}", error.last_line()),
+        }
     }
 
     fn complaints(&self) -> Vec<String> {

@@ -13,14 +13,14 @@ use super::docker::Docker;
 use super::images::{self, Image, Images};
 use super::kubectl::Kubectl;
 use super::{Options, overlay, rollout};
-use crate::evidence;
 use crate::exporter::Exporter;
 use crate::local::Ports;
 use crate::progress::Progress;
 use crate::prometheus::Prometheus;
 use crate::run::Run;
 use crate::stack::{Grafana, Procfs, Stack};
-use crate::tools::{self, Tool};
+use crate::tools::{self, Tool, Version};
+use crate::{evidence, pins};
 
 /// How long the nodes may take, which a create that succeeded leaves little to do.
 const READY: Duration = Duration::from_secs(90);
@@ -47,6 +47,11 @@ impl Site {
         let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
         wanted.extend((options.grafana && !options.airgap).then_some(Image::Grafana));
         let images = images::ensure(&docker, &wanted, &options.images, options.airgap, progress)?;
+        let Version(major, minor, _) = kind.version;
+        if images.get(&Image::Node).is_some_and(|image| image == pins::KIND_NODE) && (major, minor) < pins::KIND {
+            let (wanted, has) = (format!("{}.{}", pins::KIND.0, pins::KIND.1), kind.version);
+            progress.line(&format!("warn the pinned node image is for kind {wanted} or newer, and this is {has}"));
+        }
         let run = Run::create("kind")?;
         let cluster = Cluster::of(&run, &kind.path)?;
         let kubectl = Kubectl::new(&kubectl.path, cluster.kubeconfig());

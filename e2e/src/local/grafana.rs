@@ -142,6 +142,9 @@ const FIXED: &[(&str, &str)] = &[
     ("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false"),
     ("GF_NEWS_NEWS_FEED_ENABLED", "false"),
     ("GF_PLUGINS_PREINSTALL_DISABLED", "true"),
+    ("GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true"),
+    ("GF_SECURITY_DISABLE_GRAVATAR", "true"),
+    ("GF_SNAPSHOTS_EXTERNAL_ENABLED", "false"),
 ];
 
 /// A home's own program: `grafana`, or `grafana-server` before Grafana 9.4.
@@ -179,6 +182,22 @@ mod tests {
         let homebrew = touch(&root.join("Cellar/grafana/13.0.2/bin/grafana"));
         touch(&root.join("Cellar/grafana/13.0.2/share/grafana/conf/defaults.ini"));
         assert_eq!(home_of(&homebrew), Some(root.join("Cellar/grafana/13.0.2/share/grafana")));
+    }
+
+    #[test]
+    fn a_grafana_here_is_as_quiet_as_one_in_a_cluster() {
+        let file = paths::workspace().join("kustomize/grafana/deployment.yaml");
+        let deployment: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+        let settings: Vec<(&str, &str)> = variables
+            .iter()
+            .map(|variable| (variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap()))
+            .filter(|(name, _)| name.starts_with("GF_") && *name != "GF_SECURITY_ADMIN_PASSWORD__FILE")
+            .collect();
+        assert!(!settings.is_empty());
+        for setting in settings {
+            assert!(FIXED.contains(&setting), "{setting:?} is set in the cluster alone");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The cache of fetched tools: one folder a version, made aside and renamed into place, so that a folder that is there
 //! is whole.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,24 +10,29 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use super::known::Tool;
+use super::version;
 use crate::progress::Step;
 use crate::{lock, paths};
 
 /// The programs of that name in the cache, newest version first.
 pub(super) fn programs(tool: Tool) -> Result<Vec<PathBuf>> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(tools()?)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix(tool))))
-        .collect();
-    folders.sort();
+    let tools = tools()?;
+    let names = fs::read_dir(&tools)?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name.starts_with(&prefix(tool)));
     let places = ["usr/bin", "bin", ""];
-    Ok(folders
+    Ok(newest_first(names.collect())
         .iter()
-        .rev()
-        .filter_map(|folder| {
-            places.iter().map(|place| folder.join(place).join(tool.name())).find(|file| file.is_file())
+        .filter_map(|name| {
+            places.iter().map(|place| tools.join(name).join(place).join(tool.name())).find(|file| file.is_file())
         })
         .collect())
+}
+
+/// By the versions in the names, for as texts 3.5.0 would come before 3.15.0.
+fn newest_first(mut names: Vec<String>) -> Vec<String> {
+    names.sort_by_cached_key(|name| Reverse((version::parse(name), name.clone())));
+    names
 }
 
 /// Waits until no other run fetches the same tool.
@@ -63,4 +69,21 @@ fn tools() -> Result<PathBuf> {
     let path = paths::cache()?.join("tools");
     fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_comes_first_whoever_made_it() {
+        let names = [
+            "prometheus-prometheus-3.5.0.linux-amd64",
+            "prometheus-debian-2.53.3+ds1-2",
+            "prometheus-debian-trixie",
+            "prometheus-prometheus-3.15.0.linux-amd64",
+        ];
+        let sorted = newest_first(names.map(str::to_owned).to_vec());
+        assert_eq!(sorted, [names[3], names[0], names[1], names[2]]);
+    }
 }

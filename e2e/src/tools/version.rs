@@ -32,7 +32,7 @@ pub(super) fn ask(tool: Tool, path: &Path) -> Result<Version> {
 }
 
 /// The first thing in a text that looks like `1.2.3` or `1.2`.
-fn parse(text: &str) -> Option<Version> {
+pub(super) fn parse(text: &str) -> Option<Version> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.').find_map(|word| {
         let mut parts = word.split('.').map(|part| part.parse().ok());
         Some(Version(parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))

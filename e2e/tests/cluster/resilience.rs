@@ -87,6 +87,8 @@ fn scraped_anew(kind: &Kind, node: &str, before: f64, limit: Duration) -> Result
         Ok(None) => Attempt::NotYet("no sample".into()),
         Err(error) => Attempt::NotYet(format!("{error:#}")),
     })?;
-    eprintln!("ok   {node}: scraped anew after {:.1} s", began.elapsed().as_secs_f64());
+    let (seconds, limit) = (began.elapsed().as_secs_f64(), limit.as_secs_f64());
+    let slow = if seconds > limit { ", which only LAB_PATIENCE allows" } else { "" };
+    eprintln!("ok   {node}: scraped anew after {seconds:.1} s of {limit} s{slow}");
     Ok(())
 }

@@ -9,19 +9,22 @@ use e2e::kind::Kind;
 use e2e::progress::Progress;
 use e2e::report::Outcome;
 use e2e::stack::Backend as _;
-use e2e::{paths, poll};
+use e2e::{interrupt, paths, poll};
 
 /// No node may be without a fresh sample for longer than this while the exporters are replaced.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
 
 pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
     let reports = checks::run_all(kind, |report| eprintln!("{}", report.text()));
+    // What cannot be had here was left out when the cluster was made: a skipped check is no passed one.
     let failed: Vec<String> = reports
         .iter()
-        .filter(|report| matches!(report.outcome, Outcome::Failed { .. }))
+        .filter(|report| matches!(report.outcome, Outcome::Failed { .. } | Outcome::Skipped { .. }))
         .map(e2e::report::CheckReport::text)
         .collect();
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    interrupt::check()?;
+    ensure!(reports.len() == checks::names().count(), "not every check was run");
     Ok(())
 }
 
@@ -57,9 +60,10 @@ fn no_gap_since(kind: &Kind, began: f64) -> Result<()> {
         points.insert(0, began);
         points.push(now());
         let gap = points.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
-        let limit = LONGEST_GAP.mul_f64(poll::patience()).as_secs_f64();
-        ensure!(gap <= limit, "{node} had no sample for {gap:.1} s, and {limit} s is the limit");
-        eprintln!("ok   {node}: longest time without a sample {gap:.1} s");
+        let limit = LONGEST_GAP.as_secs_f64();
+        ensure!(gap <= limit * poll::patience(), "{node} had no sample for {gap:.1} s, and {limit} s is the limit");
+        let slow = if gap > limit { ", which only LAB_PATIENCE allows" } else { "" };
+        eprintln!("ok   {node}: longest time without a sample {gap:.1} s of {limit} s{slow}");
     }
     Ok(())
 }

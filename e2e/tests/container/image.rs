@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::kind::docker::docker;
+use e2e::kind::images;
 
 use crate::running::{Running, inspect};
 use crate::site::Site;
@@ -35,6 +36,14 @@ pub fn says_who_runs_it_and_what_it_is(site: &Site) -> Result<()> {
     for key in ["title", "description", "licenses", "version", "revision"] {
         let label = labels[format!("org.opencontainers.image.{key}")].as_str().unwrap_or_default();
         ensure!(!label.is_empty(), "the image has no label `{key}`: {labels}");
+    }
+    let running = Running::start(site.exporter())?;
+    let copy = site.run().dir().join("mini-node-exporter");
+    docker(["cp", &format!("{}:/mini-node-exporter", running.id())]).arg(&copy).run()?;
+    let (version, revision) = images::says(&copy)?;
+    for (key, said) in [("version", version), ("revision", revision)] {
+        let label = &labels[format!("org.opencontainers.image.{key}")];
+        ensure!(label == &said, "the label `{key}` is {label}, and the binary says {said}");
     }
     Ok(())
 }

@@ -21,7 +21,10 @@ pub struct Running {
 impl Running {
     /// Starts a container, and waits for what its request names.
     pub fn start(request: ContainerRequest<GenericImage>) -> Result<Self> {
-        let container = request.start().context("a container did not start")?;
+        let image = request.descriptor();
+        let container = request.start().with_context(|| {
+            format!("a container of {image} did not get as far as it was waited for; what it said stands above")
+        })?;
         let address = container.get_bridge_ip_address().context("the container has no address")?;
         Ok(Self { container, address })
     }

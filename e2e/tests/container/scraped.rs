@@ -13,7 +13,7 @@ use e2e::prometheus::Prometheus;
 use e2e::report::{CheckReport, Outcome};
 use e2e::run::Run;
 use e2e::stack::{Backend, Grafana, Procfs, Stack};
-use e2e::{checks, evidence, paths};
+use e2e::{checks, evidence, interrupt, paths};
 use serde_json::json;
 use testcontainers::ImageExt as _;
 
@@ -33,6 +33,8 @@ pub fn every_check_passes(site: &Site) -> Result<()> {
         .map(CheckReport::text)
         .collect();
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    // An interrupt ends the series of checks early.
+    interrupt::check()?;
     ensure!(reports.len() == checks::names().count(), "not every check was run");
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::cli::is_on;
 use e2e::containers::{self, LABEL};
 use e2e::kind::docker::Docker;
 use e2e::kind::images::{self, Image, split};
@@ -64,7 +65,9 @@ fn run(held: &mut Held, body: Body) -> Result<()> {
     site.log.clear();
     let result = body(site);
     if result.is_err() {
-        for line in site.log.lines() {
+        let lines = site.log.lines();
+        eprintln!("\nits containers said {}", if lines.is_empty() { "nothing" } else { "last:" });
+        for line in lines {
             eprintln!("  | {line}");
         }
     }
@@ -155,7 +158,9 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         if let Err(error) = containers::remove(self.run.id()) {
-            eprintln!("warn {error:#}");
+            // A run that is kept keeps its directory too, by which `lab down` finds what is left.
+            let _ = self.run.keep();
+            eprintln!("warn {error:#}; `lab down {}` tries again", self.run.id());
         }
     }
 }
@@ -166,8 +171,7 @@ pub fn read_only(directory: &Path, at: &str) -> Mount {
 }
 
 fn image(engine: &Docker, image: Image, progress: &Progress) -> Result<String> {
-    let airgapped = std::env::var("LAB_AIRGAP").is_ok_and(|value| !value.is_empty() && value != "0");
-    let mut images = images::ensure(engine, &[image], &[], airgapped, progress)?;
+    let mut images = images::ensure(engine, &[image], &[], is_on("LAB_AIRGAP"), progress)?;
     images.remove(&image).with_context(|| format!("no image of {}", image.name()))
 }
 

@@ -83,7 +83,7 @@ pub fn flags_of_the_other_backend() -> Result<()> {
 const ENGINE: (&str, &str) = (
     "docker",
     "case $1 in\n\
-     version) echo 27.0.0 1.46 ;;\n\
+     version) echo 1.46 ;;\n\
      info) echo 1 ;;\n\
      *) echo 'no such host' >&2; exit 1 ;;\nesac",
 );

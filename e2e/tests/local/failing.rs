@@ -49,12 +49,16 @@ pub fn an_uptime_that_stands_still() -> Result<()> {
     fails(&altered, "uptime", &["uptime growing", "node_uptime of worker-1 is 1761.77 and was 1761.77 before"])
 }
 
-pub fn a_wrong_port() -> Result<()> {
-    let own = Own::with_config(|config| target(config)["targets"] = json!(["127.0.0.1:1"]))?;
+pub fn a_wrong_port_and_no_alerts() -> Result<()> {
+    let own = Own::with_config(|config| {
+        target(config)["targets"] = json!(["127.0.0.1:1"]);
+        config["rule_files"] = json!([e2e::paths::workspace().join("kustomize/prometheus/rules/thresholds.yml")]);
+    })?;
     fails(&own.local, "targets-up", &["http://127.0.0.1:1/metrics", "is down", "refused"])?;
     fails(&own.local, "node-labels", &["no samples of either metric"])?;
     fails(&own.local, "uptime", &["no sample of `node_uptime` from [\"worker-1\"]"])?;
-    fails(&own.local, "load", &["node_load of worker-1 has durations []"])
+    fails(&own.local, "load", &["node_load of worker-1 has durations []"])?;
+    fails(&own.local, "rules-healthy", &["Prometheus has not loaded", "MiniNodeExporterTargetDown"])
 }
 
 pub fn a_relabelling_that_drops_every_target() -> Result<()> {

@@ -39,7 +39,7 @@ fn trials() -> Vec<Trial> {
         trial("failing::values_that_differ_from_the_tree", failing::values_that_differ_from_the_tree),
         trial("failing::an_uptime_that_stands_still", failing::an_uptime_that_stands_still),
         // … or Prometheus' configuration is.
-        trial("failing::a_wrong_port", failing::a_wrong_port),
+        trial("failing::a_wrong_port_and_no_alerts", failing::a_wrong_port_and_no_alerts),
         trial("failing::a_relabelling_that_drops_every_target", failing::a_relabelling_that_drops_every_target),
         trial("failing::no_node_label", failing::no_node_label),
         trial("failing::a_pod_label_two_durations_and_no_rules", failing::a_pod_label_two_durations_and_no_rules),

@@ -50,7 +50,7 @@ pub fn every_check_on_a_fixture_tree_exactly() -> Result<()> {
             "load" => "worker-1 0.57 0.8 0.77, as in `loadavg`",
             "node-labels" => "4 series with node = instance = hostname, job = mini-node-exporter",
             "targets-up" => "1 of 1 up",
-            "one-target-per-node" => "1 nodes, 1 targets",
+            "one-target-per-node" => "1 of 1 nodes",
             _ => "",
         };
         let Outcome::Passed { observed, .. } = &report.outcome else { anyhow::bail!("{report:?}") };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use e2e::paths::workspace;
 use e2e::pins;
 use serde_json::{Value, json};
 
@@ -74,6 +75,17 @@ fn every_image_has_the_version_that_the_harness_pins() {
         }
         vec![format!("image is `{image}`, and not one of {pinned:?}")]
     });
+}
+
+/// `just e2e` on a laptop and in CI begin with the same Kubernetes.
+#[test]
+fn the_workflow_s_first_node_image_is_the_pinned_one() {
+    let workflow = std::fs::read_to_string(workspace().join(".github/workflows/e2e.yml")).unwrap();
+    let value = |key: &str| {
+        let found = workflow.lines().find_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(key));
+        found.unwrap_or_else(|| panic!("e2e.yml has no `{key}`")).trim()
+    };
+    assert_eq!(format!("kindest/node:{}@{}", value("kubernetes:"), value("digest:")), pins::KIND_NODE);
 }
 
 #[test]

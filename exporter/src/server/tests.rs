@@ -29,7 +29,7 @@ async fn a_request_being_answered_is_finished_and_nothing_new_begins() {
     let mut answer = String::new();
     timeout(SOON, client.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\ndone"), "{answer}");
-    timeout(SOON, server.task).await.unwrap().unwrap();
+    timeout(SOON, server.task).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_request_that_takes_too_long_is_given_up() {
     let _client = server.request_that_waits().await;
     let began = Instant::now();
     server.signal();
-    timeout(GRACE + SOON, server.task).await.unwrap().unwrap();
+    timeout(GRACE + SOON, server.task).await.unwrap().unwrap().unwrap();
     assert!(began.elapsed() >= GRACE, "{:?}", began.elapsed());
 }
 
@@ -48,12 +48,12 @@ async fn a_second_signal_ends_at_once() {
     let _client = server.request_that_waits().await;
     server.signal();
     server.signal();
-    timeout(SOON, server.task).await.unwrap().unwrap();
+    timeout(SOON, server.task).await.unwrap().unwrap().unwrap();
 }
 
 struct Server {
     address: SocketAddr,
-    task: JoinHandle<()>,
+    task: JoinHandle<anyhow::Result<()>>,
     signals: mpsc::UnboundedSender<&'static str>,
     begun: Arc<Notify>,
     go: Arc<Notify>,

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use insta::assert_snapshot;
 
-use crate::support::running::{Running, command, output};
+use crate::support::running::{Running, command, output, output_of};
 use crate::support::tree::Tree;
 
 #[test]
@@ -113,7 +113,9 @@ fn the_name_is_the_flags_then_the_environments_then_the_trees() {
     assert_eq!(name(Some(""), &[]), "worker-1");
     assert_eq!(name(None, &[]), "worker-1");
     assert_eq!(name(None, &["--node-name="]), "worker-1");
-    let output = command().env("NODE_NAME", "a\tb").output().unwrap();
+    let mut command = command();
+    command.env("NODE_NAME", "a\tb");
+    let output = output_of(command);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().lines().next().unwrap().contains("'a\\tb' for '--node-name"));
 }

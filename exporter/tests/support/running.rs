@@ -21,7 +21,24 @@ pub fn command() -> Command {
 
 /// Runs a command line that ends by itself.
 pub fn output<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
-    command().args(arguments).output().unwrap()
+    let mut command = command();
+    command.args(arguments);
+    output_of(command)
+}
+
+/// Fails, rather than hang, where the exporter takes what it should refuse, and runs.
+pub fn output_of(mut command: Command) -> Output {
+    let mut child = Guarded(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let (mut stdout, mut stderr) = (child.0.stdout.take().unwrap(), child.0.stderr.take().unwrap());
+    let (sender, ended) = channel();
+    std::thread::spawn(move || {
+        let (mut said, mut complained) = (Vec::new(), Vec::new());
+        let read = stdout.read_to_end(&mut said).and_then(|_| stderr.read_to_end(&mut complained));
+        sender.send(read.map(|_| (said, complained)))
+    });
+    let streams = ended.recv_timeout(SOON).unwrap_or_else(|error| panic!("{command:?} still runs: {error}"));
+    let (stdout, stderr) = streams.unwrap();
+    Output { status: child.0.wait().unwrap(), stdout, stderr }
 }
 
 /// A child process that does not outlive its test, even one that fails.
