@@ -113,7 +113,7 @@ fn message(line: &str) -> &str {
 
 /// The message of a warning or an error in klog's form, in which Prometheus' Kubernetes client speaks:
 /// `W0131 23:59:59.000000       1 file.go:1] message`.
-fn klog_message(line: &str) -> Option<&str> {
+pub(crate) fn klog_message(line: &str) -> Option<&str> {
     let (severity, rest) = line.split_at_checked(1)?;
     let has_date = rest.split(' ').next().is_some_and(|date| date.len() == 4 && date.parse::<u16>().is_ok());
     if !has_date || !["W", "E", "F"].contains(&severity) {

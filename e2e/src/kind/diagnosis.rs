@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::docker::docker;
 use super::kubectl::{Kubectl, name};
 use super::trouble::{containers, unready};
+use crate::stack::klog_message;
 
 /// So many warnings are shown of one object, the newest.
 const NEWEST: usize = 4;
@@ -32,9 +33,24 @@ fn nodes(nodes: &[Value], log: impl Fn(&str) -> String) -> Vec<String> {
 
 /// The kubelet's last lines, for which Docker is asked: the API server may know nothing of this node.
 fn kubelet_log(node: &str) -> String {
-    let journal = ["journalctl", "--unit=kubelet", "--lines=6", "--output=cat", "--no-pager"];
+    let journal = ["journalctl", "--unit=kubelet", "--lines=60", "--output=cat", "--no-pager"];
     let asked = docker(["exec", node]).args(journal).limit(Duration::from_secs(10)).shielded().run();
-    asked.map_or_else(|error| error.last_line().to_owned(), |output| output.stdout)
+    asked.map_or_else(|error| error.last_line().to_owned(), |output| newest(&output.stdout, 6))
+}
+
+/// The newest lines of a log, each message once: a kubelet repeats some every second.
+fn newest(log: &str, count: usize) -> String {
+    fn message(line: &str) -> &str {
+        klog_message(line).unwrap_or(line)
+    }
+    let mut lines: Vec<&str> = Vec::new();
+    for line in log.lines().rev() {
+        if lines.len() < count && !lines.iter().any(|seen| message(seen) == message(line)) {
+            lines.push(line);
+        }
+    }
+    lines.reverse();
+    lines.join("\n")
 }
 
 /// Pods of one workload fail alike, so the first that is not ready speaks for all of them.
@@ -146,5 +162,12 @@ mod tests {
             nodes(&[node("a", "True"), node("b", "False")], |node| format!("I am {node}")),
             ["node b: no network", "  kubelet | I am b"]
         );
+    }
+
+    #[test]
+    fn a_message_that_a_kubelet_repeats_is_shown_once() {
+        let log = "E0131 01:00:00.1 188 a.go:1] again\nstopped\nE0131 01:00:01.1 188 a.go:1] again\n";
+        assert_eq!(newest(log, 6), "stopped\nE0131 01:00:01.1 188 a.go:1] again");
+        assert_eq!(newest(log, 1), "E0131 01:00:01.1 188 a.go:1] again");
     }
 }
