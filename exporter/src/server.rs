@@ -5,8 +5,9 @@
 //! - a request's head must be complete 10 s after it began (or after the connection was opened),
 //! - a connection between two requests is kept for 150 s, longer than any usual scrape interval,
 //! - an answer that the client does not take is given up after 30 s without progress,
-//! - at most 512 connections are open at once, fewer where the process may not open that many files; more wait in the
-//!   kernel's queue, and never keep a scrape from opening what it reads.
+//! - at most 256 connections are open at once, fewer where the process may not open that many files. When all are
+//!   taken, a new client gets the place of one that idles: first of those that never completed a request, then of those
+//!   between two requests, then of those whose answer is not taken, and of each the one that has done so for longest.
 //!
 //! After the first SIGTERM or SIGINT nothing is accepted any more, connections without a complete request are closed
 //! at once, and requests being answered get 5 s. A second signal ends that too.
@@ -14,28 +15,28 @@
 mod activity;
 mod address;
 mod connection;
+mod connections;
 mod signals;
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use activity::Activity;
 pub use address::{BadAddress, ListenAddress};
+use connections::Connections;
 pub use signals::signals;
 
-const MOST_CONNECTIONS: u32 = 512;
-/// File descriptors for everything but connections: standard streams, listeners, the runtime, the files of a scrape.
-const OTHER_DESCRIPTORS: u64 = 16;
 /// How long requests being answered get after the first signal.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long to leave a listener alone that could not accept, for instance for want of file descriptors.
@@ -63,15 +64,14 @@ pub async fn serve(
     app: Router,
     mut signals: UnboundedReceiver<&'static str>,
 ) -> anyhow::Result<()> {
-    let most = most_connections();
-    let slots = Arc::new(Semaphore::new(most as usize));
+    let connections = Arc::new(Connections::new());
     let (stop, stopping) = watch::channel(false);
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {
         let address = listener.local_addr().context("a listener has no address")?;
         let listener = TcpListener::from_std(listener).with_context(|| format!("cannot listen on {address}"))?;
         tracing::info!(%address, "listening");
-        accepting.spawn(accept(listener, app.clone(), Arc::clone(&slots), stopping.clone()));
+        accepting.spawn(accept(listener, app.clone(), Arc::clone(&connections), stopping.clone()));
     }
     let signal = signals.recv().await;
     tracing::info!(signal, "shutting down");
@@ -79,25 +79,22 @@ pub async fn serve(
     accepting.shutdown().await;
     let _ = stop.send(true);
     tokio::select! {
-        // Every connection holds a slot until it ends.
-        _ = slots.acquire_many(most) => {}
+        () = connections.ended() => {}
         () = tokio::time::sleep(GRACE) => tracing::warn!("gave up on requests being answered"),
         signal = signals.recv() => tracing::warn!(signal, "second signal: ending at once"),
     }
     Ok(())
 }
 
-async fn accept(listener: TcpListener, app: Router, slots: Arc<Semaphore>, stopping: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, app: Router, connections: Arc<Connections>, stopping: watch::Receiver<bool>) {
     let mut complained: Option<Instant> = None;
     loop {
-        match next(&listener, &slots).await {
-            Ok((stream, peer, slot)) => {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
                 tracing::debug!(%peer, "connection");
-                let connection = connection::serve(stream, app.clone(), stopping.clone());
-                tokio::spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
+                let activity = Activity::new();
+                let serve = connection::serve(stream, activity.clone(), app.clone(), stopping.clone());
+                connections.admit(activity, serve).await;
             }
             // The client has gone again: nothing is wrong here.
             Err(error) if is_client_gone(&error) => {}
@@ -110,22 +107,6 @@ async fn accept(listener: TcpListener, app: Router, slots: Arc<Semaphore>, stopp
             }
         }
     }
-}
-
-async fn next(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let (stream, peer) = listener.accept().await?;
-    // Only now: a listener to which nobody comes must not keep a slot from another one's clients.
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    Ok((stream, peer, slot))
-}
-
-fn most_connections() -> u32 {
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
-    u32::try_from(room).unwrap_or(MOST_CONNECTIONS).min(MOST_CONNECTIONS)
 }
 
 fn is_client_gone(error: &io::Error) -> bool {

@@ -23,6 +23,8 @@ pub(super) struct Activity(Arc<Mutex<State>>);
 struct State {
     phase: Phase,
     since: Instant,
+    /// Whether a request has been answered.
+    served: bool,
     /// Since when the client has not taken what was written.
     stalled: Option<Instant>,
 }
@@ -37,9 +39,32 @@ enum Phase {
     Between,
 }
 
+/// What would be lost with a connection, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Worth {
+    /// It never completed a request.
+    Nothing,
+    /// It is between two requests.
+    Kept,
+    /// Its client does not take the answer, which may end in the middle.
+    Stalled,
+}
+
 impl Activity {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { phase: Phase::Head, since: Instant::now(), stalled: None })))
+        let state = State { phase: Phase::Head, since: Instant::now(), served: false, stalled: None };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// What closing it would cost, and since when; none while a request is being answered.
+    pub(super) fn worth(&self) -> Option<(Worth, Instant)> {
+        let state = self.lock();
+        match (state.stalled, state.phase) {
+            (Some(since), _) => Some((Worth::Stalled, since)),
+            (None, Phase::Answering) => None,
+            (None, _) if state.served => Some((Worth::Kept, state.since)),
+            (None, _) => Some((Worth::Nothing, state.since)),
+        }
     }
 
     /// Whether a complete request is still without its whole answer.
@@ -77,7 +102,7 @@ impl Activity {
         }
     }
 
-    fn has_written(&self, outcome: &Poll<io::Result<usize>>) {
+    pub(super) fn has_written(&self, outcome: &Poll<io::Result<usize>>) {
         let mut state = self.lock();
         match outcome {
             Poll::Pending => {
@@ -104,6 +129,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.enter(Phase::Between);
+        self.0.lock().served = true;
     }
 }
 

@@ -25,11 +25,10 @@ const BUFFER: usize = 16 * 1024;
 ///
 /// hyper's own header timeout is not used: it also runs between two requests, and would close every connection that
 /// Prometheus keeps open from one scrape to the next. Nor does its graceful shutdown cut a half-sent request.
-pub(super) async fn serve<S>(stream: S, app: Router, mut stopping: watch::Receiver<bool>)
+pub(super) async fn serve<S>(stream: S, activity: Activity, app: Router, mut stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Activity::new();
     let stream = TokioIo::new(Watched::new(stream, activity.clone()));
     let app = TowerToHyperService::new(app);
     let service = service_fn(|request: Request<Incoming>| {

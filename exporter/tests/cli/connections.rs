@@ -102,18 +102,47 @@ fn nonsense_is_refused_and_nothing_dies_of_it() {
     }
 }
 
-/// More clients than the process may open files: those beyond wait, and a scrape can still read its files.
+/// More clients than the process may open files: a new one gets in, and a scrape can still read its files.
 #[test]
-fn a_crowd_keeps_no_scrape_from_its_files() {
+fn a_crowd_keeps_nobody_out() {
     let running = start_limited("ulimit -n 24; exec \"$0\" --web.listen-address=127.0.0.1:0");
     let mut crowd: Vec<TcpStream> = (0..40).map(|_| running.connect()).collect();
-    assert_eq!(ask_live(&mut crowd[0]), *b"ok\n");
-    crowd[1].write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
-    let mut scrape = String::new();
-    crowd[1].read_to_string(&mut scrape).unwrap();
+    let scrape = running.get("/metrics").1;
     assert!(scrape.contains("node_scrape_collector_success{collector=\"load\"} 1"), "{scrape}");
+    assert!(is_closed(&mut crowd[0]), "the one that has been silent for longest is still there");
+    assert_eq!(ask_live(&mut crowd[39]), *b"ok\n");
     drop(crowd);
     assert_eq!(running.get("/metrics").0, 200);
+    assert_ended_well(running, 0);
+}
+
+/// Of 24 descriptors 16 are for other things, so that 8 connections fit.
+#[test]
+fn those_that_idle_make_room_in_the_order_of_their_worth() {
+    let running = start_limited("ulimit -n 24; exec \"$0\" --web.listen-address=127.0.0.1:0");
+    let kept = || {
+        let mut stream = running.connect();
+        assert_eq!(ask_live(&mut stream), *b"ok\n");
+        stream
+    };
+    let (mut first, mut second) = (kept(), kept());
+    let mut silent: Vec<TcpStream> = (0..6).map(|_| running.connect()).collect();
+    // One that has sent half a request has not completed one either.
+    silent[0].write_all(b"GET /metrics HT").unwrap();
+    assert_eq!(ask_live(&mut first), *b"ok\n");
+    let newcomers: Vec<TcpStream> = silent
+        .iter_mut()
+        .map(|oldest| {
+            let newcomer = kept();
+            assert!(is_closed(oldest), "a silent connection outlives one that is older");
+            newcomer
+        })
+        .collect();
+    let last = kept();
+    assert!(is_closed(&mut second), "the oldest of those between two requests goes first");
+    for mut stream in newcomers.into_iter().chain([first, last]) {
+        assert_eq!(ask_live(&mut stream), *b"ok\n");
+    }
     assert_ended_well(running, 0);
 }
 
