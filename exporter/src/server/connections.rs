@@ -92,8 +92,8 @@ mod tests {
         let alive = Arc::new(());
         let watched = Arc::downgrade(&alive);
         let serve = async move {
-            let _alive = alive;
             pending::<()>().await;
+            drop(alive);
         };
         connections.admit(activity.clone(), serve).await;
         watched
