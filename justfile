@@ -38,7 +38,7 @@ ci:
 # Write the manifests that are made from other files: prometheus-operator's copy of the alert rules.
 [group('develop')]
 manifests:
-    cargo run --quiet -p e2e --example manifests
+    UPDATE_MANIFESTS=1 cargo test --quiet -p e2e --test contract operator
 
 # Build dist/mini-node-exporter: the exporter as one static binary, which Dockerfile puts into an image.
 [group('ship')]

@@ -1,44 +1,35 @@
-//! End-to-end harness and local lab for mini-node-exporter.
+//! End-to-end harness and local lab for mini-node-exporter. Each folder is a noun, and uses only folders below its own
+//! in this table; the program `lab` (`src/bin/lab/`) and the tests use them all.
 //!
-//! | noun | module |
+//! | folder | what it is |
 //! |---|---|
-//! | a running stack and what holds it | [`stack`], [`local`], [`kind`] |
-//! | what must be true of it | [`checks`], [`report`] |
-//! | the parts of a stack, seen from outside | [`exporter`], [`prometheus`], [`grafana`], [`chromium`] |
-//! | programs: where they come from, how they are run and ended | [`tools`], [`command`], [`process`], [`guard`] |
-//! | runs: their directory, their lock, what failed ones leave | [`run`], [`lock`], [`sweep`], [`evidence`], [`containers`] |
-//! | waiting, and being told to stop | [`poll`], [`interrupt`] |
-//! | the dashboard and the rules, against the metrics they use | [`contract`] |
-//! | what all of them need: addresses to ask, places, hashes, pinned versions | [`http`], [`paths`], [`digest`], [`pins`] |
-//! | the command line, and what it writes | [`cli`], [`commands`], [`progress`], [`samples`], [`out`] |
+//! | [`checks`] | what must be true of a running stack, and the report |
+//! | [`backend`] | what stands a stack up and takes it down: [`backend::local`] processes, a [`backend::kind`] cluster |
+//! | [`stack`] | where the parts of a running stack answer, and what they must agree with |
+//! | [`client`] | the parts as seen from outside: exporter, Prometheus, Grafana, and a browser |
+//! | [`docker`] | the engine, and what a run has in it |
+//! | [`run`] | a run's directory and lock, and what a failed one leaves |
+//! | [`tools`] | programs: where they come from, pinned versions |
+//! | [`workspace`] | the files of this checkout: dashboard, rules, the exporter's binary |
+//! | [`process`] | running programs and ending them, and reading their logs |
+//! | [`terminal`] | what is written, and where |
+//! | [`wait`] | deadlines, interrupts, locks |
 
+#![allow(
+    clippy::missing_errors_doc,
+    clippy::must_use_candidate,
+    missing_docs,
+    reason = "nobody else builds on this crate"
+)]
+
+pub mod backend;
 pub mod checks;
-pub mod chromium;
-pub mod cli;
-pub mod command;
-pub mod commands;
-pub mod containers;
-pub mod contract;
-pub mod digest;
-pub mod evidence;
-pub mod exporter;
-pub mod grafana;
-pub mod guard;
-pub mod http;
-pub mod interrupt;
-pub mod kind;
-pub mod local;
-pub mod lock;
-pub mod out;
-pub mod paths;
-pub mod pins;
-pub mod poll;
+pub mod client;
+pub mod docker;
 pub mod process;
-pub mod progress;
-pub mod prometheus;
-pub mod report;
 pub mod run;
-pub mod samples;
 pub mod stack;
-pub mod sweep;
+pub mod terminal;
 pub mod tools;
+pub mod wait;
+pub mod workspace;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::poll_stack;
-use crate::contract::dashboard::{self, Dashboard};
-use crate::grafana::Grafana as Client;
-use crate::paths;
-use crate::report::Outcome;
-use crate::stack::{Backend, Grafana};
+use crate::backend::Backend;
+use crate::checks::report::Outcome;
+use crate::client::grafana::Grafana as Client;
+use crate::stack::Grafana;
+use crate::workspace;
+use crate::workspace::dashboard::{self, Dashboard};
 
 /// Grafana is up before the checks begin; it may still be reading what is provisioned.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -36,7 +37,7 @@ pub(super) fn dashboard_loaded(backend: &dyn Backend) -> Outcome {
 
 /// The dashboard that ships.
 pub(super) fn shipped() -> Result<Dashboard> {
-    Dashboard::read(&paths::workspace().join(dashboard::FILE))
+    Dashboard::read(&workspace::root().join(dashboard::FILE))
 }
 
 /// The uid of the data source with which a dashboard opens.

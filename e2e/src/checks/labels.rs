@@ -3,9 +3,10 @@
 use anyhow::{Result, ensure};
 
 use super::{FIRST_SAMPLE, poll_stack};
-use crate::prometheus::Sample;
-use crate::report::Outcome;
-use crate::stack::{Backend, JOB, Stack};
+use crate::backend::Backend;
+use crate::checks::report::Outcome;
+use crate::client::prometheus::Sample;
+use crate::stack::{JOB, Stack};
 
 /// The labels of the node metrics, apart from their name and `duration`. No `pod` label: it would end the series at
 /// each roll-out.

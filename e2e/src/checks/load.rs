@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use anyhow::{Result, ensure};
 
 use super::{FIRST_SAMPLE, poll_stack};
-use crate::report::Outcome;
-use crate::stack::{Backend, JOB, Stack};
+use crate::backend::Backend;
+use crate::checks::report::Outcome;
+use crate::stack::{JOB, Stack};
 
 /// The values of the label `duration`, in the order of the numbers in `loadavg`.
 const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];

@@ -4,6 +4,7 @@ mod grafana;
 mod labels;
 mod load;
 mod panels;
+pub mod report;
 mod rules;
 mod targets;
 mod uptime;
@@ -12,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::interrupt;
-use crate::poll::{self, Attempt};
-use crate::report::{CheckReport, Outcome};
-use crate::stack::Backend;
+use crate::backend::Backend;
+use crate::checks::report::{CheckReport, Outcome};
+use crate::wait::interrupt;
+use crate::wait::poll::{self, Attempt};
 
 /// Prometheus acts on its first target list after up to 10 s and takes the first sample up to 6 s later; a busy machine
 /// adds to that.
@@ -54,7 +55,6 @@ pub fn run_all(backend: &dyn Backend, tell: impl Fn(&CheckReport)) -> Vec<CheckR
 }
 
 /// Runs the check of that name alone; nothing if there is none.
-#[must_use]
 pub fn run_one(backend: &dyn Backend, name: &str) -> Option<CheckReport> {
     CHECKS.iter().find(|check| check.name == name).map(|check| report(check, backend))
 }

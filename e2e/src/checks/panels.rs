@@ -5,11 +5,12 @@ use anyhow::{Result, bail};
 
 use super::grafana::{datasource, shipped};
 use super::{FIRST_SAMPLE, poll_stack};
-use crate::contract::dashboard::Dashboard;
-use crate::contract::panels::{self, Query, Report};
-use crate::grafana::Grafana as Client;
-use crate::report::Outcome;
-use crate::stack::{Backend, Grafana};
+use crate::backend::Backend;
+use crate::checks::report::Outcome;
+use crate::client::grafana::Grafana as Client;
+use crate::stack::Grafana;
+use crate::workspace::dashboard::Dashboard;
+use crate::workspace::queries::{self, Query, Report};
 
 /// No panel would be empty.
 pub(super) fn panels_have_data(backend: &dyn Backend) -> Outcome {
@@ -45,7 +46,7 @@ fn ask(
     mut run: impl FnMut(&Query) -> Result<usize>,
 ) -> Result<Report> {
     poll_stack(backend, what, FIRST_SAMPLE, || {
-        let report = panels::ask(dashboard, &mut run)?;
+        let report = queries::ask(dashboard, &mut run)?;
         let problems = report.problems();
         if problems.is_empty() { Ok(report) } else { bail!("{}", problems.join("; ")) }
     })

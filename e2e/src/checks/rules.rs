@@ -5,11 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::poll_stack;
-use crate::contract::manifests;
-use crate::contract::rules::{Rule, RuleFile};
-use crate::paths;
-use crate::report::Outcome;
-use crate::stack::Backend;
+use crate::backend::Backend;
+use crate::checks::report::Outcome;
+use crate::workspace;
+use crate::workspace::rules::{RULES, Rule, RuleFile};
 
 /// Every rule that ships is loaded, and every loaded one was evaluated with success.
 pub(super) fn rules_healthy(backend: &dyn Backend) -> Outcome {
@@ -18,7 +17,7 @@ pub(super) fn rules_healthy(backend: &dyn Backend) -> Outcome {
 
 fn look(backend: &dyn Backend) -> Result<usize> {
     let prometheus = &backend.stack().prometheus;
-    let files = RuleFile::read_all(&paths::workspace().join(manifests::RULES))?;
+    let files = RuleFile::read_all(&workspace::root().join(RULES))?;
     let shipped: Vec<&str> = files.iter().flat_map(RuleFile::rules).map(Rule::name).collect();
     poll_stack(backend, "every rule healthy", Duration::from_secs(40), || {
         let groups = prometheus.rules()?;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use super::{FIRST_SAMPLE, poll_stack};
-use crate::prometheus::Target;
-use crate::report::Outcome;
-use crate::stack::{Backend, JOB, Stack};
+use crate::backend::Backend;
+use crate::checks::report::Outcome;
+use crate::client::prometheus::Target;
+use crate::stack::{JOB, Stack};
 
 /// The exporter itself says that it can read what it needs.
 pub(super) fn exporter_ready(backend: &dyn Backend) -> Outcome {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::{FIRST_SAMPLE, poll_stack};
-use crate::report::Outcome;
-use crate::stack::{Backend, JOB, Stack};
+use crate::backend::Backend;
+use crate::checks::report::Outcome;
+use crate::stack::{JOB, Stack};
 
 /// The age that the newest sample may have, in seconds: the widest scrape interval that a lab uses, and some.
 const AGE: f64 = 5.0;

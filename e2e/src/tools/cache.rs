@@ -11,8 +11,9 @@ use tempfile::TempDir;
 
 use super::known::Tool;
 use super::version;
-use crate::progress::Step;
-use crate::{lock, paths};
+use crate::terminal::progress::Step;
+use crate::wait::lock;
+use crate::workspace;
 
 /// The programs of that name in the cache, newest version first.
 pub(super) fn programs(tool: Tool) -> Result<Vec<PathBuf>> {
@@ -66,7 +67,7 @@ fn prefix(tool: Tool) -> String {
 }
 
 fn tools() -> Result<PathBuf> {
-    let path = paths::cache()?.join("tools");
+    let path = workspace::cache()?.join("tools");
     fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
     Ok(path)
 }

@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::cache;
 use super::known::Tool;
-use crate::command::{Cmd, CommandError};
-use crate::pins::DEBIAN_SUITE;
-use crate::progress::Step;
+use crate::process::command::{Cmd, CommandError};
+use crate::terminal::progress::Step;
+use crate::tools::pins::DEBIAN_SUITE;
 
 /// Downloads and unpacks a tool's package, and gives the program's path.
 pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
@@ -37,10 +37,6 @@ pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
 }
 
 /// The mirror that this machine is set up for, or the one that `DEBIAN_MIRROR` names.
-///
-/// # Errors
-///
-/// There is neither.
 pub fn mirror() -> Result<String> {
     if let Some(mirror) = std::env::var("DEBIAN_MIRROR").ok().filter(|mirror| !mirror.is_empty()) {
         return Ok(mirror);

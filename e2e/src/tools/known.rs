@@ -1,7 +1,7 @@
 //! What the harness knows of each tool: one line a fact.
 
 use super::version::Version;
-use crate::pins;
+use crate::tools::pins;
 
 /// A program that the harness runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,11 @@ pub enum Tool {
 
 impl Tool {
     /// The program's file name.
-    #[must_use]
     pub fn name(self) -> &'static str {
         self.names()[0]
     }
 
     /// The file names under which it may be on `PATH`.
-    #[must_use]
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             Self::Prometheus => &["prometheus"],
@@ -41,7 +39,6 @@ impl Tool {
     }
 
     /// The arguments that make it say its version.
-    #[must_use]
     pub fn version_args(self) -> &'static [&'static str] {
         match self {
             Self::Prometheus | Self::Promtool | Self::Chromium => &["--version"],
@@ -53,7 +50,6 @@ impl Tool {
     }
 
     /// The oldest version that will do.
-    #[must_use]
     pub fn minimum(self) -> Version {
         match self {
             Self::Prometheus | Self::Promtool => Version(2, 42, 0),
@@ -67,7 +63,6 @@ impl Tool {
     }
 
     /// The Debian package that holds it.
-    #[must_use]
     pub fn debian_package(self) -> Option<&'static str> {
         match self {
             // Chromium has a package, of so many others that unpacking this one alone would be of no use.
@@ -77,7 +72,6 @@ impl Tool {
     }
 
     /// The release tarball: its address without the platform, and the program's place inside.
-    #[must_use]
     pub(super) fn tarball(self) -> Option<Tarball> {
         match self {
             Self::Prometheus | Self::Promtool => {
@@ -102,7 +96,6 @@ impl Tool {
     }
 
     /// What a person can do to get it.
-    #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
             Self::Prometheus => "unpack a release of Prometheus and pass `--prometheus FILE`, or put it on PATH",

@@ -3,7 +3,9 @@
 
 mod cache;
 mod debian;
+pub mod digest;
 mod known;
+pub mod pins;
 mod tarball;
 mod version;
 
@@ -15,7 +17,7 @@ pub use debian::mirror as debian_mirror;
 pub use known::Tool;
 pub use version::Version;
 
-use crate::progress::Step;
+use crate::terminal::progress::Step;
 
 /// A program that can be run.
 #[derive(Clone, Debug)]
@@ -29,10 +31,6 @@ pub struct Found {
 }
 
 /// Finds a tool, and fetches it where it is not there yet.
-///
-/// # Errors
-///
-/// A flag names something that does not work, or nothing can be had; the error says what was tried, and how to get it.
 pub fn find(tool: Tool, flag: Option<&Path>, step: &Step) -> Result<Found> {
     if let Some(path) = flag {
         return check(tool, path.to_owned(), "flag");
@@ -45,10 +43,6 @@ pub fn find(tool: Tool, flag: Option<&Path>, step: &Step) -> Result<Found> {
 }
 
 /// Finds a tool that is there already; the network is left alone.
-///
-/// # Errors
-///
-/// It is not there; the error says where it was looked for.
 pub fn find_present(tool: Tool) -> Result<Found> {
     let mut tried = Vec::new();
     match present(tool, &mut tried)? {
@@ -103,7 +97,6 @@ fn check(tool: Tool, path: PathBuf, origin: &'static str) -> Result<Found> {
 }
 
 /// Each file of that name on `PATH`, in order.
-#[must_use]
 pub fn on_path(name: &str) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|dir| dir.join(name)).filter(|file| file.is_file()).collect()

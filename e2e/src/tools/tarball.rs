@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::cache;
 use super::known::Tool;
-use crate::command::Cmd;
-use crate::digest::sha256;
-use crate::progress::Step;
+use crate::process::command::Cmd;
+use crate::terminal::progress::Step;
+use crate::tools::digest::sha256;
 
 /// Fetches, checks and unpacks a tool's tarball, and gives the program's path.
 pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {

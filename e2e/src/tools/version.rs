@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::known::Tool;
-use crate::command::Cmd;
+use crate::process::command::Cmd;
 
 /// Major, minor and patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::http;
-use e2e::kind::Kind;
-use e2e::kind::kubectl::name;
-use e2e::stack::Backend as _;
+use e2e::backend::Backend as _;
+use e2e::backend::kind::Kind;
+use e2e::backend::kind::kubectl::name;
+use e2e::client::http;
 use serde_json::Value;
 
 /// The label of the exporter's pods.

@@ -20,7 +20,7 @@ use shared::Shared;
 const NEEDS: &str = "needs Docker: run `just e2e` or `just e2e-airgap`";
 
 fn main() -> ExitCode {
-    e2e::guard::through(env!("CARGO_BIN_EXE_lab"));
+    e2e::process::guard::through(env!("CARGO_BIN_EXE_lab"));
     let mut args = Arguments::from_args();
     args.test_threads = Some(1);
     let shared = Shared::default();

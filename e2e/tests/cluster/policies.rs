@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::kind::Kind;
-use e2e::kind::images::Image;
-use e2e::paths;
-use e2e::poll::{self, Attempt};
-use e2e::stack::Backend as _;
+use e2e::backend::Backend as _;
+use e2e::backend::kind::Kind;
+use e2e::backend::kind::images::Image;
+use e2e::wait::poll::{self, Attempt};
+use e2e::workspace;
 use serde_json::{Value, json};
 
 use crate::kubernetes::{EXPORTER, pods};
@@ -30,7 +30,7 @@ pub fn pod_security(kind: &mut Kind) -> Result<()> {
 }
 
 pub fn network(kind: &mut Kind) -> Result<()> {
-    let policy = paths::workspace().join("kustomize/components/network-policy/network-policy.yaml");
+    let policy = workspace::root().join("kustomize/components/network-policy/network-policy.yaml");
     kind.kubectl().command(["apply", "--filename"]).arg(policy).run()?;
     let targets = pods(kind, EXPORTER)?;
     let address = targets.first().and_then(|pod| pod["status"]["podIP"].as_str()).context("no exporter")?;

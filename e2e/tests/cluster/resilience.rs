@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::kind::docker::docker;
-use e2e::kind::kubectl::name;
-use e2e::kind::{Kind, rollout};
-use e2e::poll::{self, Attempt};
-use e2e::stack::{Backend as _, JOB};
+use e2e::backend::Backend;
+use e2e::backend::kind::kubectl::name;
+use e2e::backend::kind::{Kind, rollout};
+use e2e::docker::docker;
+use e2e::stack::JOB;
+use e2e::wait::poll::{self, Attempt};
 
 use crate::kubernetes::{EXPORTER, PROMETHEUS, node_of, pods};
 use crate::values::every_check_passes;

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::cli::is_on;
-use e2e::interrupt;
-use e2e::kind::{Kind, Options};
-use e2e::local::Ports;
-use e2e::progress::Progress;
-use e2e::stack::Backend as _;
-use e2e::sweep;
+use e2e::backend::Backend as _;
+use e2e::backend::Ports;
+use e2e::backend::kind::{Kind, Options, is_on};
+use e2e::backend::sweep;
+use e2e::terminal::progress::Progress;
+use e2e::wait::interrupt;
 use libtest_mimic::{Completion, Failed, Trial};
 
 /// What a trial does with the cluster.

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::backend::Backend as _;
+use e2e::backend::kind::Kind;
 use e2e::checks;
-use e2e::kind::Kind;
-use e2e::progress::Progress;
-use e2e::report::Outcome;
-use e2e::stack::Backend as _;
-use e2e::{interrupt, paths, poll};
+use e2e::checks::report::Outcome;
+use e2e::terminal::progress::Progress;
+use e2e::wait::{interrupt, poll};
+use e2e::workspace;
 
 /// No node may be without a fresh sample for longer than this while the exporters are replaced.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
@@ -20,7 +21,7 @@ pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
     let failed: Vec<String> = reports
         .iter()
         .filter(|report| matches!(report.outcome, Outcome::Failed { .. } | Outcome::Skipped { .. }))
-        .map(e2e::report::CheckReport::text)
+        .map(e2e::checks::report::CheckReport::text)
         .collect();
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     interrupt::check()?;
@@ -29,7 +30,7 @@ pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
 }
 
 pub fn roll_out_to_a_fixture(kind: &mut Kind) -> Result<()> {
-    let fixture = paths::workspace().join("fixtures/ten-years-up/proc");
+    let fixture = workspace::root().join("fixtures/ten-years-up/proc");
     let began = now();
     redeploy(kind, Some(&fixture))?;
     // On a fixture tree these ask for exactly its values.

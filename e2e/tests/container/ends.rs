@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::kind::docker::docker;
-use e2e::poll::{self, Attempt};
+use e2e::docker::docker;
+use e2e::wait::poll::{self, Attempt};
 use testcontainers::ImageExt as _;
 use testcontainers::core::WaitFor;
 use testcontainers::core::wait::ExitWaitStrategy;

@@ -3,8 +3,8 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::kind::docker::docker;
-use e2e::kind::images;
+use e2e::backend::kind::images;
+use e2e::docker::docker;
 
 use crate::running::{Running, inspect};
 use crate::site::Site;

@@ -25,8 +25,8 @@ use site::Shared;
 const NEEDS: &str = "needs Docker: run `just e2e-container`";
 
 fn main() -> ExitCode {
-    e2e::guard::through(env!("CARGO_BIN_EXE_lab"));
-    if let Err(error) = e2e::interrupt::listen() {
+    e2e::process::guard::through(env!("CARGO_BIN_EXE_lab"));
+    if let Err(error) = e2e::wait::interrupt::listen() {
         eprintln!("no signal handler: {error}");
         return ExitCode::FAILURE;
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::http;
+use e2e::client::http;
 
 use crate::running::{PORT, Running, inspect};
 use crate::site::Site;

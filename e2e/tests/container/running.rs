@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
-use e2e::kind::docker::docker;
+use e2e::docker::docker;
 use serde_json::Value;
 use testcontainers::runners::SyncRunner as _;
 use testcontainers::{Container, ContainerRequest, GenericImage};

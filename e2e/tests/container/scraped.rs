@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use e2e::exporter::Exporter;
-use e2e::local::prometheus::config;
-use e2e::poll::{self, Attempt};
-use e2e::prometheus::Prometheus;
-use e2e::report::{CheckReport, Outcome};
+use e2e::backend::Backend;
+use e2e::backend::local::prometheus::config;
+use e2e::checks::report::{CheckReport, Outcome};
+use e2e::client::exporter::Exporter;
+use e2e::client::prometheus::Prometheus;
 use e2e::run::Run;
-use e2e::stack::{Backend, Grafana, Procfs, Stack};
-use e2e::{checks, evidence, interrupt, paths};
+use e2e::run::evidence;
+use e2e::stack::{Grafana, Procfs, Stack};
+use e2e::wait::interrupt;
+use e2e::wait::poll::{self, Attempt};
+use e2e::{checks, workspace};
 use serde_json::json;
 use testcontainers::ImageExt as _;
 
@@ -85,7 +88,7 @@ fn start_prometheus(site: &Site, node: &str, exporter: &str) -> Result<Running> 
     fs::write(written.join("prometheus.yml"), serde_json::to_vec_pretty(&config(node, exporter))?)?;
     let itself = json!([{ "targets": [format!("localhost:{PROMETHEUS}")] }]);
     fs::write(written.join("self.json"), itself.to_string())?;
-    let rules = paths::workspace().join("kustomize/prometheus/rules");
+    let rules = workspace::root().join("kustomize/prometheus/rules");
     let staged = site.stage(&rules)?;
     let request = site.prometheus(&site.stage(&written)?)?;
     Running::start(request.with_mount(read_only(&staged, &rules.to_string_lossy())))

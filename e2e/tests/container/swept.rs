@@ -3,11 +3,11 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use e2e::containers::{self, LABEL};
-use e2e::kind::docker::docker;
-use e2e::progress::Progress;
+use e2e::backend::sweep;
+use e2e::docker::containers::{self, LABEL};
+use e2e::docker::docker;
 use e2e::run::Record;
-use e2e::sweep;
+use e2e::terminal::progress::Progress;
 
 use crate::running::{Running, inspect};
 use crate::site::Site;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::contract::exposition::{self, Sample};
-use e2e::poll::{self, Attempt};
-use e2e::process::logfmt_field;
+use e2e::client::exposition::{self, Sample};
+use e2e::client::http;
+use e2e::process::log::Line;
 use e2e::stack::Procfs;
-use e2e::{http, paths};
+use e2e::wait::poll::{self, Attempt};
+use e2e::workspace;
 use serde_json::Value;
 use testcontainers::ImageExt as _;
 
@@ -21,7 +22,7 @@ const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
 
 /// The tree of a fixture, by its case.
 pub fn fixture(case: &str) -> PathBuf {
-    paths::workspace().join("fixtures").join(case).join("proc")
+    workspace::root().join("fixtures").join(case).join("proc")
 }
 
 pub fn a_mounted_tree_is_served_exactly(site: &Site) -> Result<()> {
@@ -104,10 +105,9 @@ pub fn every_listen_address(site: &Site) -> Result<()> {
     for (address, port) in [("0.0.0.0:23333", Some(PORT)), ("0.0.0.0:0", None), (":23333", Some(PORT)), (":0", None)] {
         let running = Running::start(site.exporter().with_cmd([format!("--web.listen-address={address}")]))?;
         let log = running.stderr()?;
-        let line =
-            log.lines().find(|line| logfmt_field(line, "msg").or(logfmt_field(line, "message")) == Some("listening"));
+        let line = log.lines().find(|line| Line(line).message() == "listening");
         let line = line.with_context(|| format!("no line `listening` in: {log}"))?;
-        let bound = logfmt_field(line, "address").with_context(|| format!("no address in `{line}`"))?;
+        let bound = Line(line).field("address").with_context(|| format!("no address in `{line}`"))?;
         let said: u16 = bound.rsplit_once(':').context("an address without a port")?.1.parse()?;
         ensure!(
             port.is_none_or(|port| port == said) && said != 0,

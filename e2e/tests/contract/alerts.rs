@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use e2e::contract::promql;
-use e2e::contract::rules::Rule;
+use crate::promql;
+use e2e::workspace::rules::Rule;
 
 use crate::assert_none;
 use crate::shipped::{self, CATALOGUE, RUNBOOK};

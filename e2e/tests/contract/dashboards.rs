@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use e2e::contract::catalogue::Labels;
-use e2e::contract::dashboard::{Datasource, Panel};
-use e2e::contract::promql::{self, Checked};
-use e2e::contract::{panels, variables};
+use crate::catalogue::Labels;
+use crate::promql::{self, Checked};
+use e2e::workspace::dashboard::{Datasource, Panel};
+use e2e::workspace::{queries, variables};
 use serde_json::Value;
 
 use crate::assert_none;
@@ -14,7 +14,7 @@ use crate::shipped::{self, CATALOGUE, DASHBOARD, DATASOURCES};
 #[test]
 fn every_query_uses_metrics_and_labels_that_are_there() {
     let mut problems = Vec::new();
-    let queries = panels::queries(&shipped::dashboard()).unwrap_or_else(|error| panic!("{DASHBOARD}: {error:#}"));
+    let queries = queries::queries(&shipped::dashboard()).unwrap_or_else(|error| panic!("{DASHBOARD}: {error:#}"));
     for query in queries {
         let found = promql::check(&query.expr, &CATALOGUE).problems;
         problems.extend(found.into_iter().map(|problem| format!("{DASHBOARD}: {query}: {problem}")));
@@ -175,7 +175,7 @@ fn the_gauges_turn_red_at_the_default_load_threshold() {
     let file: Value = serde_json::from_str(&shipped::read(DASHBOARD)).unwrap();
     let rules = shipped::rules();
     let threshold =
-        rules.iter().flat_map(e2e::contract::rules::RuleFile::rules).find(|rule| rule.record.is_some()).unwrap();
+        rules.iter().flat_map(e2e::workspace::rules::RuleFile::rules).find(|rule| rule.record.is_some()).unwrap();
     let default: f64 = threshold.expr.lines().last().unwrap().split_whitespace().next().unwrap().parse().unwrap();
     let gauges: Vec<&Value> = file["panels"].as_array().unwrap().iter().filter(|p| p["type"] == "gauge").collect();
     assert!(!gauges.is_empty());

@@ -9,11 +9,15 @@
 //! | `operator` | the `PrometheusRule` is written from the rule files |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
 //! | `shipped` | what is under test: files, and the exposition |
+//! | `promql`, `catalogue`, `scrape` | what a query names, and what there is to name |
 
 mod alerts;
+mod catalogue;
 mod dashboards;
 mod operator;
+mod promql;
 mod promtool;
+mod scrape;
 mod scraping;
 mod shipped;
 

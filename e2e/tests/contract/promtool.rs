@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use e2e::contract::manifests;
-use e2e::progress::Progress;
+use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
+use e2e::workspace::rules::RULES;
 
 use crate::shipped::{self, PROMETHEUS_CONFIG};
 
 #[test]
 fn promtool_accepts_the_rules() {
-    run(["check", "rules"], files(manifests::RULES));
+    run(["check", "rules"], files(RULES));
 }
 
 #[test]
@@ -24,13 +24,12 @@ fn promtool_accepts_the_configuration() {
 
 #[test]
 fn every_alert_fires_when_it_should_and_only_then_and_resolves() {
-    run(["test", "rules"], files(&format!("{}/tests", manifests::RULES)));
+    run(["test", "rules"], files(&format!("{RULES}/tests")));
 }
 
 #[test]
 fn every_alert_has_a_unit_test() {
-    let tests: String =
-        files(&format!("{}/tests", manifests::RULES)).iter().map(|f| fs::read_to_string(f).unwrap()).collect();
+    let tests: String = files(&format!("{RULES}/tests")).iter().map(|f| fs::read_to_string(f).unwrap()).collect();
     for file in shipped::rules() {
         for name in file.rules().filter_map(|rule| rule.alert.as_ref()) {
             let fires = format!("alertname: {name}\n");

@@ -1,6 +1,6 @@
 //! The labels that are attached to what is scraped: dashboard and rules are written for them.
 
-use e2e::contract::catalogue::Labels;
+use crate::catalogue::Labels;
 use e2e::stack::JOB;
 
 use crate::shipped::{self, PROMETHEUS_CONFIG};
@@ -15,6 +15,6 @@ fn the_cluster_and_the_local_lab_attach_the_same_labels() {
 
 #[test]
 fn both_scrape_the_same_jobs() {
-    let names = |jobs: e2e::contract::scrape::Jobs| jobs.into_keys().collect::<Vec<_>>();
+    let names = |jobs: crate::scrape::Jobs| jobs.into_keys().collect::<Vec<_>>();
     assert_eq!(names(shipped::cluster_jobs()), names(shipped::local_jobs()));
 }

@@ -4,21 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crate::catalogue::Catalogue;
+use crate::scrape::{self, Jobs};
 use axum::body::Body;
 use axum::http::Request;
-use e2e::contract::catalogue::Catalogue;
-use e2e::contract::dashboard::Dashboard;
-use e2e::contract::rules::RuleFile;
-use e2e::contract::scrape::{self, Jobs};
-use e2e::contract::{exposition, manifests};
+use e2e::backend::local;
+use e2e::client::exposition;
 use e2e::stack::JOB;
-use e2e::{local, paths};
+use e2e::workspace;
+use e2e::workspace::dashboard::Dashboard;
+use e2e::workspace::rules::RULES;
+use e2e::workspace::rules::RuleFile;
 use http_body_util::BodyExt as _;
 use mini_node_exporter::collector;
 use mini_node_exporter::http::{Config, State, router};
 use tower::ServiceExt as _;
 
-pub use e2e::contract::dashboard::FILE as DASHBOARD;
+pub use e2e::workspace::dashboard::FILE as DASHBOARD;
 pub const DATASOURCES: &str = "grafana/provisioning/datasources/prometheus.yaml";
 pub const PROMETHEUS_CONFIG: &str = "kustomize/prometheus/prometheus.yml";
 pub const RUNBOOK: &str = "docs/runbook.md";
@@ -29,7 +31,7 @@ pub static CATALOGUE: LazyLock<Catalogue> =
 
 /// A path in the workspace.
 pub fn path(name: &str) -> PathBuf {
-    paths::workspace().join(name)
+    workspace::root().join(name)
 }
 
 pub fn read(name: &str) -> String {
@@ -42,9 +44,9 @@ pub fn dashboard() -> Dashboard {
 
 /// The rule files, their paths as in the workspace.
 pub fn rules() -> Vec<RuleFile> {
-    let mut files = RuleFile::read_all(&path(manifests::RULES)).unwrap();
+    let mut files = RuleFile::read_all(&path(RULES)).unwrap();
     for file in &mut files {
-        file.path = Path::new(&file.path).strip_prefix(paths::workspace()).unwrap().display().to_string();
+        file.path = Path::new(&file.path).strip_prefix(workspace::root()).unwrap().display().to_string();
     }
     files
 }

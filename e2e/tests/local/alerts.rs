@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::contract::manifests;
-use e2e::contract::rules::RuleFile;
-use e2e::local::{Local, Options};
-use e2e::paths;
-use e2e::poll::{self, Attempt};
-use e2e::stack::Backend as _;
+use e2e::backend::Backend as _;
+use e2e::backend::local::{Local, Options};
+use e2e::wait::poll::{self, Attempt};
+use e2e::workspace;
+use e2e::workspace::rules::RULES;
+use e2e::workspace::rules::RuleFile;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ const ALERTS: [&str; 6] = [
 ];
 
 pub fn every_alert_fires_and_resolves() -> Result<()> {
-    let rules = RuleFile::read_all(&paths::workspace().join(manifests::RULES))?;
+    let rules = RuleFile::read_all(&workspace::root().join(RULES))?;
     let shipped: BTreeSet<&str> = rules.iter().flat_map(RuleFile::rules).filter_map(|r| r.alert.as_deref()).collect();
     ensure!(shipped == ALERTS.into(), "of {shipped:?} only {ALERTS:?} have a part below");
     for (index, file) in rules.iter().enumerate() {

@@ -58,11 +58,11 @@ pub fn an_image_that_cannot_be_had() -> Result<()> {
 pub fn flags_of_the_other_backend() -> Result<()> {
     let lab = Lab::new()?;
     let bad: [(&[&str], &str); 5] = [
-        (&["check", "--nodes", "5"], "`--nodes` is of use with `--backend kind` alone"),
-        (&["--keep"], "`--keep` is of use"),
-        (&["check", "--airgap"], "`--airgap` is of use"),
-        (&["up", "--image", "grafana=mine:1"], "`--image` is of use"),
-        (&["check", "--backend", "kind", "--exporter", "/e"], "`--exporter` is of use with `--backend local` alone"),
+        (&["check", "--nodes", "5"], "`--nodes` needs `--backend kind`"),
+        (&["--keep"], "`--keep` needs `--backend kind`"),
+        (&["check", "--airgap"], "`--airgap` needs `--backend kind`"),
+        (&["up", "--image", "grafana=mine:1"], "`--image` needs `--backend kind`"),
+        (&["check", "--backend", "kind", "--exporter", "/e"], "`--exporter` needs `--backend local`"),
     ];
     for (words, said) in bad {
         let ended = lab.run(words, &[])?.expect_code(2)?;
@@ -109,7 +109,7 @@ fn refused(lab: &Lab, path: PathBuf, said: &[&str]) -> Result<()> {
     for text in said {
         ended = ended.expect_stderr(text)?;
     }
-    let messages = ended.stderr.lines().filter(|line| line.starts_with("lab: ")).count();
+    let messages = ended.stderr.lines().filter(|line| line.starts_with("error: ")).count();
     ensure!(messages == 1, "{messages} messages in:\n{}", ended.stderr);
     lab.expect_nothing_left()
 }

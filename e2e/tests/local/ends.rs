@@ -36,9 +36,9 @@ pub fn an_interrupt_during_the_start() -> Result<()> {
     let running = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec sleep 300")?))?;
     running.wait_for("start the exporter")?;
     let what = "three processes";
-    e2e::poll::until(what, Duration::from_secs(10), Duration::from_millis(20), || match lab.processes() {
-        three if three.len() == 3 => e2e::poll::Attempt::Ready(()),
-        other => e2e::poll::Attempt::NotYet(format!("{other:?}")),
+    e2e::wait::poll::until(what, Duration::from_secs(10), Duration::from_millis(20), || match lab.processes() {
+        three if three.len() == 3 => e2e::wait::poll::Attempt::Ready(()),
+        other => e2e::wait::poll::Attempt::NotYet(format!("{other:?}")),
     })?;
     running.signal(Signal::INT)?;
     let written = running.expect_code(0)?;
@@ -111,7 +111,7 @@ pub fn a_sweep_spares_the_living_and_the_kept() -> Result<()> {
 fn expect_a_quiet_end(lab: &Lab, running: &Running, signal: Signal) -> Result<()> {
     running.signal(signal)?;
     let written = running.expect_code(0)?;
-    ensure!(!written.contains("FAIL") && !written.contains("lab: "), "{written}");
+    ensure!(!written.contains("FAIL") && !written.contains("error: "), "{written}");
     ensure!(lab.evidence().is_empty(), "evidence of no failure: {:?}", lab.evidence());
     lab.expect_nothing_left()
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use e2e::exporter::Exporter;
+use e2e::client::exporter::Exporter;
 use e2e::stack::Procfs;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ pub fn an_uptime_that_stands_still() -> Result<()> {
 pub fn a_wrong_port_and_no_alerts() -> Result<()> {
     let own = Own::with_config(|config| {
         target(config)["targets"] = json!(["127.0.0.1:1"]);
-        config["rule_files"] = json!([e2e::paths::workspace().join("kustomize/prometheus/rules/thresholds.yml")]);
+        config["rule_files"] = json!([e2e::workspace::root().join("kustomize/prometheus/rules/thresholds.yml")]);
     })?;
     fails(&own.local, "targets-up", &["http://127.0.0.1:1/metrics", "is down", "refused"])?;
     fails(&own.local, "node-labels", &["no samples of either metric"])?;
@@ -123,5 +123,5 @@ fn labels(config: &mut Value) -> &mut serde_json::Map<String, Value> {
 }
 
 fn rules(name: &str) -> PathBuf {
-    e2e::paths::workspace().join(format!("e2e/tests/local/rules/{name}.yml"))
+    e2e::workspace::root().join(format!("e2e/tests/local/rules/{name}.yml"))
 }

@@ -24,7 +24,7 @@ fn part_killed(program: &str, said: &str, last_log_line: &str) -> Result<()> {
     let killed = kill(lab.process(program)?)?;
     running.wait_for(said)?;
     let took = killed.elapsed();
-    ensure!(took <= SAID_WITHIN.mul_f64(e2e::poll::patience()), "it took {took:?} to say so");
+    ensure!(took <= SAID_WITHIN.mul_f64(e2e::wait::poll::patience()), "it took {took:?} to say so");
     let written = running.expect_code(1)?;
     ensure!(written.contains("its last log lines:"), "{written}");
     ensure!(lab.evidence().len() == 1 && written.contains("the logs are in "), "{:?}: {written}", lab.evidence());

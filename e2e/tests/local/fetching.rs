@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::command::Cmd;
-use e2e::digest::sha256;
-use e2e::pins;
+use e2e::process::command::Cmd;
+use e2e::tools::digest::sha256;
+use e2e::tools::pins;
 
 use crate::lab::{Ended, Lab, ended};
 

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use e2e::command::{Cmd, last_lines};
-use e2e::exporter;
-use e2e::poll::{self, Attempt};
-use e2e::process::Process;
-use e2e::progress::{Progress, Step};
+use e2e::process::child::Process;
+use e2e::process::command::Cmd;
+use e2e::process::log;
+use e2e::terminal::progress::{Progress, Step};
 use e2e::tools::{self, Tool};
+use e2e::wait::poll::{self, Attempt};
+use e2e::workspace::exporter;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -207,7 +208,7 @@ impl Running {
         let status = poll::until("lab's end", Duration::from_secs(30), Duration::from_millis(20), || {
             match self.process.ended() {
                 Some(status) => Attempt::Ready(status),
-                None => Attempt::NotYet(last_lines(&self.log, 3)),
+                None => Attempt::NotYet(log::last(&self.written(), 3)),
             }
         })?;
         ensure!(status.code() == Some(code), "{status}, not {code}:\n{}", self.written());
@@ -224,7 +225,7 @@ impl Running {
 
     /// All that it wrote so far.
     pub fn written(&self) -> String {
-        last_lines(&self.log, usize::MAX)
+        log::text(&self.log)
     }
 }
 
@@ -243,7 +244,7 @@ pub fn ended(command: Cmd) -> Result<Ended> {
 
 /// A fixture's tree.
 pub fn fixture(case: &str) -> PathBuf {
-    e2e::paths::workspace().join("fixtures").join(case).join("proc")
+    e2e::workspace::root().join("fixtures").join(case).join("proc")
 }
 
 /// Sends SIGKILL.

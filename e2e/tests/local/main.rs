@@ -90,8 +90,8 @@ fn trials() -> Vec<Trial> {
 }
 
 fn main() -> ExitCode {
-    e2e::guard::through(env!("CARGO_BIN_EXE_lab"));
-    if let Err(error) = e2e::interrupt::listen() {
+    e2e::process::guard::through(env!("CARGO_BIN_EXE_lab"));
+    if let Err(error) = e2e::wait::interrupt::listen() {
         eprintln!("no signal handler: {error}");
         return ExitCode::FAILURE;
     }

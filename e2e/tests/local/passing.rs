@@ -3,11 +3,11 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::backend::Backend as _;
+use e2e::backend::local::Options;
 use e2e::checks;
-use e2e::local::Options;
-use e2e::report::Outcome;
-use e2e::samples::NodeSamples;
-use e2e::stack::Backend as _;
+use e2e::checks::report::Outcome;
+use e2e::stack::samples::NodeSamples;
 use serde_json::Value;
 
 use crate::lab::Lab;
@@ -78,9 +78,9 @@ pub fn a_tree_that_changes_is_read_anew() -> Result<()> {
     ensure!(ready.contains(&tree.join("uptime").display().to_string()), "{ready}");
     let gone = || own.local.stack().prometheus.query("node_uptime");
     let seconds = std::time::Duration::from_secs;
-    e2e::poll::until("node_uptime without a sample", seconds(20), seconds(1) / 5, || match gone() {
-        Ok(samples) if samples.is_empty() => e2e::poll::Attempt::Ready(()),
-        other => e2e::poll::Attempt::NotYet(format!("{other:?}")),
+    e2e::wait::poll::until("node_uptime without a sample", seconds(20), seconds(1) / 5, || match gone() {
+        Ok(samples) if samples.is_empty() => e2e::wait::poll::Attempt::Ready(()),
+        other => e2e::wait::poll::Attempt::NotYet(format!("{other:?}")),
     })?;
     passes(&own.local, "load")?;
     Ok(())

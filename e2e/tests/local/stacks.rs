@@ -6,12 +6,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use e2e::backend::Backend;
+use e2e::backend::local::{Local, Options};
 use e2e::checks;
-use e2e::local::{Local, Options};
-use e2e::progress::Progress;
-use e2e::report::Outcome;
+use e2e::checks::report::Outcome;
 use e2e::run::Run;
-use e2e::stack::{Backend, Stack};
+use e2e::stack::Stack;
+use e2e::terminal::progress::Progress;
 use tempfile::TempDir;
 
 use crate::lab;
@@ -84,13 +85,13 @@ impl Own {
         let own = Self::start(Options { procfs, check_limit, edit_config: Some(edit), ..Options::default() })?;
         let prometheus = &own.local.stack().prometheus;
         let what = "Prometheus' first scrapes";
-        e2e::poll::until(what, Duration::from_secs(40), Duration::from_millis(100), || {
+        e2e::wait::poll::until(what, Duration::from_secs(40), Duration::from_millis(100), || {
             let exporter = prometheus.targets(e2e::stack::JOB);
             match (prometheus.query(r#"up{job="prometheus"}"#), exporter) {
                 (Ok(up), Ok(targets)) if !up.is_empty() && targets.iter().all(|target| target.health != "unknown") => {
-                    e2e::poll::Attempt::Ready(())
+                    e2e::wait::poll::Attempt::Ready(())
                 }
-                (up, targets) => e2e::poll::Attempt::NotYet(format!("{up:?}, {targets:?}")),
+                (up, targets) => e2e::wait::poll::Attempt::NotYet(format!("{up:?}, {targets:?}")),
             }
         })?;
         Ok(own)
@@ -145,8 +146,8 @@ impl Backend for Altered {
 }
 
 /// Waits until Prometheus has samples of a stack.
-pub fn samples(own: &Own) -> Result<Vec<e2e::samples::NodeSamples>> {
-    e2e::samples::wait(&own.local)
+pub fn samples(own: &Own) -> Result<Vec<e2e::stack::samples::NodeSamples>> {
+    e2e::backend::await_samples(&own.local)
 }
 
 /// What a check that has to pass has observed.

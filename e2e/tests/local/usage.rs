@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::command::Cmd;
+use e2e::process::command::Cmd;
 use serde_json::Value;
 
 use crate::lab::{Ended, Lab, ended};
@@ -113,6 +113,6 @@ pub fn a_reader_that_goes() -> Result<()> {
     let gone = shell(r#"{ "$0" doctor; echo "code $?" >&2; } | :"#)?;
     ensure!(gone.stderr.contains("code 0") && !gone.stderr.contains("panicked"), "{}", gone.stderr);
     let full = shell(r#""$0" doctor > /dev/full"#)?.expect_code(1)?;
-    ensure!(full.stderr.starts_with("lab: standard output: "), "{}", full.stderr);
+    ensure!(full.stderr.starts_with("error: cannot write to standard output: "), "{}", full.stderr);
     Ok(())
 }

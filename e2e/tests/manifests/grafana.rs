@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use e2e::paths::workspace;
+use e2e::workspace;
 use serde_json::{Value, json};
 
 use crate::render::{self, list, text, yaml};
@@ -12,7 +12,7 @@ fn every_blank_of_provisioning_is_filled() {
     let environment = environment("stack");
     let mut blanks = Vec::new();
     for folder in ["datasources", "dashboards"] {
-        let folder = workspace().join("grafana/provisioning").join(folder);
+        let folder = workspace::root().join("grafana/provisioning").join(folder);
         for entry in std::fs::read_dir(folder).unwrap() {
             let file = std::fs::read_to_string(entry.unwrap().path()).unwrap();
             blanks.extend(file.split("${").skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()));
@@ -46,8 +46,8 @@ fn the_blanks_lead_to_the_dashboards_and_to_prometheus() {
 /// The dashboard and the contract tests know the datasource by this uid, and `$__rate_interval` needs the interval.
 #[test]
 fn the_datasource_has_its_uid_and_the_scrape_interval() {
-    let provisioning = yaml(&workspace().join("grafana/provisioning/datasources/prometheus.yaml"));
-    let prometheus = yaml(&workspace().join("kustomize/prometheus/prometheus.yml"));
+    let provisioning = yaml(&workspace::root().join("grafana/provisioning/datasources/prometheus.yaml"));
+    let prometheus = yaml(&workspace::root().join("kustomize/prometheus/prometheus.yml"));
     let [datasource] = list(&provisioning, "/datasources") else { panic!("there is one datasource") };
     assert_eq!(datasource["uid"], "mini-node-exporter-prometheus");
     assert_eq!(datasource["jsonData"]["timeInterval"], prometheus["global"]["scrape_interval"]);

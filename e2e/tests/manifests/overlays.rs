@@ -1,13 +1,13 @@
 //! What each tree promises to the person who applies it.
 
-use e2e::paths::workspace;
+use e2e::workspace;
 use serde_json::{Value, json};
 
 use crate::render::{self, Rendering, at, directories, list, outside_the_tree, text};
 
 #[test]
 fn these_are_the_trees() {
-    let kustomize = workspace().join("kustomize");
+    let kustomize = workspace::root().join("kustomize");
     assert_eq!(directories(&kustomize.join("overlays")), ["airgap", "kind", "production"]);
     let components = directories(&kustomize.join("components"));
     for component in ["host-procfs", "network-policy", "pod-monitor"] {

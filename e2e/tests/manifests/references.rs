@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use e2e::paths::workspace;
+use e2e::workspace;
 use serde_json::{Map, Value};
 
 use crate::render::{self, Rendering, Workload, assert_none, at, list, text};
@@ -142,7 +142,7 @@ fn every_volume_is_mounted_and_holds_what_is_there() {
 /// A file that the generator does not list is never loaded.
 #[test]
 fn every_rule_file_reaches_prometheus() {
-    let rules = workspace().join("kustomize/prometheus/rules");
+    let rules = workspace::root().join("kustomize/prometheus/rules");
     let files: BTreeSet<_> = std::fs::read_dir(rules)
         .unwrap()
         .map(|entry| entry.unwrap().path())

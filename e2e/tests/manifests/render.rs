@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
-use e2e::command::Cmd;
-use e2e::paths::workspace;
-use e2e::progress::Progress;
+use e2e::process::command::Cmd;
+use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
+use e2e::workspace;
 use serde_json::{Value, json};
 
 /// The documents of one tree, sorted by kind and name.
@@ -29,7 +29,7 @@ pub struct Workload<'a> {
 pub fn all() -> &'static [Rendering] {
     static ALL: OnceLock<Vec<Rendering>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let kustomize = workspace().join("kustomize");
+        let kustomize = workspace::root().join("kustomize");
         let mut all = vec![Rendering::of("stack", &kustomize)];
         for overlay in directories(&kustomize.join("overlays")) {
             all.push(Rendering::of(&overlay, &kustomize.join("overlays").join(&overlay)));
@@ -50,7 +50,7 @@ pub fn named(name: &str) -> &'static Rendering {
 pub fn outside_the_tree(name: &str, write: impl FnOnce(&Path, &str)) -> Rendering {
     let directory = tempfile::tempdir().unwrap();
     let from = directory.path().canonicalize().unwrap();
-    let to = workspace().join("kustomize").canonicalize().unwrap();
+    let to = workspace::root().join("kustomize").canonicalize().unwrap();
     let mut way = PathBuf::new();
     way.extend(from.components().filter(|part| matches!(part, Component::Normal(_))).map(|_| ".."));
     way.push(to.strip_prefix("/").unwrap());
@@ -162,7 +162,7 @@ fn kubectl() -> &'static Path {
 }
 
 fn production_with_every_component() -> Rendering {
-    let kustomize = workspace().join("kustomize");
+    let kustomize = workspace::root().join("kustomize");
     let production = yaml(&kustomize.join("overlays/production/kustomization.yaml"));
     let there: Vec<_> = list(&production, "/components").iter().filter_map(Value::as_str).collect();
     outside_the_tree("production-with-every-component", |directory, tree| {

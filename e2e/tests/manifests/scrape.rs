@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use e2e::paths::workspace;
+use e2e::workspace;
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ fn scraped(pod: &Pod) -> Vec<Labels> {
 }
 
 fn job(name: &str) -> Value {
-    let config = yaml(&workspace().join("kustomize/prometheus/prometheus.yml"));
+    let config = yaml(&workspace::root().join("kustomize/prometheus/prometheus.yml"));
     let found = list(&config, "/scrape_configs").iter().find(|job| job["job_name"] == name);
     found.unwrap_or_else(|| panic!("there is no job `{name}`")).clone()
 }

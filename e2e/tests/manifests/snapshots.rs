@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use e2e::paths::workspace;
+use e2e::workspace;
 use serde_json::Value;
 
 use crate::render::{self, Rendering, text};
@@ -56,6 +56,6 @@ fn source(name: &str, content: &str) -> Option<PathBuf> {
         }
         below.iter().find_map(|below| search(&directory.join(below), name, content))
     }
-    let file = ["kustomize", "grafana"].iter().find_map(|top| search(&workspace().join(top), name, content))?;
-    Some(file.strip_prefix(workspace()).unwrap().to_owned())
+    let file = ["kustomize", "grafana"].iter().find_map(|top| search(&workspace::root().join(top), name, content))?;
+    Some(file.strip_prefix(workspace::root()).unwrap().to_owned())
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use e2e::paths::workspace;
-use e2e::pins;
+use e2e::tools::pins;
+use e2e::workspace;
 use serde_json::{Value, json};
 
 use crate::render::{self, Rendering, Workload, assert_none, at, list, text};
@@ -80,7 +80,7 @@ fn every_image_has_the_version_that_the_harness_pins() {
 /// `just e2e` on a laptop and in CI begin with the same Kubernetes.
 #[test]
 fn the_workflow_s_first_node_image_is_the_pinned_one() {
-    let workflow = std::fs::read_to_string(workspace().join(".github/workflows/e2e.yml")).unwrap();
+    let workflow = std::fs::read_to_string(workspace::root().join(".github/workflows/e2e.yml")).unwrap();
     let value = |key: &str| {
         let found = workflow.lines().find_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(key));
         found.unwrap_or_else(|| panic!("e2e.yml has no `{key}`")).trim()

@@ -1,0 +1,97 @@
+//! The images of the airgap mode, built from Debian packages alone by the steps in `e2e/airgap`, whose README says how.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::images::{Image, Images};
+use crate::docker::Docker;
+use crate::process::command::Cmd;
+use crate::terminal::progress::Progress;
+use crate::wait::lock;
+use crate::{tools, workspace};
+
+/// What the airgap mode has an image of.
+pub const HERE: [Image; 2] = [Image::Node, Image::Prometheus];
+
+/// The steps in order: name, script, deadline in minutes, and the images that need it.
+const STEPS: [(&str, &str, u64, &[Image]); 6] = [
+    ("fetch Debian packages and sources", "fetch", 10, &HERE),
+    ("build the base image", "base/build", 5, &[Image::Node]),
+    ("build Kubernetes", "kubernetes/build", 45, &[Image::Node]),
+    ("build the control plane's images", "control-plane/build", 5, &[Image::Node]),
+    ("build the node image", "node/build", 10, &[Image::Node]),
+    ("build the Prometheus image", "prometheus/build", 5, &[Image::Prometheus]),
+];
+
+/// Builds what is missing of the wanted images, and gives their references. A second call does nothing.
+pub fn ensure(engine: &Docker, wanted: &[Image], progress: &Progress) -> Result<Images> {
+    if wanted.contains(&Image::Node) && !engine.has_cgroup_v1() {
+        bail!(
+            "the airgap mode has been proved on cgroup version 1 alone, and this engine uses another: \
+             run without `--airgap`, on an engine that can pull images"
+        );
+    }
+    if let Some(images) = present(wanted)? {
+        return Ok(images);
+    }
+    let _one_at_a_time = progress.step("await other builds of the airgap images", |step| {
+        lock::hold(&cache()?.join("lock"), Duration::from_secs(60 * 60), step)
+    })?;
+    build(wanted, progress)?;
+    present(wanted)?.context("every step of the airgap build succeeded, and yet an image is missing")
+}
+
+/// Runs every step that the wanted images need; one whose result is there ends at once.
+fn build(wanted: &[Image], progress: &Progress) -> Result<()> {
+    let logs = cache()?.join("logs");
+    std::fs::create_dir_all(&logs)?;
+    for (name, script, minutes, images) in STEPS {
+        if !images.iter().any(|image| wanted.contains(image)) {
+            continue;
+        }
+        let log = logs.join(format!("{}.log", script.replace('/', "-")));
+        progress.step(name, |step| {
+            let cmd = script_command(script)?.log(&log).limit(Duration::from_secs(minutes * 60));
+            cmd.run_telling(|line| step.note(line)).map_err(|error| anyhow!("{error}"))?;
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The references of the wanted images, if all of them are here.
+fn present(wanted: &[Image]) -> Result<Option<Images>> {
+    let Ok(listed) = script_command("images")?.read() else { return Ok(None) };
+    let mut images = Images::new();
+    for line in listed.lines() {
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            ["node", reference, "present"] => images.insert(Image::Node, reference.to_owned()),
+            ["prometheus", reference, "present"] => images.insert(Image::Prometheus, reference.to_owned()),
+            _ => None,
+        };
+    }
+    images.retain(|image, _| wanted.contains(image));
+    Ok((images.len() == wanted.len()).then_some(images))
+}
+
+fn script_command(script: &str) -> Result<Cmd> {
+    let path = workspace::root().join("e2e/airgap").join(script);
+    let mut cmd = Cmd::new(path).env("CACHE", cache()?);
+    if let Ok(mirror) = tools::debian_mirror() {
+        cmd = cmd.env("DEBIAN_MIRROR", mirror);
+    }
+    Ok(cmd)
+}
+
+fn cache() -> Result<PathBuf> {
+    let path = workspace::cache()?.join("airgap");
+    std::fs::create_dir_all(&path)?;
+    Ok(path)
+}
+
+/// Whether both images are here already.
+pub fn is_built() -> bool {
+    present(&HERE).is_ok_and(|images| images.is_some())
+}

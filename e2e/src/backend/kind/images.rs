@@ -1,0 +1,208 @@
+//! The images of a cluster: what each is called, where it comes from, and how one is put in its place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::airgap;
+use crate::docker::{Docker, docker};
+use crate::process::command::Cmd;
+use crate::terminal::progress::Progress;
+use crate::tools::digest::sha256;
+use crate::tools::pins;
+use crate::workspace;
+use crate::workspace::exporter;
+
+/// An image that a cluster needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Image {
+    /// The exporter.
+    Exporter,
+    /// Prometheus.
+    Prometheus,
+    /// Grafana.
+    Grafana,
+    /// The nodes.
+    Node,
+}
+
+/// One image put in the place of another: `grafana=REF`.
+#[derive(Clone, Debug)]
+pub struct Override {
+    image: Image,
+    reference: String,
+}
+
+/// The reference of each image that a cluster gets. Without Grafana there is none of it.
+pub type Images = BTreeMap<Image, String>;
+
+const ALL: [(Image, &str); 4] = [
+    (Image::Exporter, "exporter"),
+    (Image::Prometheus, "prometheus"),
+    (Image::Grafana, "grafana"),
+    (Image::Node, "node"),
+];
+
+impl Image {
+    /// The name that a manifest calls it by, which kustomize replaces. The node's image stands in no manifest.
+    pub fn in_manifests(self) -> Option<&'static str> {
+        match self {
+            Self::Exporter => Some("mini-node-exporter"),
+            Self::Prometheus => Some("prom/prometheus"),
+            Self::Grafana => Some("grafana/grafana"),
+            Self::Node => None,
+        }
+    }
+
+    /// Its name in flags and reports.
+    pub fn name(self) -> &'static str {
+        ALL.into_iter().find(|(image, _)| *image == self).map_or("", |(_, name)| name)
+    }
+
+    /// The environment's own choice: `LAB_IMAGE_GRAFANA=REF`.
+    fn chosen_by_environment(self) -> Option<String> {
+        std::env::var(format!("LAB_IMAGE_{}", self.name().to_uppercase()))
+            .ok()
+            .filter(|reference| !reference.is_empty())
+    }
+}
+
+impl FromStr for Override {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let names = || ALL.map(|(_, name)| name).join(", ");
+        let (name, reference) =
+            text.split_once('=').with_context(|| format!("not of the form NAME=REF, with NAME one of {}", names()))?;
+        let Some((image, _)) = ALL.into_iter().find(|(_, known)| *known == name) else {
+            bail!("there is no image `{name}`, only {}", names());
+        };
+        Ok(Self { image, reference: reference.to_owned() })
+    }
+}
+
+/// Makes sure that the wanted images are here, and gives their references: the override's, the environment's, ours.
+pub fn ensure(
+    docker: &Docker,
+    wanted: &[Image],
+    overrides: &[Override],
+    airgapped: bool,
+    progress: &Progress,
+) -> Result<Images> {
+    let mut images = Images::new();
+    let chosen = |image: Image| {
+        let last = overrides.iter().rev().find(|choice| choice.image == image);
+        last.map(|choice| choice.reference.clone()).or_else(|| image.chosen_by_environment())
+    };
+    let ours = |image: &Image| airgapped && wanted.contains(image) && chosen(*image).is_none();
+    let packaged: Vec<Image> = airgap::HERE.into_iter().filter(ours).collect();
+    let built = if packaged.is_empty() { Images::new() } else { airgap::ensure(docker, &packaged, progress)? };
+    for &image in wanted {
+        let name = image.name();
+        let reference = match (chosen(image), image) {
+            (Some(reference), _) => reference,
+            (None, Image::Exporter) => build_exporter(docker, progress)?,
+            (None, _) => built.get(&image).cloned().unwrap_or_else(|| pinned(image)),
+        };
+        if !docker.has_image(&reference) {
+            progress
+                .step(&format!("pull {name} image"), |_| docker.pull(&reference))
+                .map_err(|error| anyhow!("{error:#}; {}", instead_of(image)))?;
+        }
+        images.insert(image, loadable(docker, image, reference)?);
+    }
+    Ok(images)
+}
+
+/// What to do about an image that cannot be had.
+fn instead_of(image: Image) -> String {
+    let name = image.name();
+    match image {
+        Image::Exporter => format!("without `--image {name}=…` the workspace's own is built"),
+        Image::Grafana => format!("use another with `--image {name}=REF`, or do without it: `--without grafana`"),
+        Image::Prometheus | Image::Node => {
+            format!("use another with `--image {name}=REF`, or one made of Debian packages: `--airgap`")
+        }
+    }
+}
+
+/// Builds the exporter's image around a static binary. Its tag is made of what is inside, so that the same content is
+/// built once.
+pub fn build_exporter(docker_engine: &Docker, progress: &Progress) -> Result<String> {
+    let binary = progress.step("build the static exporter", exporter::static_binary)?;
+    let mut content = fs::read(&binary).with_context(|| binary.display().to_string())?;
+    content.extend(fs::read(workspace::root().join("Dockerfile"))?);
+    let reference = format!("mini-node-exporter:{}", &sha256(&content)[..12]);
+    if !docker_engine.has_image(&reference) {
+        progress.step("build exporter image", |_| {
+            let (version, revision) = says(&binary)?;
+            let (version, revision) = (format!("VERSION={version}"), format!("REVISION={revision}"));
+            docker(["build", "--tag", &reference, "--build-arg", &version, "--build-arg", &revision, "."])
+                .dir(workspace::root())
+                .limit(Duration::from_secs(120))
+                .run()?;
+            Ok(())
+        })?;
+    }
+    Ok(reference)
+}
+
+/// The version and the revision that an exporter's binary says of itself, for the image's labels.
+pub fn says(binary: &Path) -> Result<(String, String)> {
+    let said = Cmd::new(binary).arg("--version").read()?;
+    let parts = said.strip_prefix("mini-node-exporter ").and_then(|rest| rest.split_once(" (revision "));
+    let (version, rest) = parts.with_context(|| format!("{} says `{said}`", binary.display()))?;
+    Ok((version.to_owned(), rest.split(',').next().unwrap_or_default().to_owned()))
+}
+
+fn pinned(image: Image) -> String {
+    match image {
+        Image::Exporter => "mini-node-exporter".into(),
+        Image::Prometheus => format!("prom/prometheus:v{}", pins::PROMETHEUS),
+        Image::Grafana => format!("grafana/grafana:{}", pins::GRAFANA),
+        Image::Node => pins::KIND_NODE.into(),
+    }
+}
+
+/// A digest does not survive `kind load`, so what goes through an archive gets a tag made of it.
+fn loadable(docker: &Docker, image: Image, reference: String) -> Result<String> {
+    match (image, reference.rsplit_once("@sha256:")) {
+        (Image::Node, _) | (_, None) => Ok(reference),
+        (_, Some((_, digest))) => {
+            let tagged = format!("mini-node-exporter/lab-{}:{}", image.name(), digest.get(..12).unwrap_or(digest));
+            docker.tag(&reference, &tagged)?;
+            Ok(tagged)
+        }
+    }
+}
+
+/// A reference's name and tag, as kustomize's `images:` wants them.
+pub fn split(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        // A colon before a slash belongs to a port.
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_split_at_the_tag() {
+        assert_eq!(split("prom/prometheus:v3.15.0"), ("prom/prometheus", "v3.15.0"));
+        assert_eq!(split("host:5000/grafana"), ("host:5000/grafana", "latest"));
+    }
+
+    #[test]
+    fn an_override_names_a_known_image() {
+        assert_eq!("grafana=mine:1".parse::<Override>().unwrap().reference, "mine:1");
+        let unknown = "graphana=mine:1".parse::<Override>().unwrap_err().to_string();
+        assert_eq!(unknown, "there is no image `graphana`, only exporter, prometheus, grafana, node");
+    }
+}

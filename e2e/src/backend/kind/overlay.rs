@@ -1,0 +1,123 @@
+//! The run's own overlay: a shipped overlay with this run's images, and where asked for a fixture tree to read.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::images::{Images, split};
+use super::kubectl::NAMESPACE;
+use crate::workspace;
+
+/// Where the fixture tree is mounted.
+const FIXTURE: &str = "/fixture";
+
+/// The exporter's files, as keys of a `ConfigMap` and as paths below a procfs.
+const FILES: [(&str, &str); 3] = [("uptime", "uptime"), ("loadavg", "loadavg"), ("hostname", "sys/kernel/hostname")];
+
+/// Writes the overlay into a directory of its own below `dir`, and gives that.
+pub fn write(dir: &Path, overlay: &str, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
+    let place = dir.join("overlay");
+    fs::create_dir_all(&place).with_context(|| format!("{} cannot be made", place.display()))?;
+    // kustomize takes no absolute path, but follows a link.
+    let link = place.join("kustomize");
+    if !link.exists() {
+        symlink(workspace::root().join("kustomize"), &link)?;
+    }
+    let mut kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [format!("kustomize/overlays/{overlay}")],
+        "images": replacements(images),
+    });
+    if let Some(root) = fixture {
+        add_fixture(&mut kustomization, &place, root)?;
+    }
+    let file = place.join("kustomization.yaml");
+    fs::write(&file, serde_json::to_vec_pretty(&kustomization)?)
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(place)
+}
+
+fn replacements(images: &Images) -> Vec<Value> {
+    let replace = |name: &str, reference: &str| {
+        let (new, tag) = split(reference);
+        json!({ "name": name, "newName": new, "newTag": tag })
+    };
+    images.iter().filter_map(|(image, reference)| Some(replace(image.in_manifests()?, reference))).collect()
+}
+
+/// Mounts a fixture tree as a `ConfigMap`, which the restricted Pod Security standard allows, and points the exporter
+/// at it.
+fn add_fixture(kustomization: &mut Value, place: &Path, root: &Path) -> Result<()> {
+    for (key, path) in FILES {
+        let from = root.join(path);
+        fs::copy(&from, place.join(key)).with_context(|| format!("the fixture {}", from.display()))?;
+    }
+    let target = json!({ "kind": "DaemonSet", "name": "mini-node-exporter" });
+    let items: Vec<Value> = FILES.into_iter().map(|(key, path)| json!({ "key": key, "path": path })).collect();
+    let mount = json!({ "spec": { "template": { "spec": {
+        "containers": [{
+            "name": "exporter",
+            "volumeMounts": [{ "name": "fixture", "mountPath": FIXTURE, "readOnly": true }],
+        }],
+        "volumes": [{ "name": "fixture", "configMap": { "name": "procfs-fixture", "items": items } }],
+    } } }, "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": { "name": "mini-node-exporter" } });
+    let flag = json!([{
+        "op": "add",
+        "path": "/spec/template/spec/containers/0/args/-",
+        "value": format!("--path.procfs={FIXTURE}"),
+    }]);
+    let files: Vec<&str> = FILES.into_iter().map(|(key, _)| key).collect();
+    kustomization["configMapGenerator"] = json!([{ "name": "procfs-fixture", "namespace": NAMESPACE, "files": files }]);
+    kustomization["patches"] =
+        json!([{ "target": target, "patch": mount.to_string() }, { "target": target, "patch": flag.to_string() }]);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::images::Image;
+    use super::*;
+
+    fn written(dir: &Path, fixture: Option<&Path>) -> Value {
+        let images =
+            Images::from([(Image::Exporter, "mini-node-exporter:abc".into()), (Image::Node, "kindest/node:v1".into())]);
+        let place = write(dir, "kind", &images, fixture).unwrap();
+        assert!(place.join("kustomize/overlays/kind/kustomization.yaml").exists());
+        serde_json::from_slice(&fs::read(place.join("kustomization.yaml")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn it_is_the_shipped_overlay_with_this_runs_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let kustomization = written(dir.path(), None);
+        assert_eq!(kustomization["resources"], json!(["kustomize/overlays/kind"]));
+        let image = json!({ "name": "mini-node-exporter", "newName": "mini-node-exporter", "newTag": "abc" });
+        assert_eq!(kustomization["images"], json!([image]));
+        assert_eq!(kustomization["patches"], Value::Null);
+    }
+
+    #[test]
+    fn a_fixture_tree_comes_along_and_goes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = workspace::root().join("fixtures/ordinary-node/proc");
+        let kustomization = written(dir.path(), Some(&tree));
+        assert_eq!(kustomization["configMapGenerator"][0]["files"], json!(["uptime", "loadavg", "hostname"]));
+        assert_eq!(fs::read(dir.path().join("overlay/uptime")).unwrap(), fs::read(tree.join("uptime")).unwrap());
+        let flag = kustomization["patches"][1]["patch"].as_str().unwrap();
+        assert!(flag.contains("--path.procfs=/fixture"), "{flag}");
+        assert_eq!(written(dir.path(), None)["patches"], Value::Null);
+    }
+
+    #[test]
+    fn a_file_that_the_tree_lacks_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = workspace::root().join("fixtures/bad-uptime-missing/proc");
+        let error = write(dir.path(), "kind", &Images::new(), Some(&tree)).unwrap_err();
+        let named = format!("the fixture {}", tree.join("uptime").display());
+        assert!(format!("{error:#}").starts_with(&named), "{error:#}");
+    }
+}

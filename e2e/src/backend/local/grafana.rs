@@ -1,0 +1,211 @@
+//! The local Grafana: its place, whatever way it was installed, and its start.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::on_a_free_port;
+use crate::backend::Ports;
+use crate::client::http;
+use crate::process::child::Process;
+use crate::run::Run;
+use crate::stack::Grafana;
+use crate::terminal::progress::Progress;
+use crate::tools::{self, Tool};
+use crate::workspace;
+
+/// Whether Grafana is wanted, and which.
+#[derive(Clone, Debug, Default)]
+pub enum Wanted {
+    /// None.
+    #[default]
+    LeftOut,
+    /// The one that can be found.
+    Any,
+    /// The one with this program.
+    Program(PathBuf),
+    /// The one with this home: the folder that holds `conf` and `public`.
+    Home(PathBuf),
+}
+
+/// Where a Grafana is, or why there is none.
+pub(super) enum Home {
+    /// The program and the folder that holds `conf` and `public`.
+    At {
+        program: PathBuf,
+        home: PathBuf,
+    },
+    LeftOut,
+    Missing(String),
+}
+
+/// Looks for Grafana. Not finding one is no error unless one was named.
+pub(super) fn find(wanted: &Wanted, progress: &Progress) -> Result<Home> {
+    let program = match wanted {
+        Wanted::LeftOut => return Ok(Home::LeftOut),
+        Wanted::Home(home) => {
+            let home = home.canonicalize().with_context(|| format!("--grafana-home {}", home.display()))?;
+            let program = program_in(&home)
+                .with_context(|| format!("--grafana-home {}: no bin/grafana there", home.display()))?;
+            return Ok(Home::At { program, home });
+        }
+        Wanted::Program(path) => {
+            progress
+                .step("find Grafana", |step| tools::find(Tool::Grafana, Some(path), step))
+                .with_context(|| format!("--grafana {}", path.display()))?
+                .path
+        }
+        Wanted::Any => {
+            let found = progress.step("find Grafana", |step| Ok(tools::find(Tool::Grafana, None, step)))?;
+            match found {
+                Ok(found) => found.path,
+                Err(error) => {
+                    let reason = format!("{error:#}");
+                    progress.line(&format!("skip start Grafana: {reason}"));
+                    return Ok(Home::Missing(reason));
+                }
+            }
+        }
+    };
+    let home = home_of(&program).with_context(|| {
+        format!(
+            "{}: no folder with conf/defaults.ini belongs to it; name it with `--grafana-home DIR`",
+            program.display()
+        )
+    })?;
+    Ok(Home::At { program: program_in(&home).unwrap_or(program), home })
+}
+
+/// Starts Grafana, provisioned from the workspace's one copy, and waits until it is healthy.
+pub(super) fn start(
+    home: Home,
+    prometheus: &str,
+    ports: Ports,
+    progress: &Progress,
+    run: &Run,
+) -> Result<(Option<Process>, Grafana)> {
+    let (program, home) = match home {
+        Home::LeftOut => return Ok((None, Grafana::LeftOut)),
+        Home::Missing(reason) => return Ok((None, Grafana::Missing(reason))),
+        Home::At { program, home } => (program, home),
+    };
+    progress.step("start Grafana", |_| {
+        let (process, address) = on_a_free_port(ports, 3000, progress, |port| {
+            let log = run.dir().join("grafana.log");
+            let process =
+                Process::start("grafana", &program, &args(&program, &home), &env(run, prometheus, port), log)?;
+            Ok((process, "HTTP Server Listen"))
+        })?;
+        let base = format!("http://{address}");
+        process.wait_until("healthy", Duration::from_secs(60), || {
+            http::get_text(&format!("{base}/api/health")).map(drop)
+        })?;
+        Ok((Some(process), Grafana::Here(base)))
+    })
+}
+
+fn args(program: &Path, home: &Path) -> Vec<OsString> {
+    let mut homepath = OsString::from("--homepath=");
+    homepath.push(home);
+    let server = program.file_name().is_some_and(|name| name == "grafana").then(|| "server".into());
+    server.into_iter().chain([homepath]).collect()
+}
+
+fn env(run: &Run, prometheus: &str, port: u16) -> Vec<(&'static str, OsString)> {
+    let own = |name: &str| run.dir().join("grafana").join(name).into_os_string();
+    let ours = |name: &str| workspace::root().join("grafana").join(name).into_os_string();
+    let mut env = vec![
+        ("GF_PATHS_DATA", own("data")),
+        ("GF_PATHS_LOGS", own("logs")),
+        ("GF_PATHS_PLUGINS", own("plugins")),
+        ("GF_PATHS_PROVISIONING", ours("provisioning")),
+        ("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", ours("dashboards/mini-node-exporter.json")),
+        ("DASHBOARDS_DIR", ours("dashboards")),
+        ("PROMETHEUS_URL", prometheus.into()),
+        ("GF_SERVER_HTTP_PORT", port.to_string().into()),
+    ];
+    env.extend(FIXED.iter().map(|&(name, value)| (name, value.into())));
+    env
+}
+
+/// Loopback, a viewer without a login, no admin with a known password, and nothing that asks the outside.
+const FIXED: &[(&str, &str)] = &[
+    ("GF_SERVER_HTTP_ADDR", "127.0.0.1"),
+    ("GF_LOG_MODE", "console"),
+    ("GF_LOG_CONSOLE_FORMAT", "text"),
+    ("GF_AUTH_ANONYMOUS_ENABLED", "true"),
+    ("GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer"),
+    ("GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION", "true"),
+    ("GF_USERS_ALLOW_SIGN_UP", "false"),
+    ("GF_ANALYTICS_REPORTING_ENABLED", "false"),
+    ("GF_ANALYTICS_CHECK_FOR_UPDATES", "false"),
+    ("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false"),
+    ("GF_NEWS_NEWS_FEED_ENABLED", "false"),
+    ("GF_PLUGINS_PREINSTALL_DISABLED", "true"),
+    ("GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true"),
+    ("GF_SECURITY_DISABLE_GRAVATAR", "true"),
+    ("GF_SNAPSHOTS_EXTERNAL_ENABLED", "false"),
+];
+
+/// A home's own program: `grafana`, or `grafana-server` before Grafana 9.4.
+fn program_in(home: &Path) -> Option<PathBuf> {
+    ["bin/grafana", "bin/grafana-server"].iter().map(|name| home.join(name)).find(|path| path.is_file())
+}
+
+/// The home that belongs to a program: the folder above `bin` in a release tarball, `share/grafana` beside it with
+/// Homebrew, and `/usr/share/grafana` in Debian-style packages.
+fn home_of(program: &Path) -> Option<PathBuf> {
+    let program = program.canonicalize().ok()?;
+    let above = program.parent()?.parent()?;
+    [above.to_owned(), above.join("share/grafana"), PathBuf::from("/usr/share/grafana")]
+        .into_iter()
+        .find(|home| home.join("conf/defaults.ini").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(path: &Path) -> PathBuf {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+        path.canonicalize().unwrap()
+    }
+
+    #[test]
+    fn each_layout_has_its_home() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let tarball = touch(&root.join("grafana-13.0.2/bin/grafana"));
+        touch(&root.join("grafana-13.0.2/conf/defaults.ini"));
+        assert_eq!(home_of(&tarball), Some(root.join("grafana-13.0.2")));
+        let homebrew = touch(&root.join("Cellar/grafana/13.0.2/bin/grafana"));
+        touch(&root.join("Cellar/grafana/13.0.2/share/grafana/conf/defaults.ini"));
+        assert_eq!(home_of(&homebrew), Some(root.join("Cellar/grafana/13.0.2/share/grafana")));
+    }
+
+    #[test]
+    fn a_grafana_here_is_as_quiet_as_one_in_a_cluster() {
+        let file = workspace::root().join("kustomize/grafana/deployment.yaml");
+        let deployment: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+        let settings: Vec<(&str, &str)> = variables
+            .iter()
+            .map(|variable| (variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap()))
+            .filter(|(name, _)| name.starts_with("GF_") && *name != "GF_SECURITY_ADMIN_PASSWORD__FILE")
+            .collect();
+        assert!(!settings.is_empty());
+        for setting in settings {
+            assert!(FIXED.contains(&setting), "{setting:?} is set in the cluster alone");
+        }
+    }
+
+    #[test]
+    fn the_subcommand_is_only_for_the_new_program() {
+        let home = Path::new("/g");
+        assert_eq!(args(Path::new("/g/bin/grafana"), home), ["server", "--homepath=/g"]);
+        assert_eq!(args(Path::new("/g/bin/grafana-server"), home), ["--homepath=/g"]);
+    }
+}

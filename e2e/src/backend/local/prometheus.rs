@@ -1,0 +1,71 @@
+//! The local Prometheus: its configuration, and its start.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::on_a_free_port;
+use crate::backend::Ports;
+use crate::client::prometheus::Prometheus;
+use crate::process::child::Process;
+use crate::run::Run;
+use crate::terminal::progress::Progress;
+use crate::{stack, workspace};
+
+/// The configuration that scrapes one exporter, and Prometheus itself, every second. It is JSON, which is YAML.
+///
+/// The exporter's target gets the labels that a cluster's scrape configuration gives it: `job`, and the node's name
+/// as both `node` and `instance`.
+pub fn config(node: &str, exporter: &str) -> Value {
+    json!({
+        "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
+        "rule_files": [workspace::root().join("kustomize/prometheus/rules/*.yml")],
+        "scrape_configs": [
+            {
+                "job_name": stack::JOB,
+                "static_configs": [{ "targets": [exporter], "labels": { "node": node, "instance": node } }],
+            },
+            // A file, for the port that Prometheus binds is known only once it runs.
+            { "job_name": "prometheus", "file_sd_configs": [{ "files": ["self.json"] }] },
+        ],
+    })
+}
+
+/// Starts Prometheus and waits until it serves queries; gives its base address.
+pub(super) fn start(
+    binary: &Path,
+    config: &Value,
+    ports: Ports,
+    progress: &Progress,
+    run: &Run,
+) -> Result<(Process, String)> {
+    let file = run.dir().join("prometheus.yml");
+    fs::write(&file, serde_json::to_vec_pretty(config)?)?;
+    let named = |name: &str, path: &Path| {
+        let mut arg = OsString::from(format!("--{name}="));
+        arg.push(path);
+        arg
+    };
+    let (process, address) = on_a_free_port(ports, 9090, progress, |port| {
+        let args = [
+            named("config.file", &file),
+            named("storage.tsdb.path", &run.dir().join("prometheus")),
+            "--storage.tsdb.retention.time=1d".into(),
+            "--storage.tsdb.retention.size=256MB".into(),
+            format!("--web.listen-address=127.0.0.1:{port}").into(),
+        ];
+        let process = Process::start("prometheus", binary, &args, &[], run.dir().join("prometheus.log"))?;
+        Ok((process, "Listening on"))
+    })?;
+    let aside = run.dir().join("self.json.new");
+    fs::write(&aside, serde_json::to_vec(&json!([{ "targets": [address] }]))?)?;
+    fs::rename(aside, run.dir().join("self.json"))?;
+    let base = format!("http://{address}");
+    let client = Prometheus::new(&base);
+    process.wait_until("ready", Duration::from_secs(30), || client.ready())?;
+    Ok((process, base))
+}

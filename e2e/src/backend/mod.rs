@@ -1,0 +1,82 @@
+//! What stands a stack up and takes it down.
+
+pub mod kind;
+pub mod local;
+pub mod sweep;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::run::Run;
+use crate::stack::Stack;
+use crate::stack::samples::{self, NodeSamples};
+use crate::terminal::progress::Progress;
+use crate::wait::poll::{self, Attempt};
+
+/// What holds a stack's parts, and removes them when it is dropped.
+pub trait Backend {
+    /// `local`, `kind` or `container`.
+    fn name(&self) -> &'static str;
+
+    /// The endpoints.
+    fn stack(&self) -> &Stack;
+
+    /// Name and address of what there is to open.
+    fn links(&self) -> Vec<(String, String)> {
+        self.stack().links()
+    }
+
+    /// The run that the stack belongs to.
+    fn run(&self) -> &Run;
+
+    /// Fails once a part that should run does not.
+    fn alive(&self) -> Result<()>;
+
+    /// What the parts say is wrong, newest last: for a failed check, whose own observation often is only the effect.
+    fn complaints(&self) -> Vec<String>;
+
+    /// How long a check may wait that would like to wait for `wanted`.
+    fn check_limit(&self, wanted: Duration) -> Duration {
+        wanted
+    }
+
+    /// Saves logs and configurations where they outlive the stack, and says where.
+    fn save_evidence(&self) -> Result<PathBuf>;
+}
+
+/// Which ports of this machine the parts listen on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ports {
+    /// Whatever is free.
+    #[default]
+    Any,
+    /// The usual ones; for one that is taken, whatever is free.
+    Usual,
+}
+
+/// Saves the evidence of a failure, and says where it is, or why it could not be saved.
+pub fn save_evidence(backend: &dyn Backend, progress: &Progress) {
+    match backend.save_evidence() {
+        Ok(folder) => progress.line(&format!("the logs are in {}", folder.display())),
+        Err(error) => progress.line(&format!("warn the logs were not saved: {error:#}")),
+    }
+}
+
+/// Waits until Prometheus has samples of every node, 40 s at most.
+pub fn await_samples(backend: &dyn Backend) -> Result<Vec<NodeSamples>> {
+    let stack = backend.stack();
+    let look = || {
+        let nodes = samples::scraped(&stack.prometheus)?;
+        ensure!(nodes.len() >= stack.nodes.len(), "{} of {} nodes scraped", nodes.len(), stack.nodes.len());
+        Ok(nodes)
+    };
+    poll::until("samples of every node", Duration::from_secs(40), Duration::from_millis(100), || {
+        match (look(), backend.alive()) {
+            (_, Err(ended)) => Attempt::Failed(ended),
+            (Ok(nodes), Ok(())) => Attempt::Ready(nodes),
+            (Err(seen), Ok(())) => Attempt::NotYet(format!("{seen:#}")),
+        }
+    })
+}

@@ -1,0 +1,130 @@
+//! `lab doctor`: what each backend needs, what is there, and how to get the rest.
+//!
+//! It tells, and that is all it has to do: its exit code is 0 whatever is missing. `lab check` says whether a backend
+//! works.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use e2e::backend::kind::{airgap, shim};
+use e2e::docker::Docker;
+use e2e::process::command::Cmd;
+use e2e::terminal::exit::Exit;
+use e2e::terminal::out;
+use e2e::tools::{self, Tool};
+
+/// What something needs, and the one command that gets it.
+struct Need {
+    what_for: &'static str,
+    program: Program,
+    fix: &'static str,
+}
+
+enum Program {
+    /// One that the harness looks for in its cache too, and whose version matters.
+    Tool(Tool),
+    /// One that has to be on `PATH`, and how it is made to say its version.
+    OnPath(&'static str, &'static [&'static str]),
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        what_for: "everything",
+        program: Program::OnPath("cargo", &["--version"]),
+        fix: "install Rust, as https://rustup.rs says",
+    },
+    Need {
+        what_for: "local",
+        program: Program::Tool(Tool::Prometheus),
+        fix: "`cargo lab check --without grafana` fetches it",
+    },
+    Need {
+        what_for: "local, optional",
+        program: Program::Tool(Tool::Grafana),
+        fix: "`cargo lab` fetches it where its download can be reached",
+    },
+    Need {
+        what_for: "lab screenshot",
+        program: Program::Tool(Tool::Chromium),
+        fix: "install your system's package `chromium`",
+    },
+    Need { what_for: "to fetch these", program: Program::OnPath("curl", &["--version"]), fix: "install `curl`" },
+    Need {
+        what_for: "or these instead",
+        program: Program::OnPath("apt-get", &["--version"]),
+        fix: "only Debian and its relatives have it",
+    },
+    Need {
+        what_for: "kind",
+        program: Program::OnPath("docker", &["version", "--format", "{{.Server.Version}}"]),
+        fix: "install Docker and start its daemon",
+    },
+    Need {
+        what_for: "kind",
+        program: Program::Tool(Tool::Kind),
+        fix: "`cargo lab check --backend kind` fetches it from Debian; elsewhere `go install sigs.k8s.io/kind@latest`",
+    },
+    Need { what_for: "kind, tests", program: Program::Tool(Tool::Kubectl), fix: "`cargo test` fetches it" },
+    Need { what_for: "tests", program: Program::Tool(Tool::Promtool), fix: "`cargo test` fetches it" },
+];
+
+pub fn doctor() -> Result<Exit> {
+    let mut rows = vec![["for", "needs", "state", ""].map(str::to_owned).to_vec()];
+    for need in NEEDS {
+        let (name, seen) = need.program.look();
+        let (state, what) = match seen {
+            Ok(seen) => ("ok", seen),
+            Err(reason) => ("missing", format!("{} ({reason})", need.fix)),
+        };
+        rows.push(vec![need.what_for.into(), name.into(), state.into(), what]);
+    }
+    rows.extend(kind_rows().map(|row| row.map(str::to_owned).to_vec()));
+    out::table(&rows)?;
+    Ok(Exit::Ok)
+}
+
+/// What a cluster needs of Docker beyond that it answers; nothing where it does not.
+fn kind_rows() -> impl Iterator<Item = [&'static str; 4]> {
+    let capabilities = if shim::needed() {
+        ("handled", "root lacks CAP_SYS_RESOURCE, so `kind` gets a `docker` that asks for all the others")
+    } else {
+        ("ok", "")
+    };
+    let rows = Docker::find().ok().map(|docker| {
+        let cgroup = if docker.has_cgroup_v1() {
+            ("ok", "version 1")
+        } else {
+            ("missing", "version 1 alone has been proved: run without `--airgap`")
+        };
+        let images = if airgap::is_built() {
+            ("ok", "")
+        } else {
+            ("missing", "`cargo lab images build --airgap` makes them, once, in about ten minutes")
+        };
+        [("kind", "privileges", capabilities), ("kind --airgap", "cgroup", cgroup), ("kind --airgap", "images", images)]
+    });
+    rows.into_iter().flatten().map(|(what_for, needs, (state, what))| [what_for, needs, state, what])
+}
+
+impl Program {
+    /// The program's name, and what is there or why it does not count.
+    fn look(&self) -> (&'static str, Result<String, String>) {
+        match self {
+            Self::Tool(tool) => {
+                let found = tools::find_present(*tool);
+                let said = found.map(|found| format!("{}, {}: {}", found.version, found.origin, found.path.display()));
+                (tool.name(), said.map_err(|error| format!("{error:#}")))
+            }
+            Self::OnPath(name, args) => {
+                let asked = Cmd::new(name).args(*args).limit(Duration::from_secs(5)).read();
+                let said = asked.map(|said| version(&said));
+                (name, said.map_err(|error| error.last_line().to_owned()))
+            }
+        }
+    }
+}
+
+/// The start of what a program says of itself: the rest of the line names its libraries.
+fn version(said: &str) -> String {
+    said.lines().next().unwrap_or_default().split(" (").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,22 @@
+//! `lab images build`: what a cluster needs, made here.
+
+use anyhow::Result;
+use e2e::backend::kind::{airgap, images};
+use e2e::docker::Docker;
+use e2e::terminal::exit::Exit;
+use e2e::terminal::out;
+use e2e::terminal::progress::Progress;
+use e2e::wait::interrupt;
+
+pub fn build(airgapped: bool) -> Result<Exit> {
+    interrupt::listen()?;
+    let progress = Progress::default();
+    let docker = Docker::find()?;
+    out::line(&format!("exporter    {}", images::build_exporter(&docker, &progress)?))?;
+    if airgapped {
+        for (image, reference) in airgap::ensure(&docker, &airgap::HERE, &progress)? {
+            out::line(&format!("{:<11} {reference}", image.name()))?;
+        }
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,57 @@
+//! The lab: one program for every backend. See `lab --help`. A command is a file, and ends in an [`Exit`].
+
+mod check;
+mod cli;
+mod doctor;
+mod down;
+mod images;
+mod logs;
+mod screenshot;
+mod start;
+mod status;
+mod tables;
+mod up;
+mod which;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+use e2e::backend::kind::shim;
+use e2e::process::guard;
+use e2e::terminal::exit::{Exit, Usage};
+use e2e::terminal::out::{self, OutError};
+use e2e::wait::poll;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    if let Some(code) = shim::enter().or_else(guard::enter) {
+        return code;
+    }
+    run(Cli::parse()).unwrap_or_else(|error| explain(&error)).into()
+}
+
+fn run(cli: Cli) -> Result<Exit> {
+    poll::check_patience().map_err(|error| Usage(error.to_string()))?;
+    match cli.command.unwrap_or(Command::Up(cli.up)) {
+        Command::Up(args) => up::up(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Screenshot(args) => screenshot::screenshot(args),
+        Command::Status(which) => status::status(&which),
+        Command::Down(which) => down::down(&which),
+        Command::Logs(which) => logs::logs(&which),
+        Command::Doctor => doctor::doctor(),
+        Command::Images(cli::Images::Build { airgap }) => images::build(airgap),
+    }
+}
+
+/// Says what went wrong, and gives the exit that it means.
+fn explain(error: &anyhow::Error) -> Exit {
+    // Whoever closes our output has seen enough: no failure of ours.
+    if error.downcast_ref().is_some_and(OutError::reader_has_gone) {
+        return Exit::Ok;
+    }
+    out::error(&format_args!("{error:#}"));
+    if error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+}

@@ -1,0 +1,18 @@
+//! The tables that `lab` prints.
+
+use e2e::stack::samples::NodeSamples;
+use e2e::terminal::out::{self, OutError};
+
+/// What Prometheus has scraped, a line for each node.
+pub fn samples(nodes: &[NodeSamples]) -> Result<(), OutError> {
+    let mut rows = vec![["node", "node_uptime (s)", "node_load 1m", "5m", "15m"].map(str::to_owned).to_vec()];
+    for NodeSamples { node, uptime, load: [one, five, fifteen] } in nodes {
+        rows.push(vec![node.clone(), uptime.to_string(), one.to_string(), five.to_string(), fifteen.to_string()]);
+    }
+    out::table(&rows)
+}
+
+/// What there is to open: name and address.
+pub fn links(links: &[(String, String)]) -> Result<(), OutError> {
+    out::table(&links.iter().map(|(name, address)| vec![name.clone(), address.clone()]).collect::<Vec<_>>())
+}

@@ -1,0 +1,8 @@
+//! The parts of a stack as seen from outside, over HTTP.
+
+pub mod chromium;
+pub mod exporter;
+pub mod exposition;
+pub mod grafana;
+pub mod http;
+pub mod prometheus;

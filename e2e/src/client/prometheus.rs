@@ -1,0 +1,217 @@
+//! A client of Prometheus' HTTP API v1, as far as the checks need it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use crate::client::http;
+
+/// A Prometheus by its base address, such as `http://127.0.0.1:9090`.
+#[derive(Clone, Debug)]
+pub struct Prometheus {
+    base: String,
+}
+
+/// Label names and values.
+pub type Labels = BTreeMap<String, String>;
+
+/// One element of an instant vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The series' labels, `__name__` among them where the query keeps it.
+    pub labels: Labels,
+    /// The value.
+    pub value: f64,
+}
+
+impl Sample {
+    /// A label's value, empty where the series does not have it, as Prometheus has it.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+}
+
+/// An active target.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The labels that its samples get.
+    pub labels: Labels,
+    /// The address that is scraped.
+    pub scrape_url: String,
+    /// `up`, `down` or `unknown`.
+    pub health: String,
+    /// Why it is down; empty when it is not.
+    pub last_error: String,
+}
+
+impl Target {
+    /// A label's value, empty where the target does not have it.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+}
+
+/// A loaded rule group.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RuleGroup {
+    /// Its name.
+    pub name: String,
+    /// Its rules.
+    pub rules: Vec<Rule>,
+}
+
+/// A loaded rule.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rule {
+    /// The alert's or the recorded metric's name.
+    pub name: String,
+    /// `ok`, `err`, or `unknown` before its first evaluation.
+    pub health: String,
+    /// What its last evaluation failed of.
+    #[serde(default)]
+    pub last_error: String,
+}
+
+impl Prometheus {
+    /// A client; nothing is asked yet.
+    pub fn new(base: impl Into<String>) -> Self {
+        Self { base: base.into() }
+    }
+
+    /// The base address.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Evaluates a query now. A scalar comes as one sample without labels.
+    pub fn query(&self, query: &str) -> Result<Vec<Sample>> {
+        let url = format!("{}/api/v1/query", self.base);
+        let answer = http::get_with(&url, &[("query", query)])?;
+        parse_query(&answer.body).with_context(|| format!("query `{query}`"))
+    }
+
+    /// The times, in seconds since 1970, of the samples that a range selector such as `up[5m]` finds, by one label's
+    /// value.
+    pub fn sample_times(&self, selector: &str, label: &str) -> Result<BTreeMap<String, Vec<f64>>> {
+        #[derive(Deserialize)]
+        struct Data {
+            result: Vec<Series>,
+        }
+        #[derive(Deserialize)]
+        struct Series {
+            metric: Labels,
+            values: Vec<(f64, String)>,
+        }
+        let answer: Envelope<Data> = http::get_json(&format!("{}/api/v1/query", self.base), &[("query", selector)])?;
+        let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for series in answer.data.with_context(|| answer.error)?.result {
+            let own = times.entry(series.metric.get(label).cloned().unwrap_or_default()).or_default();
+            own.extend(series.values.iter().map(|(time, _)| time));
+            own.sort_by(f64::total_cmp);
+        }
+        Ok(times)
+    }
+
+    /// The active targets of a scrape job.
+    pub fn targets(&self, job: &str) -> Result<Vec<Target>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Data {
+            active_targets: Vec<Target>,
+        }
+        let url = format!("{}/api/v1/targets", self.base);
+        let answer: Envelope<Data> = http::get_json(&url, &[("state", "active")])?;
+        let mut targets = answer.data.context("no data")?.active_targets;
+        targets.retain(|target| target.label("job") == job);
+        Ok(targets)
+    }
+
+    /// How many targets of a scrape job were discovered, and then dropped by its relabelling.
+    pub fn dropped(&self, job: &str) -> Result<usize> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Data {
+            dropped_targets: Vec<Dropped>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Dropped {
+            discovered_labels: Labels,
+        }
+        let url = format!("{}/api/v1/targets", self.base);
+        let answer: Envelope<Data> = http::get_json(&url, &[("state", "dropped")])?;
+        let of_job = |target: &&Dropped| target.discovered_labels.get("job").is_some_and(|own| own == job);
+        Ok(answer.data.context("no data")?.dropped_targets.iter().filter(of_job).count())
+    }
+
+    /// The loaded rule groups.
+    pub fn rules(&self) -> Result<Vec<RuleGroup>> {
+        #[derive(Deserialize)]
+        struct Data {
+            groups: Vec<RuleGroup>,
+        }
+        let answer: Envelope<Data> = http::get_json(&format!("{}/api/v1/rules", self.base), &[])?;
+        Ok(answer.data.context("no data")?.groups)
+    }
+
+    /// Whether Prometheus is ready to serve queries.
+    pub fn ready(&self) -> Result<()> {
+        http::get_text(&format!("{}/-/ready", self.base)).map(drop)
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    data: Option<T>,
+    #[serde(default)]
+    error: String,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum QueryData {
+    Vector(Vec<Element>),
+    Scalar((f64, String)),
+}
+
+#[derive(Deserialize)]
+struct Element {
+    metric: Labels,
+    value: (f64, String),
+}
+
+fn parse_query(body: &str) -> Result<Vec<Sample>> {
+    let answer: Envelope<QueryData> =
+        serde_json::from_str(body).with_context(|| format!("unexpected answer {}", http::start(body)))?;
+    let number = |text: &str| text.parse().with_context(|| format!("`{text}` is not a sample value"));
+    match answer.data.with_context(|| answer.error)? {
+        QueryData::Scalar((_, value)) => Ok(vec![Sample { labels: Labels::new(), value: number(&value)? }]),
+        QueryData::Vector(elements) => elements
+            .into_iter()
+            .map(|element| Ok(Sample { value: number(&element.value.1)?, labels: element.metric }))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_scalars_and_errors_are_told_apart() {
+        let vector = r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"__name__":"up","node":"a"},"value":[1700000000.1,"1"]},
+            {"metric":{},"value":[1700000000.1,"+Inf"]}]}}"#;
+        let samples = parse_query(vector).unwrap();
+        assert_eq!((samples[0].label("node"), samples[0].label("pod"), samples[0].value), ("a", "", 1.0));
+        assert!(samples[1].value.is_infinite());
+        let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[1700000000.1,"42"]}}"#;
+        assert_eq!(parse_query(scalar).unwrap(), [Sample { labels: Labels::new(), value: 42.0 }]);
+        let error = r#"{"status":"error","errorType":"bad_data","error":"parse error: x"}"#;
+        assert!(format!("{:#}", parse_query(error).unwrap_err()).contains("parse error: x"));
+        assert!(parse_query("<html>").is_err());
+    }
+}

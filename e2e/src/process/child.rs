@@ -1,0 +1,143 @@
+//! Processes that live as long as the lab: started under guard, written to a log file, ended as a group.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use duct::Handle;
+use rustix::process::Signal;
+
+use super::command::{own_group, signal_group};
+use super::log;
+use crate::process::guard;
+use crate::wait::poll::{self, Attempt};
+
+/// How long a process gets between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(6);
+
+/// A running child. Dropping it kills its group.
+#[must_use]
+pub struct Process {
+    name: &'static str,
+    handle: Handle,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `program` with its two streams in `log`.
+    pub fn start(
+        name: &'static str,
+        program: &Path,
+        args: &[OsString],
+        env: &[(&str, OsString)],
+        log: PathBuf,
+    ) -> Result<Self> {
+        let (guarded, args) = guard::wrap(program, args);
+        let mut expression = own_group(&duct::cmd(guarded, args)).stdin_null().stderr_to_stdout().stdout_path(&log);
+        for (name, value) in env {
+            expression = expression.env(name, value);
+        }
+        let handle = expression
+            .unchecked()
+            .start()
+            .with_context(|| format!("{name}: {} could not be started", program.display()))?;
+        Ok(Self { name, handle, log })
+    }
+
+    /// What the process is in the lab: `exporter`, `prometheus`, `grafana`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.handle.pids().first().copied()
+    }
+
+    /// The status with which the process ended, if it has.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.handle.try_wait().ok().flatten().map(|output| output.status)
+    }
+
+    /// Fails once the process has ended; the error ends in its last log lines.
+    pub fn alive(&self) -> Result<()> {
+        match self.handle.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(output)) => Err(anyhow!("{} ended with {}{}", self.name, output.status, self.last_words())),
+            Err(error) => Err(anyhow!("{} cannot be waited for: {error}", self.name)),
+        }
+    }
+
+    /// Everything it has logged.
+    pub fn log_text(&self) -> String {
+        log::text(&self.log)
+    }
+
+    /// Whether the process has ended because its address was taken by another.
+    pub fn found_address_taken(&self) -> bool {
+        let words = log::last(&self.log_text(), 5).to_lowercase();
+        self.alive().is_err() && ["address already in use", "address in use"].iter().any(|text| words.contains(text))
+    }
+
+    /// Waits for a line of the log in which `find` sees what it looks for.
+    pub fn wait_for_line<T>(&self, what: &str, limit: Duration, find: impl Fn(&str) -> Option<T>) -> Result<T> {
+        poll::until(&format!("{}: {what}", self.name), limit, Duration::from_millis(20), || {
+            // First whether it runs, then the log: a line written just before the end is not missed.
+            let alive = self.alive();
+            let text = self.log_text();
+            match (text.lines().find_map(&find), alive) {
+                (Some(found), _) => Attempt::Ready(found),
+                (None, Err(ended)) => Attempt::Failed(ended),
+                (None, Ok(())) => Attempt::NotYet(text.lines().last().unwrap_or("an empty log").to_owned()),
+            }
+        })
+    }
+
+    /// Waits until an attempt succeeds, for as long as the process runs.
+    pub fn wait_until(&self, what: &str, limit: Duration, attempt: impl Fn() -> Result<()>) -> Result<()> {
+        poll::until(&format!("{} {what}", self.name), limit, Duration::from_millis(50), || {
+            match (attempt(), self.alive()) {
+                (Ok(()), Ok(())) => Attempt::Ready(()),
+                (_, Err(ended)) => Attempt::Failed(ended),
+                (Err(seen), Ok(())) => Attempt::NotYet(format!("{seen:#}")),
+            }
+        })
+    }
+
+    /// Sends one signal to the process' group.
+    pub fn signal(&self, signal: Signal) {
+        signal_group(&self.handle, signal);
+    }
+
+    /// Ends the process: SIGTERM, a grace of 6 s, then SIGKILL.
+    pub fn stop(&self) {
+        self.signal(Signal::TERM);
+        if !matches!(self.handle.wait_timeout(GRACE), Ok(Some(_))) {
+            self.kill();
+        }
+    }
+
+    fn kill(&self) {
+        self.signal(Signal::KILL);
+        let _ = self.handle.wait_timeout(Duration::from_secs(2));
+    }
+
+    fn last_words(&self) -> String {
+        let lines = log::telling(&self.log_text());
+        if lines.is_empty() {
+            "; its log is empty".into()
+        } else {
+            format!("; its last log lines:\n{}", log::quoted("", &lines))
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.kill();
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Running programs to their end, or as children that live as long as the lab.
+
+pub mod child;
+pub mod command;
+pub mod guard;
+pub mod log;

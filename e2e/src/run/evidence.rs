@@ -1,0 +1,43 @@
+//! Evidence: what a failed run leaves on purpose, saved before anything is deleted.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use super::Run;
+
+/// So many runs' evidence is kept; the oldest goes first.
+const KEPT: usize = 10;
+
+/// Copies a run's logs and configurations to a folder that outlives it.
+pub fn save(run: &Run) -> Result<PathBuf> {
+    let all = run.state().join("evidence");
+    let folder = all.join(run.id());
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    for entry in fs::read_dir(run.dir())?.flatten() {
+        let path = entry.path();
+        if path
+            .extension()
+            .is_some_and(|extension| ["log", "yml", "yaml", "json"].iter().any(|kind| extension == *kind))
+        {
+            fs::copy(&path, folder.join(entry.file_name()))?;
+        }
+    }
+    prune(&all);
+    Ok(folder)
+}
+
+/// Two runs may prune at once: what the other one removed first is no failure.
+fn prune(all: &std::path::Path) {
+    let mut folders: Vec<_> = fs::read_dir(all)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    folders.sort();
+    for (_, old) in folders.iter().take(folders.len().saturating_sub(KEPT)) {
+        let _ = fs::remove_dir_all(old);
+    }
+}

@@ -1,0 +1,212 @@
+//! Runs: each lab has an id and a directory that it holds by a lock, so that any later run can tell a living lab from
+//! what a killed one left behind.
+
+pub mod evidence;
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::workspace;
+
+const LOCK: &str = "lock";
+const RECORD: &str = "run.json";
+const KEPT: &str = "kept";
+
+/// What a run tells other processes about itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The process that holds the run.
+    pub pid: u32,
+    /// `local`, `kind` or `container`.
+    pub backend: String,
+    /// What there is to open: name and address.
+    pub links: Vec<(String, String)>,
+}
+
+/// A run of this process. Dropping it removes its directory.
+#[derive(Debug)]
+pub struct Run {
+    state: PathBuf,
+    id: String,
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Run {
+    /// Makes a new run: an id, its directory, and the lock on it.
+    pub fn create(backend: &str) -> Result<Self> {
+        Self::create_in(workspace::state()?, backend)
+    }
+
+    /// As [`Run::create`], with a state directory of one's own: for tests.
+    pub fn create_in(state: PathBuf, backend: &str) -> Result<Self> {
+        let runs = runs(&state)?;
+        let _one_at_a_time = gate(&runs)?;
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let id = format!("{:x}-{nanos:x}", std::process::id());
+        let dir = runs.join(&id);
+        fs::create_dir(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+        let lock = File::create(dir.join(LOCK))?;
+        lock.try_lock().with_context(|| format!("{} cannot be locked", dir.display()))?;
+        let run = Self { state, id, dir, _lock: lock };
+        run.record(backend, Vec::new())?;
+        Ok(run)
+    }
+
+    /// Lower-case letters, digits and a dash: fit for names of containers and clusters.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The state directory, which outlives the run.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The run's own directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Tells other processes what runs here.
+    pub fn record(&self, backend: &str, links: Vec<(String, String)>) -> Result<()> {
+        let record = Record { pid: std::process::id(), backend: backend.into(), links };
+        // Written aside and renamed: a reader sees a whole record or none.
+        let aside = self.dir.join("run.json.new");
+        fs::write(&aside, serde_json::to_vec_pretty(&record)?)?;
+        Ok(fs::rename(aside, self.dir.join(RECORD))?)
+    }
+
+    /// Lets what this run made outlive it, until `lab down` removes it.
+    pub fn keep(&self) -> Result<()> {
+        Ok(fs::write(self.dir.join(KEPT), "")?)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.dir.join(KEPT).exists() {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// A run as another process sees it.
+#[derive(Debug)]
+pub struct Found {
+    /// Its id.
+    pub id: String,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// What it told; nothing if it was killed before it could.
+    pub record: Option<Record>,
+    /// Whether its process still lives.
+    pub alive: bool,
+    /// Whether it is meant to outlive its process.
+    pub kept: bool,
+}
+
+/// All runs in the state directory, by id.
+pub fn list() -> Result<Vec<Found>> {
+    list_in(&workspace::state()?)
+}
+
+fn list_in(state: &Path) -> Result<Vec<Found>> {
+    let runs = runs(state)?;
+    let _one_at_a_time = gate(&runs)?;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&runs)? {
+        let dir = entry?.path();
+        if dir.is_dir() {
+            found.push(look(dir));
+        }
+    }
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(found)
+}
+
+/// What a killed run left: its lock is free, and nobody asked to keep it.
+pub fn abandoned() -> Result<Vec<Found>> {
+    Ok(list()?.into_iter().filter(Found::is_abandoned).collect())
+}
+
+impl Found {
+    /// Whether nobody holds it, and nobody asked to keep it.
+    pub fn is_abandoned(&self) -> bool {
+        !self.alive && !self.kept
+    }
+}
+
+fn look(dir: PathBuf) -> Found {
+    let lock = File::open(dir.join(LOCK)).map(|file| file.try_lock());
+    Found {
+        id: dir.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        record: fs::read(dir.join(RECORD)).ok().and_then(|json| serde_json::from_slice(&json).ok()),
+        alive: matches!(lock, Ok(Err(TryLockError::WouldBlock))),
+        kept: dir.join(KEPT).exists(),
+        dir,
+    }
+}
+
+fn runs(state: &Path) -> Result<PathBuf> {
+    let runs = state.join("runs");
+    fs::create_dir_all(&runs).with_context(|| format!("{} cannot be made", runs.display()))?;
+    Ok(runs)
+}
+
+/// Held while a run is made or looked at: between its directory and its lock, a new run would look abandoned.
+fn gate(runs: &Path) -> io::Result<File> {
+    let gate = File::create(runs.join("gate"))?;
+    gate.lock()?;
+    Ok(gate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(state: &Path) -> Found {
+        let mut found = list_in(state).unwrap();
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    }
+
+    #[test]
+    fn a_run_is_alive_until_it_is_dropped_and_then_gone() {
+        let state = tempfile::tempdir().unwrap();
+        let run = Run::create_in(state.path().into(), "local").unwrap();
+        run.record("local", vec![("prometheus".into(), "http://127.0.0.1:1".into())]).unwrap();
+        let found = only(state.path());
+        assert!(found.alive && !found.is_abandoned());
+        assert_eq!(found.id, run.id());
+        let record = found.record.unwrap();
+        assert_eq!((record.pid, record.links.len()), (std::process::id(), 1));
+        drop(run);
+        assert!(list_in(state.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_kept_run_outlives_its_process_and_is_not_abandoned() {
+        let state = tempfile::tempdir().unwrap();
+        Run::create_in(state.path().into(), "kind").unwrap().keep().unwrap();
+        let found = only(state.path());
+        assert!(!found.alive && found.kept && !found.is_abandoned());
+    }
+
+    #[test]
+    fn a_directory_that_nobody_holds_is_abandoned_whatever_is_in_it() {
+        let state = tempfile::tempdir().unwrap();
+        let dir = state.path().join("runs/1-1");
+        fs::create_dir_all(&dir).unwrap();
+        assert!(only(state.path()).is_abandoned());
+        fs::write(dir.join(LOCK), "").unwrap();
+        fs::write(dir.join(RECORD), "{").unwrap();
+        let found = only(state.path());
+        assert!(found.is_abandoned() && found.record.is_none());
+    }
+}

@@ -1,0 +1,94 @@
+//! The stack that every backend gives: where its parts answer, and what they must agree with.
+
+pub mod samples;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::client::exporter::Exporter;
+use crate::client::prometheus::Prometheus;
+use crate::process::command::Cmd;
+
+/// The job name that the exporter's targets have in every scrape configuration.
+pub const JOB: &str = "mini-node-exporter";
+
+/// The endpoints of a running stack.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// The names of the nodes that have to be scraped.
+    pub nodes: BTreeSet<String>,
+    /// An exporter; on a cluster any one of them.
+    pub exporter: Exporter,
+    /// The Prometheus.
+    pub prometheus: Prometheus,
+    /// The Grafana, or why there is none.
+    pub grafana: Grafana,
+    /// What the exporters read.
+    pub procfs: Procfs,
+}
+
+/// A Grafana that may be missing.
+#[derive(Clone, Debug)]
+pub enum Grafana {
+    /// Its base address.
+    Here(String),
+    /// It was not wanted.
+    LeftOut,
+    /// It could not be had, for this reason.
+    Missing(String),
+}
+
+/// The procfs that the exporters read, seen without them.
+#[derive(Clone, Debug)]
+pub enum Procfs {
+    /// A kernel's own, mounted here: its values move.
+    Live(PathBuf),
+    /// A kernel's own, inside a container.
+    LiveInContainer(String),
+    /// A tree of files, which stand still.
+    Fixture(PathBuf),
+}
+
+impl Stack {
+    /// Name and address of each part that answers.
+    pub fn links(&self) -> Vec<(String, String)> {
+        let mut links = vec![
+            ("exporter".to_owned(), format!("{}/metrics", self.exporter.base())),
+            ("prometheus".to_owned(), self.prometheus.base().to_owned()),
+        ];
+        if let Grafana::Here(base) = &self.grafana {
+            links.push(("grafana".to_owned(), base.clone()));
+        }
+        links
+    }
+}
+
+impl Procfs {
+    /// Whether the values move by themselves.
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Self::Fixture(_))
+    }
+
+    /// The numbers in one of its files that the exporter reads: one in `uptime`, three in `loadavg`.
+    pub fn numbers<const N: usize>(&self, file: &str) -> Result<[f64; N]> {
+        let text = match self {
+            Self::Live(root) | Self::Fixture(root) => {
+                let path = root.join(file);
+                fs::read_to_string(&path).with_context(|| path.display().to_string())?
+            }
+            Self::LiveInContainer(name) => {
+                Cmd::new("docker")
+                    .args(["exec", name, "cat", &format!("/proc/{file}")])
+                    .limit(Duration::from_secs(10))
+                    .run()?
+                    .stdout
+            }
+        };
+        let numbers: Vec<f64> = text.split_whitespace().map_while(|word| word.parse().ok()).take(N).collect();
+        numbers.try_into().ok().with_context(|| format!("{file} does not begin with {N} numbers"))
+    }
+}

@@ -1,0 +1,37 @@
+//! What Prometheus has scraped: each node's uptime and three loads.
+
+use anyhow::Result;
+
+use super::JOB;
+use crate::client::prometheus::{Prometheus, Sample};
+
+/// One node's newest samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeSamples {
+    /// The node's name.
+    pub node: String,
+    /// Seconds since its boot.
+    pub uptime: f64,
+    /// The load averages over 1, 5 and 15 minutes.
+    pub load: [f64; 3],
+}
+
+/// The newest samples of every node that has all of them.
+pub fn scraped(prometheus: &Prometheus) -> Result<Vec<NodeSamples>> {
+    let uptimes = prometheus.query(&format!(r#"node_uptime{{job="{JOB}"}}"#))?;
+    let loads = prometheus.query(&format!(r#"node_load{{job="{JOB}"}}"#))?;
+    let load = |node: &str, duration: &str| {
+        let own = |sample: &&Sample| sample.label("node") == node && sample.label("duration") == duration;
+        loads.iter().find(own).map(|sample| sample.value)
+    };
+    let mut nodes: Vec<NodeSamples> = uptimes
+        .iter()
+        .filter_map(|sample| {
+            let node = sample.label("node");
+            let load = [load(node, "1m")?, load(node, "5m")?, load(node, "15m")?];
+            Some(NodeSamples { node: node.to_owned(), uptime: sample.value, load })
+        })
+        .collect();
+    nodes.sort_by(|a, b| a.node.cmp(&b.node));
+    Ok(nodes)
+}

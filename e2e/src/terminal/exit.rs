@@ -1,0 +1,27 @@
+//! How a command ends, for whoever started it.
+
+use std::process::ExitCode;
+
+/// The exit codes of `lab`, which are part of its interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked.
+    Ok = 0,
+    /// A check, a start or a part failed.
+    Failed = 1,
+    /// The command line makes no sense; clap's own code for that.
+    Usage = 2,
+    /// Nothing failed, but something was skipped because what it needs could not be had.
+    Skipped = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command line that clap accepts and that makes no sense all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);

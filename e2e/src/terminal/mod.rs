@@ -1,0 +1,5 @@
+//! What is written, and where: results to standard output, everything else to standard error.
+
+pub mod exit;
+pub mod out;
+pub mod progress;

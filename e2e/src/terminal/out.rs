@@ -1,0 +1,86 @@
+//! Lines and tables. Colour is for terminals, as `NO_COLOR` and `CLICOLOR_FORCE` have it, and never says what the words
+//! do not. Whoever reads may go at any time, as `head` does, and that is no reason to panic.
+
+use std::fmt;
+use std::io::{self, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use tabwriter::TabWriter;
+
+/// Standard output does not take what is written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub struct OutError(#[from] io::Error);
+
+impl OutError {
+    /// Whether the reader has gone, which is its right: it has seen what it wanted.
+    pub fn reader_has_gone(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+/// The word of four letters that begins a line about a step or a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A step is done.
+    Ok,
+    /// A check passed.
+    Pass,
+    /// A step or a check failed.
+    Fail,
+    /// Something was not run, and nobody had asked for that.
+    Skip,
+    /// A check was left out as asked.
+    None,
+    /// Something is wrong that stops nothing.
+    Warn,
+    /// A step was interrupted.
+    Stop,
+    /// A step is still under way.
+    Busy,
+    /// A remark.
+    Note,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, color) = match self {
+            Self::Ok => ("ok  ", Some(AnsiColor::Green)),
+            Self::Pass => ("pass", Some(AnsiColor::Green)),
+            Self::Fail => ("FAIL", Some(AnsiColor::Red)),
+            Self::Skip => ("skip", Some(AnsiColor::Yellow)),
+            Self::None => ("none", None),
+            Self::Warn => ("warn", Some(AnsiColor::Yellow)),
+            Self::Stop => ("stop", Some(AnsiColor::Yellow)),
+            Self::Busy => ("... ", None),
+            Self::Note => ("    ", None),
+        };
+        let style = color.map_or(Style::new(), |color| color.on_default().bold());
+        write!(f, "{style}{word}{style:#}")
+    }
+}
+
+/// Writes a line to standard output.
+pub fn line(text: &str) -> Result<(), OutError> {
+    Ok(writeln!(anstream::stdout().lock(), "{text}")?)
+}
+
+/// Writes rows to standard output, their columns aligned.
+pub fn table(rows: &[Vec<String>]) -> Result<(), OutError> {
+    let mut table = TabWriter::new(anstream::stdout().lock()).padding(2);
+    for row in rows {
+        writeln!(table, "{}", row.join("\t"))?;
+    }
+    Ok(table.flush()?)
+}
+
+/// Writes a line to standard error, if anyone listens.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Writes the error that ends a command to standard error, as clap writes its own.
+pub fn error(error: &dyn fmt::Display) {
+    let style = AnsiColor::Red.on_default().bold();
+    note(&format!("{style}error:{style:#} {error}"));
+}

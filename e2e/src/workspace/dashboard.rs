@@ -1,0 +1,269 @@
+//! A Grafana dashboard in its classic JSON schema, as far as it can be wrong: panels, their queries, variables,
+//! annotations and data sources.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use crate::workspace::variables::{self, Values};
+
+/// The shipped dashboard, in the workspace.
+pub const FILE: &str = "grafana/dashboards/mini-node-exporter.json";
+
+/// A dashboard.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Dashboard {
+    /// The uid by which it is linked.
+    pub uid: String,
+    /// The title.
+    pub title: String,
+    /// Panels and rows in their order; a collapsed row holds its own panels.
+    #[serde(default)]
+    panels: Vec<Panel>,
+    #[serde(default)]
+    templating: Listed<Variable>,
+    #[serde(default)]
+    annotations: Listed<Annotation>,
+}
+
+/// A panel, or a row.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Panel {
+    /// Unique in the dashboard.
+    pub id: u64,
+    /// What draws it: `stat`, `timeseries`, …, `row`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The title.
+    #[serde(default)]
+    pub title: String,
+    /// What the reader learns from it.
+    #[serde(default)]
+    pub description: String,
+    /// Where it lies.
+    pub grid_pos: Grid,
+    /// Where its data comes from.
+    pub datasource: Option<Datasource>,
+    /// Its queries.
+    #[serde(default)]
+    pub targets: Vec<Target>,
+    #[serde(default)]
+    field_config: FieldConfig,
+    #[serde(default)]
+    panels: Vec<Panel>,
+}
+
+/// A rectangle in the grid of 24 columns.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Grid {
+    /// Column of the left edge.
+    pub x: u64,
+    /// Line of the upper edge.
+    pub y: u64,
+    /// Width in columns.
+    pub w: u64,
+    /// Height in lines.
+    pub h: u64,
+}
+
+/// A reference to a data source.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Datasource {
+    /// Its plugin, such as `prometheus`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// Its uid, or a variable.
+    pub uid: Option<String>,
+}
+
+/// A panel's query.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Its letter, unique in the panel.
+    pub ref_id: String,
+    /// The query, with Grafana's variables.
+    #[serde(default)]
+    pub expr: String,
+    /// How each series is called; may use its labels.
+    #[serde(default)]
+    pub legend_format: String,
+    /// Whether only the latest value is asked for.
+    #[serde(default)]
+    pub instant: bool,
+    /// Where its data comes from.
+    pub datasource: Option<Datasource>,
+}
+
+/// A template variable.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// `datasource`, `query`, `custom`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What *All* stands for.
+    pub all_value: Option<String>,
+    /// For a query, what finds its values; for a data source, the plugin.
+    #[serde(default)]
+    pub query: serde_json::Value,
+    /// What is chosen at first.
+    #[serde(default)]
+    pub current: serde_json::Value,
+    /// Where its values come from.
+    pub datasource: Option<Datasource>,
+}
+
+/// An annotation query.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Annotation {
+    /// Its name.
+    pub name: String,
+    /// The query; the annotations that Grafana keeps itself have none.
+    pub expr: Option<String>,
+    /// What an annotation says; may use labels.
+    #[serde(default)]
+    pub text_format: String,
+    /// Its title; may use labels.
+    #[serde(default)]
+    pub title_format: String,
+    /// Where its data comes from.
+    pub datasource: Option<Datasource>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct FieldConfig {
+    #[serde(default)]
+    defaults: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Listed<T> {
+    list: Vec<T>,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self { list: Vec::new() }
+    }
+}
+
+impl Dashboard {
+    /// Reads a dashboard's file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        serde_json::from_str(&text).with_context(|| format!("{}: not a classic dashboard", path.display()))
+    }
+
+    /// Every panel and row, those in collapsed rows too.
+    pub fn panels(&self) -> Vec<&Panel> {
+        fn add<'a>(panels: &'a [Panel], all: &mut Vec<&'a Panel>) {
+            for panel in panels {
+                all.push(panel);
+                add(&panel.panels, all);
+            }
+        }
+        let mut all = Vec::new();
+        add(&self.panels, &mut all);
+        all
+    }
+
+    /// The template variables.
+    pub fn variables(&self) -> &[Variable] {
+        &self.templating.list
+    }
+
+    /// The annotation queries.
+    pub fn annotations(&self) -> &[Annotation] {
+        &self.annotations.list
+    }
+
+    /// What the variables stand for as the dashboard opens: every node, and the data source that is chosen at first.
+    pub fn values(&self) -> Values {
+        let values = self.variables().iter().map(|variable| (variable.name.clone(), variable.opening_value()));
+        variables::built_in().into_iter().chain(values).collect()
+    }
+}
+
+impl Panel {
+    /// Whether it is only the heading of those below it.
+    pub fn is_row(&self) -> bool {
+        self.kind == "row"
+    }
+
+    /// The unit of its values, empty if it has none.
+    pub fn unit(&self) -> &str {
+        self.field_config.defaults.get("unit").and_then(serde_json::Value::as_str).unwrap_or_default()
+    }
+}
+
+impl Grid {
+    /// Whether two rectangles share a cell.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.x < other.x + other.w
+            && other.x < self.x + self.w
+            && self.y < other.y + other.h
+            && other.y < self.y + self.h
+    }
+}
+
+impl Variable {
+    /// For a `label_values(SELECTOR, LABEL)` query, its selector and its label.
+    pub fn label_values(&self) -> Option<(&str, &str)> {
+        // Newer dashboards wrap the query in an object.
+        let query = self.query.as_str().or_else(|| self.query.get("query")?.as_str())?;
+        let (selector, label) = query.strip_prefix("label_values(")?.strip_suffix(')')?.rsplit_once(',')?;
+        Some((selector.trim(), label.trim()))
+    }
+
+    fn opening_value(&self) -> String {
+        let current = self.current.get("value");
+        let chosen = current.and_then(|value| value.as_str().or_else(|| value.get(0)?.as_str())).unwrap_or("$__all");
+        if chosen == "$__all" { self.all_value.clone().unwrap_or_else(|| ".+".to_owned()) } else { chosen.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"uid": "u", "title": "t",
+        "panels": [{"id": 1, "type": "row", "gridPos": {"x": 0, "y": 0, "w": 24, "h": 1}, "panels": [
+            {"id": 2, "type": "stat", "gridPos": {"x": 0, "y": 1, "w": 4, "h": 4}, "datasource": null,
+             "fieldConfig": {"defaults": {"unit": "s"}}, "targets": [{"refId": "A", "expr": "up"}]}]}],
+        "templating": {"list": [
+            {"name": "ds", "type": "datasource", "query": "prometheus", "current": {"value": "x"}},
+            {"name": "node", "type": "query", "query": {"query": "label_values(up{a=\"b,c\"}, node)"},
+             "current": {"value": ["$__all"]}}]}}"#;
+
+    #[test]
+    fn collapsed_panels_are_found() {
+        let dashboard: Dashboard = serde_json::from_str(TEXT).unwrap();
+        let panels = dashboard.panels();
+        assert_eq!(panels.iter().map(|panel| panel.id).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((panels[1].unit(), panels[0].is_row()), ("s", true));
+    }
+
+    #[test]
+    fn variables_open_with_all_or_what_is_chosen() {
+        let dashboard: Dashboard = serde_json::from_str(TEXT).unwrap();
+        let values = dashboard.values();
+        assert_eq!((values["node"].as_str(), values["ds"].as_str()), (".+", "x"));
+        assert_eq!(dashboard.variables()[1].label_values(), Some(("up{a=\"b,c\"}", "node")));
+    }
+
+    #[test]
+    fn neighbours_do_not_overlap() {
+        let left = Grid { x: 0, y: 0, w: 4, h: 4 };
+        assert!(!left.overlaps(&Grid { x: 4, y: 0, w: 4, h: 4 }));
+        assert!(!left.overlaps(&Grid { x: 0, y: 4, w: 4, h: 4 }));
+        assert!(left.overlaps(&Grid { x: 3, y: 3, w: 4, h: 4 }));
+    }
+}

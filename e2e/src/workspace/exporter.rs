@@ -1,0 +1,74 @@
+//! The exporter's binary, built from this checkout.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use super::root;
+use crate::process::command::Cmd;
+use crate::terminal::progress::Step;
+
+/// The package, which is also the binary's name.
+const PACKAGE: &str = "mini-node-exporter";
+
+/// The exporter's binary: the one named, or this workspace's, built now.
+pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
+    if let Some(path) = named {
+        if !path.is_file() {
+            bail!("--exporter {}: there is no such file", path.display());
+        }
+        return Ok(path.to_owned());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Cmd::new(cargo)
+        .args(["build", "--locked", "-p", PACKAGE, "--message-format=json-render-diagnostics"])
+        .dir(root())
+        .limit(Duration::from_secs(900))
+        .run_telling(|line| step.note(line))?;
+    executable(&built.stdout).with_context(|| format!("cargo built no binary `{PACKAGE}`"))
+}
+
+/// The binary that is shipped: static, small, at `dist/mini-node-exporter`. What `just dist` builds.
+pub fn static_binary(step: &Step) -> Result<PathBuf> {
+    let script = root().join("scripts/dist");
+    Cmd::new(script).limit(Duration::from_secs(1800)).run_telling(|line| step.note(line))?;
+    Ok(root().join("dist").join(PACKAGE))
+}
+
+/// The path in cargo's messages, one JSON document a line.
+fn executable(messages: &str) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Message {
+        executable: Option<PathBuf>,
+        target: Option<Target>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter(|message| message.target.as_ref().is_some_and(|target| target.name == PACKAGE))
+        .find_map(|message| message.executable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_found_among_cargo_s_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"mini_node_exporter"},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"mini-node-exporter"},"executable":"/t/debug/mini-node-exporter"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(executable(messages).as_deref(), Some(Path::new("/t/debug/mini-node-exporter")));
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+}

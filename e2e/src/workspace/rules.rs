@@ -1,0 +1,152 @@
+//! Prometheus rule files: as the contract tests read them, and quickened for a test that waits for an alert.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Where the rules are, in the workspace.
+pub const RULES: &str = "kustomize/prometheus/rules";
+
+/// A rule file.
+#[derive(Clone, Debug)]
+pub struct RuleFile {
+    /// Its path, for messages.
+    pub path: String,
+    /// Its groups as they stand in the file.
+    pub groups: Value,
+    rules: Vec<Rule>,
+}
+
+/// A rule, alerting or recording.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Rule {
+    /// The alert's name.
+    pub alert: Option<String>,
+    /// The recorded metric's name.
+    pub record: Option<String>,
+    /// The query.
+    pub expr: String,
+    /// Labels that the rule adds.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// What the alert tells people.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl RuleFile {
+    /// Reads every `*.yml` that lies in a directory itself, in the order of their names.
+    pub fn read_all(directory: &Path) -> Result<Vec<Self>> {
+        let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
+        paths.sort();
+        paths
+            .iter()
+            .map(|path| {
+                let name = path.display().to_string();
+                let text = fs::read_to_string(path).with_context(|| name.clone())?;
+                Self::parse(&name, &text)
+            })
+            .collect()
+    }
+
+    /// Reads a rule file's text.
+    pub fn parse(path: &str, text: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Group {
+            rules: Vec<Rule>,
+        }
+        let read = || {
+            let mut file: BTreeMap<String, Value> = serde_saphyr::from_str(text)?;
+            let groups = file.remove("groups").context("no `groups`")?;
+            let typed: Vec<Group> = serde_json::from_value(groups.clone())?;
+            anyhow::Ok((groups, typed.into_iter().flat_map(|group| group.rules).collect()))
+        };
+        let (groups, rules) = read().with_context(|| format!("{path}: not a rule file"))?;
+        Ok(Self { path: path.to_owned(), groups, rules })
+    }
+
+    /// The rules of all groups, in their order.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    /// The file with every `for` and `keep_firing_for` replaced by `hold`, such as `1s`, so that a test need not wait
+    /// for minutes: the one setting that shortens them all. It is written as JSON, which Prometheus reads as YAML.
+    pub fn quickened(&self, hold: &str) -> String {
+        let mut groups = self.groups.clone();
+        let lists = groups.as_array_mut().into_iter().flatten().filter_map(|group| group.get_mut("rules"));
+        for rule in lists.filter_map(Value::as_array_mut).flatten() {
+            for key in ["for", "keep_firing_for"] {
+                if let Some(value) = rule.get_mut(key) {
+                    *value = hold.into();
+                }
+            }
+        }
+        serde_json::json!({ "groups": groups }).to_string()
+    }
+}
+
+impl Rule {
+    /// The alert's or the recorded metric's name.
+    pub fn name(&self) -> &str {
+        self.alert.as_deref().or(self.record.as_deref()).unwrap_or("a rule without a name")
+    }
+
+    /// The labels that the rule's templates use, each with where.
+    pub fn template_labels(&self) -> Vec<(String, String)> {
+        let mut used = Vec::new();
+        for (place, text) in self.annotations.iter().chain(&self.labels) {
+            for rest in text.split("$labels.").skip(1) {
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+                used.push((place.clone(), rest[..end].to_owned()));
+            }
+        }
+        used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "
+groups:
+  - name: g
+    rules:
+      - alert: A
+        expr: up == 0
+        for: 5m
+        annotations: {summary: '{{ $labels.node }} and {{ $labels.job }}'}
+      - record: b
+        expr: sum(up)
+";
+
+    #[test]
+    fn reads_both_kinds_of_rules() {
+        let file = RuleFile::parse("x.yml", TEXT).unwrap();
+        assert_eq!(file.rules().map(Rule::name).collect::<Vec<_>>(), ["A", "b"]);
+        let used = file.rules().next().unwrap().template_labels();
+        assert_eq!(used, [("summary".into(), "node".into()), ("summary".into(), "job".into())]);
+    }
+
+    #[test]
+    fn quickening_shortens_what_waits_and_changes_nothing_else() {
+        let file = RuleFile::parse("x.yml", TEXT).unwrap();
+        let quick = RuleFile::parse("quick.yml", &file.quickened("1s")).unwrap();
+        assert_eq!(quick.groups[0]["rules"][0]["for"], "1s");
+        assert_eq!(quick.groups[0]["rules"][0]["expr"], "up == 0");
+        assert_eq!(quick.groups[0]["rules"][1], file.groups[0]["rules"][1]);
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let error = format!("{:#}", RuleFile::parse("x.yml", "groups: [{name: g, rules: [{alert: A}]}]").unwrap_err());
+        assert!(error.starts_with("x.yml: not a rule file") && error.contains("expr"), "{error}");
+    }
+}

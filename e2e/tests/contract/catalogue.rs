@@ -1,0 +1,135 @@
+//! Every metric that a shipped query may use, with its labels: the exporter's own, those that Prometheus makes for each
+//! scrape and each alert, and those that a shipped rule records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::promql;
+use crate::scrape::Jobs;
+use e2e::client::exposition::Metrics;
+use e2e::stack::JOB;
+use e2e::workspace::rules::RuleFile;
+
+/// Label names.
+pub type Labels = BTreeSet<String>;
+
+/// What Prometheus adds to each scrape.
+const OF_EACH_SCRAPE: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
+
+/// The exporter's labels whose values are the same on every node, so that a mistyped one can be told.
+const FIXED: [&str; 2] = ["collector", "duration"];
+
+/// What a query can know about one metric: its labels, and for some of them every value that they can have.
+#[derive(Clone, Debug, Default)]
+pub struct Metric {
+    /// The labels of its series.
+    pub labels: Labels,
+    /// The values of those labels that have a fixed set of them.
+    pub values: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The metrics that queries may use.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    metrics: BTreeMap<String, Metric>,
+    own: Metric,
+}
+
+impl Catalogue {
+    /// The metrics of an exposition as the scrape jobs store them, and Prometheus' own.
+    pub fn new(exposition: &Metrics, jobs: &Jobs) -> Self {
+        let attached = jobs.get(JOB).cloned().unwrap_or_default();
+        let job = ("job".to_owned(), jobs.keys().cloned().collect());
+        let scraped = Metric { labels: attached, values: BTreeMap::from([job]) };
+
+        let mut catalogue = Self { metrics: BTreeMap::new(), own: scraped.clone() };
+        for name in OF_EACH_SCRAPE {
+            catalogue.metrics.insert(name.to_owned(), scraped.clone());
+        }
+        for (name, labels) in exposition {
+            let mut metric = scraped.clone();
+            metric.labels.extend(labels.keys().cloned());
+            let fixed = labels.iter().filter(|(label, _)| FIXED.contains(&label.as_str()));
+            metric.values.extend(fixed.map(|(label, values)| (label.clone(), values.clone())));
+            catalogue.metrics.insert(name.clone(), metric);
+        }
+        catalogue
+    }
+
+    /// Adds what the rules record, and the `ALERTS` that they raise. A rule may use what stands before it.
+    pub fn with_rules(mut self, files: &[RuleFile]) -> Self {
+        for rule in files.iter().flat_map(RuleFile::rules) {
+            let Some(record) = &rule.record else { continue };
+            let mut labels = promql::check(&rule.expr, &self).labels;
+            labels.extend(rule.labels.keys().cloned());
+            self.metrics.insert(record.clone(), Metric { labels, ..Metric::default() });
+        }
+        let mut alerts = Metric::default();
+        for rule in files.iter().flat_map(RuleFile::rules).filter(|rule| rule.alert.is_some()) {
+            alerts.labels.extend(promql::check(&rule.expr, &self).labels);
+            alerts.labels.extend(rule.labels.keys().cloned());
+            alerts.values.entry("alertname".to_owned()).or_default().extend(rule.alert.clone());
+        }
+        alerts.labels.extend(["alertname".to_owned(), "alertstate".to_owned()]);
+        self.metrics.insert("ALERTS".to_owned(), alerts);
+        self
+    }
+
+    /// The metric of that name.
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        // Which metrics Prometheus has about itself differs between its versions.
+        self.metrics.get(name).or_else(|| name.starts_with("prometheus_").then_some(&self.own))
+    }
+}
+
+impl FromIterator<(String, Metric)> for Catalogue {
+    fn from_iter<I: IntoIterator<Item = (String, Metric)>>(metrics: I) -> Self {
+        Self { metrics: metrics.into_iter().collect(), own: Metric::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use e2e::client::exposition;
+
+    fn catalogue() -> Catalogue {
+        let samples = exposition::parse("node_load{hostname=\"n\",duration=\"1m\"} 1\n").unwrap();
+        let labels = ["job", "instance", "node"].map(str::to_owned).into();
+        let rules = RuleFile::parse(
+            "rules.yml",
+            "groups: [{name: g, rules: [{record: 'a:b', expr: sum by (node) (up), labels: {kind: x}},
+             {alert: High, expr: 'node_load > 1', labels: {severity: page}}]}]",
+        )
+        .unwrap();
+        Catalogue::new(&exposition::metrics(&samples), &Jobs::from([(JOB.to_owned(), labels)])).with_rules(&[rules])
+    }
+
+    fn labels(name: &str) -> String {
+        catalogue().metric(name).unwrap().labels.iter().cloned().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn scraped_metrics_have_the_attached_labels_too() {
+        assert_eq!(labels("up"), "instance job node");
+        assert_eq!(labels("node_load"), "duration hostname instance job node");
+        assert!(catalogue().metric("node_lod").is_none());
+    }
+
+    #[test]
+    fn recorded_metrics_and_alerts_have_the_labels_of_their_rules() {
+        assert_eq!(labels("a:b"), "kind node");
+        assert_eq!(labels("ALERTS"), "alertname alertstate duration hostname instance job node severity");
+    }
+
+    #[test]
+    fn only_values_that_no_node_changes_are_held_fixed() {
+        let values = catalogue().metric("node_load").unwrap().values.clone();
+        assert_eq!(values.keys().collect::<Vec<_>>(), ["duration", "job"]);
+    }
+}
