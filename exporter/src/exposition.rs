@@ -2,6 +2,7 @@
 
 mod gather;
 mod process;
+mod start_time;
 
 use std::sync::Arc;
 

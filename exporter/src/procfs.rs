@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub use error::{Error, Reason};
 pub use hostname::Hostname;
 pub use loadavg::LoadAverage;
-pub use process::{BootTime, ProcessStat, open_fds};
+pub use process::{ProcessStat, open_fds};
 pub use read::LIMIT;
 pub use uptime::Uptime;
 

@@ -2,21 +2,20 @@
 //!
 //! Always from the kernel's own `/proc`, whatever tree describes the node.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use prometheus::core::Desc;
 use prometheus::proto::MetricFamily;
 
+use super::start_time::StartTime;
 use crate::collector::{Kind, family, sample};
-use crate::procfs::{BootTime, ProcRoot, ProcessStat, open_fds};
+use crate::procfs::{ProcRoot, ProcessStat, open_fds};
 
 /// Clones share what they remember.
 #[derive(Clone)]
 pub(super) struct Process {
     root: ProcRoot,
-    /// When this process started, in seconds since the Unix epoch. It does not change, and `/proc/stat` is long and
-    /// slow on a node with many cores: the first scrape that can tell it remembers it.
-    start_time: Arc<OnceLock<f64>>,
+    start_time: Arc<StartTime>,
     desc: Desc,
 }
 
@@ -25,14 +24,6 @@ impl Process {
         let (name, help) = ("process_cpu_seconds_total".into(), CPU_HELP.into());
         let desc = Desc::new(name, help, Vec::new(), std::collections::HashMap::new())?;
         Ok(Self { root: ProcRoot::default(), start_time: Arc::default(), desc })
-    }
-
-    fn start_time(&self, start_ticks: u64) -> Option<f64> {
-        if let Some(&known) = self.start_time.get() {
-            return Some(known);
-        }
-        let BootTime(boot) = BootTime::read(&self.root).ok()?;
-        Some(*self.start_time.get_or_init(|| float(boot) + ticks(start_ticks)))
     }
 }
 
@@ -61,10 +52,8 @@ impl prometheus::core::Collector for Process {
         let size = float(stat.virtual_bytes);
         gauge("process_virtual_memory_bytes", "Virtual memory of this process in bytes.", size);
         gauge("process_threads", "Number of threads of this process.", float(stat.threads));
-        if let Some(start) = self.start_time(stat.start_ticks) {
-            let help = "Start time of this process in seconds since the Unix epoch.";
-            gauge("process_start_time_seconds", help, start);
-        }
+        let help = "Start time of this process in seconds since the Unix epoch.";
+        gauge("process_start_time_seconds", help, self.start_time.of(ticks(stat.start_ticks)));
         let cpu = sample(Kind::Counter, &[], ticks(stat.cpu_ticks));
         families.push(family(Kind::Counter, "process_cpu_seconds_total", CPU_HELP, vec![cpu]));
         families

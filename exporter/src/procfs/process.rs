@@ -1,8 +1,6 @@
-//! What the kernel tells of this process: `/proc/self/stat`, `/proc/self/fd`, and the boot time from `/proc/stat`.
+//! What the kernel tells of this process: `/proc/self/stat` and `/proc/self/fd`.
 
-use std::io::{BufRead, BufReader};
-
-use super::{Error, ProcFile, ProcRoot, Reason, read};
+use super::{ProcFile, ProcRoot, Reason};
 
 /// The fields of `/proc/self/stat` that become `process_*`, in the kernel's own units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,32 +36,6 @@ impl ProcFile for ProcessStat {
             virtual_bytes: field(23, "vsize")?,
             resident_pages: field(24, "rss")?,
         })
-    }
-}
-
-/// When the node booted, in seconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BootTime(pub u64);
-
-impl BootTime {
-    /// Reads `/proc/stat` line by line up to the boot time: on a node with many cores the file is longer than what
-    /// [`ProcRoot::read`] accepts, and expensive for the kernel to write. Ask once.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read or has no line `btime SECONDS`.
-    pub fn read(root: &ProcRoot) -> Result<Self, Error> {
-        let path = root.join("stat");
-        let find = || {
-            for line in BufReader::new(read::open(&path)?).lines() {
-                let line = line.map_err(|error| Reason::Io(read::errno(&error)))?;
-                if let Some(seconds) = line.strip_prefix("btime ") {
-                    return seconds.trim().parse().map(Self).map_err(|_| Reason::NotANumber("btime"));
-                }
-            }
-            Err(Reason::Missing("btime"))
-        };
-        find().map_err(|reason| Error::new(path.clone(), reason))
     }
 }
 
@@ -108,7 +80,6 @@ mod tests {
     fn this_process_can_be_read() {
         let root = ProcRoot::default();
         assert!(root.read::<ProcessStat>().unwrap().resident_pages > 0);
-        assert!(BootTime::read(&root).unwrap().0 > 1_500_000_000);
         assert!(open_fds(&root).unwrap() >= 3);
     }
 }
