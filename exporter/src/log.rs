@@ -1,7 +1,16 @@
 //! The log: one line an event, to stderr, as logfmt or as JSON.
+//!
+//! A scrape never waits for the log. Where nobody reads it, lines are lost, and once there is room again an error says
+//! how many.
+
+mod stderr;
+
+use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
+
+use stderr::Stderr;
 
 /// The two shapes of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,17 +33,17 @@ pub struct Log {
 
 /// Sets the process's log up. A second call changes nothing.
 pub fn init(log: Log) {
-    // The layers must keep not reporting when stderr cannot be written to, their default: they would do it with
-    // `eprintln!`, which panics there, and a lost log must not end the exporter.
+    // Only a process that is out of file descriptors has none; it could not listen either, and says so.
+    let Ok(stderr) = Stderr::open().map(Arc::new) else { return };
     let base = tracing_subscriber::registry().with(log.level);
     let _ = match log.format {
         Format::Logfmt => {
-            let layer = tracing_logfmt::builder().with_target(false).layer().with_writer(std::io::stderr);
+            let layer = tracing_logfmt::builder().with_target(false).layer().with_writer(stderr);
             tracing::subscriber::set_global_default(base.with(layer))
         }
         Format::Json => {
             let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
-            let layer = layer.with_current_span(false).with_span_list(false).with_writer(std::io::stderr);
+            let layer = layer.with_current_span(false).with_span_list(false).with_writer(stderr);
             tracing::subscriber::set_global_default(base.with(layer))
         }
     };

@@ -69,3 +69,52 @@ fn a_file_that_breaks_and_one_that_heals_are_one_line_each() {
         assert!(!line.contains("soon"), "a file's content is in the log: {line}");
     }
 }
+
+/// As `containerd` does when its own disk is slow: the pipe is there, and nobody reads it.
+#[test]
+fn a_log_that_nobody_reads_for_a_while_stops_nothing_and_says_what_was_lost() {
+    use std::io::Read;
+
+    let tree = Tree::new();
+    let child = command()
+        .args(["--web.listen-address=127.0.0.1:0", "--log.level=debug", "--path.procfs"])
+        .arg(tree.root())
+        .stderr(std::process::Stdio::piped())
+        .spawn();
+    let mut child = Guarded(child.unwrap());
+    let mut stderr = child.0.stderr.take().unwrap();
+    let mut log = String::new();
+    let mut read_until = |wanted: &str| {
+        let mut chunk = vec![0; 1 << 20];
+        while !log.contains(wanted) {
+            let read = stderr.read(&mut chunk).unwrap();
+            assert!(read > 0, "it ended before {wanted:?}: {log}");
+            log.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+        }
+        log.split_off(0)
+    };
+    let address = address_in(read_until("message=listening").lines().find(|line| line.contains("listening")).unwrap());
+    // One line each for the connection and for the file, 200 bytes together: more than a pipe of 64 KiB takes.
+    let flaps = 400;
+    for turn in 0..flaps {
+        tree.write(UPTIME, if turn % 2 == 0 { "soon\n" } else { "1.00 1.00\n" });
+        assert_eq!(get(address, "/metrics").0, 200, "scrape {turn}");
+    }
+    let kept = read_until("procfs file");
+    assert!(kept.ends_with('\n') && kept.lines().all(|line| line.starts_with("ts=")), "a line is not whole: {kept}");
+    assert_eq!(get(address, "/healthz/live").0, 200);
+    let after = read_until("message=connection");
+    let said = after.lines().find(|line| line.contains("log lines were lost")).unwrap();
+    let lost: usize = said.split("lines=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(kept.lines().count() + lost, 2 * flaps, "{said}");
+    // It has to end although the pipe is full once more.
+    for _ in 0..1000 {
+        assert_eq!(get(address, "/healthz/live").0, 200);
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child.0), Signal::TERM).unwrap();
+    let ended = std::time::Instant::now();
+    while child.0.try_wait().unwrap().is_none() {
+        assert!(ended.elapsed() < SOON, "SIGTERM is not heard");
+        std::thread::park_timeout(std::time::Duration::from_millis(10));
+    }
+}
