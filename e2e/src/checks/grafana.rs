@@ -3,55 +3,49 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use super::poll_stack;
-use crate::backend::Backend;
-use crate::checks::report::Outcome;
-use crate::client::grafana::Grafana as Client;
-use crate::stack::Grafana;
-use crate::workspace;
-use crate::workspace::dashboard::{self, Dashboard};
+use super::Subject;
+use super::report::Outcome;
+use crate::client::grafana::Grafana;
+use crate::stack::Part;
 
-/// Grafana is up before the checks begin; it may still be reading what is provisioned.
+/// Grafana is up before the checks begin, and its data source was made before it answered anything.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Grafana looks for provisioned dashboards at its start, and then every 10 s.
+const PROVISIONED: Duration = Duration::from_secs(12);
+
 /// It answers and has its database.
-pub(super) fn grafana_healthy(backend: &dyn Backend) -> Outcome {
-    with_grafana(backend, "a healthy Grafana", |client| Ok(format!("version {}", client.healthy()?)))
+pub(super) fn grafana_healthy(subject: Subject<'_>) -> Outcome {
+    with_grafana(subject, "a healthy Grafana", LIMIT, |grafana| Ok(format!("version {}", grafana.healthy()?)))
 }
 
 /// It reaches the Prometheus that is provisioned.
-pub(super) fn datasource_healthy(backend: &dyn Backend) -> Outcome {
-    with_grafana(backend, "a healthy data source", |client| client.datasource_healthy(&datasource(&shipped()?)?))
+pub(super) fn datasource_healthy(subject: Subject<'_>) -> Outcome {
+    with_grafana(subject, "a healthy data source", LIMIT, |grafana| {
+        grafana.datasource_healthy(&subject.shipped.datasource()?)
+    })
 }
 
 /// It holds the dashboard as it lies in the tree.
-pub(super) fn dashboard_loaded(backend: &dyn Backend) -> Outcome {
-    with_grafana(backend, "the dashboard", |client| {
-        let file = shipped()?;
-        let path = client.dashboard_loaded(&file)?;
+pub(super) fn dashboard_loaded(subject: Subject<'_>) -> Outcome {
+    let file = &subject.shipped.dashboard;
+    with_grafana(subject, "the dashboard", PROVISIONED, |grafana| {
+        let path = grafana.dashboard_loaded(file)?;
         Ok(format!("`{}` at {path}, {} panels as in the file", file.title, file.panels().len()))
     })
 }
 
-/// The dashboard that ships.
-pub(super) fn shipped() -> Result<Dashboard> {
-    Dashboard::read(&workspace::root().join(dashboard::FILE))
-}
-
-/// The uid of the data source with which a dashboard opens.
-pub(super) fn datasource(dashboard: &Dashboard) -> Result<String> {
-    dashboard.values().remove("datasource").context("the dashboard has no variable `datasource`")
-}
-
-fn with_grafana(backend: &dyn Backend, what: &str, mut look: impl FnMut(&Client) -> Result<String>) -> Outcome {
-    match &backend.stack().grafana {
-        Grafana::LeftOut => Outcome::LeftOut,
-        Grafana::Missing(reason) => Outcome::Skipped { reason: reason.clone() },
-        Grafana::Here(base) => {
-            let client = Client::new(base);
-            Outcome::from(poll_stack(backend, what, LIMIT, || look(&client)))
-        }
+fn with_grafana(
+    subject: Subject<'_>,
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut(&Grafana) -> Result<String>,
+) -> Outcome {
+    match &subject.stack().grafana {
+        Part::LeftOut => Outcome::LeftOut,
+        Part::Missing(reason) => Outcome::Skipped { reason: reason.clone() },
+        Part::Here(grafana) => Outcome::from(subject.poll(what, limit, || look(grafana))),
     }
 }

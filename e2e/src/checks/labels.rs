@@ -2,9 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-use super::{FIRST_SAMPLE, poll_stack};
-use crate::backend::Backend;
-use crate::checks::report::Outcome;
+use super::report::Outcome;
+use super::{FIRST_SAMPLE, Subject};
 use crate::client::prometheus::Sample;
 use crate::stack::{JOB, Stack};
 
@@ -13,9 +12,9 @@ use crate::stack::{JOB, Stack};
 const LABELS: [&str; 4] = ["hostname", "instance", "job", "node"];
 
 /// `node`, `instance` and `hostname` are the node's name on every sample, and no other label is there.
-pub(super) fn node_labels(backend: &dyn Backend) -> Outcome {
-    let stack = backend.stack();
-    let result = poll_stack(backend, "the labels of every node's samples", FIRST_SAMPLE, || look(stack));
+pub(super) fn node_labels(subject: Subject<'_>) -> Outcome {
+    let stack = subject.stack();
+    let result = subject.poll("the labels of every node's samples", FIRST_SAMPLE, || look(stack));
     Outcome::from(result.map(|count| format!("{count} series with node = instance = hostname, job = {JOB}")))
 }
 

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::{Result, ensure};
 
-use super::{FIRST_SAMPLE, poll_stack};
-use crate::backend::Backend;
-use crate::checks::report::Outcome;
+use super::report::Outcome;
+use super::{FIRST_SAMPLE, Subject};
 use crate::stack::{JOB, Stack};
 
 /// The values of the label `duration`, in the order of the numbers in `loadavg`.
@@ -17,10 +16,10 @@ const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
 const REMEMBERED: usize = 4;
 
 /// Exactly three durations a node, and together a set that the tree's `loadavg` held.
-pub(super) fn load(backend: &dyn Backend) -> Outcome {
-    let stack = backend.stack();
+pub(super) fn load(subject: Subject<'_>) -> Outcome {
+    let stack = subject.stack();
     let mut shown: VecDeque<[f64; 3]> = VecDeque::new();
-    let result = poll_stack(backend, "load as in `loadavg`", FIRST_SAMPLE, || {
+    let result = subject.poll("load as in `loadavg`", FIRST_SAMPLE, || {
         remember(&mut shown, stack.procfs.numbers("loadavg")?);
         let scraped = scraped(stack)?;
         for (node, loads) in &scraped {

@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::backend::Backend;
-use crate::checks::report::{CheckReport, Outcome};
+use crate::stack::Stack;
 use crate::wait::interrupt;
-use crate::wait::poll::{self, Attempt};
+use crate::wait::poll::{self, Attempt, Final};
+use crate::workspace::shipped::Shipped;
+use report::{CheckReport, Outcome};
 
 /// Prometheus acts on its first target list after up to 10 s and takes the first sample up to 6 s later; a busy machine
 /// adds to that.
@@ -25,7 +27,7 @@ const FIRST_SAMPLE: Duration = Duration::from_secs(40);
 /// A check: its stable name, and what it does.
 struct Check {
     name: &'static str,
-    run: fn(&dyn Backend) -> Outcome,
+    run: fn(Subject<'_>) -> Outcome,
 }
 
 const CHECKS: &[Check] = &[
@@ -42,36 +44,53 @@ const CHECKS: &[Check] = &[
     Check { name: "panels-have-data", run: panels::panels_have_data },
 ];
 
+/// What is checked, and what it is held against.
+#[derive(Clone, Copy)]
+pub struct Subject<'s> {
+    pub backend: &'s dyn Backend,
+    pub shipped: &'s Shipped,
+}
+
 /// The stable names of all checks, in the order in which they are run.
 pub fn names() -> impl Iterator<Item = &'static str> {
     CHECKS.iter().map(|check| check.name)
 }
 
-/// Runs every check in order, telling each as soon as it is done; a failed one does not keep the next from being run.
-/// An interrupt ends the series: a check that it cut short has seen nothing, and is not told.
-pub fn run_all(backend: &dyn Backend, tell: impl Fn(&CheckReport)) -> Vec<CheckReport> {
-    let reports = CHECKS.iter().map(|check| report(check, backend)).take_while(|_| !interrupt::seen());
-    reports.inspect(|report| tell(report)).collect()
+/// Runs every check in order, and hands over each report as soon as it is there; a check that fails does not keep the
+/// next from being run. An interrupt ends the series: a check that it cut short has seen nothing, and is not reported.
+pub fn run_all(subject: Subject<'_>, report: impl Fn(&CheckReport)) -> Vec<CheckReport> {
+    let reports = CHECKS.iter().map(|check| check.run(subject)).take_while(|_| !interrupt::seen());
+    reports.inspect(|done| report(done)).collect()
 }
 
-/// Runs the check of that name alone; nothing if there is none.
-pub fn run_one(backend: &dyn Backend, name: &str) -> Option<CheckReport> {
-    CHECKS.iter().find(|check| check.name == name).map(|check| report(check, backend))
+/// Runs only the check of that name; nothing if there is none.
+pub fn run_one(subject: Subject<'_>, name: &str) -> Option<CheckReport> {
+    CHECKS.iter().find(|check| check.name == name).map(|check| check.run(subject))
 }
 
-fn report(check: &Check, backend: &dyn Backend) -> CheckReport {
-    let began = Instant::now();
-    let outcome = (check.run)(backend);
-    CheckReport { name: check.name, outcome, seconds: began.elapsed().as_secs_f64() }
+impl Check {
+    fn run(&self, subject: Subject<'_>) -> CheckReport {
+        let began = Instant::now();
+        let outcome = (self.run)(subject);
+        CheckReport { name: self.name, outcome, seconds: began.elapsed().as_secs_f64() }
+    }
 }
 
-/// Polls until `look` succeeds; what it fails with is the observation. A part of the stack that ended ends the wait.
-fn poll_stack<T>(backend: &dyn Backend, what: &str, limit: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
-    poll::until(what, backend.check_limit(limit), Duration::from_millis(100), || match look() {
-        Ok(value) => Attempt::Ready(value),
-        Err(seen) => match backend.alive() {
-            Ok(()) => Attempt::NotYet(format!("{seen:#}")),
-            Err(ended) => Attempt::Failed(ended),
-        },
-    })
+impl<'s> Subject<'s> {
+    fn stack(self) -> &'s Stack {
+        self.backend.stack()
+    }
+
+    /// Polls until `look` succeeds; what it fails with is the observation. What cannot change, and a part of the stack
+    /// that ended, end the wait.
+    fn poll<T>(self, what: &str, limit: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+        poll::until(what, self.backend.check_limit(limit), Duration::from_millis(100), || match look() {
+            Ok(value) => Attempt::Ready(value),
+            Err(seen) if seen.is::<Final>() => Attempt::Failed(seen),
+            Err(seen) => match self.backend.alive() {
+                Ok(()) => Attempt::NotYet(format!("{seen:#}")),
+                Err(ended) => Attempt::Failed(ended),
+            },
+        })
+    }
 }

@@ -1,53 +1,44 @@
 //! `panels-have-data`: every query of every panel gives samples, from Prometheus and, where there is one, through
 //! Grafana.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 
-use super::grafana::{datasource, shipped};
-use super::{FIRST_SAMPLE, poll_stack};
-use crate::backend::Backend;
-use crate::checks::report::Outcome;
-use crate::client::grafana::Grafana as Client;
-use crate::stack::Grafana;
-use crate::workspace::dashboard::Dashboard;
+use super::report::Outcome;
+use super::{FIRST_SAMPLE, Subject};
+use crate::wait::poll::Final;
 use crate::workspace::queries::{self, Query, Report};
 
 /// No panel would be empty.
-pub(super) fn panels_have_data(backend: &dyn Backend) -> Outcome {
-    match look(backend) {
+pub(super) fn panels_have_data(subject: Subject<'_>) -> Outcome {
+    match look(subject) {
         Ok((observed, details)) => Outcome::Passed { observed, details },
         Err(error) => Outcome::Failed { observed: format!("{error:#}") },
     }
 }
 
-fn look(backend: &dyn Backend) -> Result<(String, Vec<String>)> {
-    let stack = backend.stack();
-    let dashboard = shipped()?;
-    let report =
-        ask(backend, "samples for every panel", &dashboard, |query| Ok(stack.prometheus.query(&query.expr)?.len()))?;
-    let through = match &stack.grafana {
-        Grafana::Here(base) => {
-            let (client, datasource) = (Client::new(base), datasource(&dashboard)?);
-            ask(backend, "samples for every panel through Grafana", &dashboard, |query| {
-                client.samples(&datasource, query)
-            })?;
+fn look(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
+    let stack = subject.stack();
+    let report = ask(subject, "samples for every panel", |query| Ok(stack.prometheus.query(&query.expr)?.len()))?;
+    let through = match stack.grafana.here() {
+        Some(grafana) => {
+            let datasource = subject.shipped.datasource()?;
+            ask(subject, "samples for every panel through Grafana", |query| grafana.answers(&datasource, query))?;
             "from Prometheus and through Grafana"
         }
-        Grafana::LeftOut | Grafana::Missing(_) => "from Prometheus; there is no Grafana to ask",
+        None => "from Prometheus; there is no Grafana to ask",
     };
     Ok((format!("all {} queries answered {through}", report.answers.len()), report.lines()))
 }
 
 /// Asks until no panel lacks samples: a rate needs two scrapes, and a recorded metric an evaluation.
-fn ask(
-    backend: &dyn Backend,
-    what: &str,
-    dashboard: &Dashboard,
-    mut run: impl FnMut(&Query) -> Result<usize>,
-) -> Result<Report> {
-    poll_stack(backend, what, FIRST_SAMPLE, || {
-        let report = queries::ask(dashboard, &mut run)?;
-        let problems = report.problems();
-        if problems.is_empty() { Ok(report) } else { bail!("{}", problems.join("; ")) }
+fn ask(subject: Subject<'_>, what: &str, mut run: impl FnMut(&Query) -> Result<usize>) -> Result<Report> {
+    subject.poll(what, FIRST_SAMPLE, || {
+        let report = queries::ask(&subject.shipped.dashboard, &mut run)?;
+        let problems = report.problems().join("; ");
+        match report.answers.iter().any(|(_, answer)| answer.as_ref().is_err_and(anyhow::Error::is::<Final>)) {
+            _ if problems.is_empty() => Ok(report),
+            true => Err(Final(problems).into()),
+            false => Err(anyhow!(problems)),
+        }
     })
 }

@@ -4,22 +4,19 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::poll_stack;
-use crate::backend::Backend;
-use crate::checks::report::Outcome;
-use crate::workspace;
-use crate::workspace::rules::{RULES, Rule, RuleFile};
+use super::Subject;
+use super::report::Outcome;
+use crate::workspace::rules::{Rule, RuleFile};
 
 /// Every rule that ships is loaded, and every loaded one was evaluated with success.
-pub(super) fn rules_healthy(backend: &dyn Backend) -> Outcome {
-    Outcome::from(look(backend).map(|count| format!("{count} rules loaded and evaluated")))
+pub(super) fn rules_healthy(subject: Subject<'_>) -> Outcome {
+    Outcome::from(look(subject).map(|count| format!("{count} rules loaded and evaluated")))
 }
 
-fn look(backend: &dyn Backend) -> Result<usize> {
-    let prometheus = &backend.stack().prometheus;
-    let files = RuleFile::read_all(&workspace::root().join(RULES))?;
-    let shipped: Vec<&str> = files.iter().flat_map(RuleFile::rules).map(Rule::name).collect();
-    poll_stack(backend, "every rule healthy", Duration::from_secs(40), || {
+fn look(subject: Subject<'_>) -> Result<usize> {
+    let prometheus = &subject.stack().prometheus;
+    let shipped: Vec<&str> = subject.shipped.rules.iter().flat_map(RuleFile::rules).map(Rule::name).collect();
+    subject.poll("every rule healthy", Duration::from_secs(40), || {
         let groups = prometheus.rules()?;
         let rules: Vec<_> = groups.iter().flat_map(|group| &group.rules).collect();
         ensure!(!rules.is_empty(), "Prometheus has loaded no rule");

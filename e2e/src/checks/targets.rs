@@ -5,39 +5,44 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
-use super::{FIRST_SAMPLE, poll_stack};
-use crate::backend::Backend;
-use crate::checks::report::Outcome;
+use super::report::Outcome;
+use super::{FIRST_SAMPLE, Subject};
 use crate::client::prometheus::Target;
 use crate::stack::{JOB, Stack};
 
 /// The exporter itself says that it can read what it needs.
-pub(super) fn exporter_ready(backend: &dyn Backend) -> Outcome {
-    let exporter = &backend.stack().exporter;
-    let result = poll_stack(backend, "an exporter that is ready", Duration::from_secs(20), || exporter.ready());
+pub(super) fn exporter_ready(subject: Subject<'_>) -> Outcome {
+    let exporter = &subject.stack().exporter;
+    let result = subject.poll("an exporter that is ready", Duration::from_secs(20), || exporter.ready());
     Outcome::from(result.map(|()| format!("{}/healthz/ready answers 200", exporter.base())))
 }
 
-/// Every node's target is there and was scraped with success.
-pub(super) fn targets_up(backend: &dyn Backend) -> Outcome {
-    let stack = backend.stack();
-    let result = poll_stack(backend, "every target up", FIRST_SAMPLE, || {
-        let targets = stack.prometheus.targets(JOB)?;
-        ensure!(!targets.is_empty(), "Prometheus has no target in job `{JOB}`: {}", none_of(stack));
+/// Every node's target is there and was scraped with success, and so is every target of every other scrape job.
+pub(super) fn targets_up(subject: Subject<'_>) -> Outcome {
+    let stack = subject.stack();
+    let result = subject.poll("every target up", FIRST_SAMPLE, || {
+        let targets = stack.prometheus.all_targets()?;
+        // The exporter's own job first: it is what people look for.
+        let others = stack.prometheus.jobs()?.into_iter().filter(|job| job != JOB);
+        for job in std::iter::once(JOB.to_owned()).chain(others) {
+            let has_target = targets.iter().any(|target| target.scrape_pool == job);
+            ensure!(has_target, "Prometheus has no target in job `{job}`: {}", none_of(stack, &job));
+        }
         let down: Vec<String> = targets.iter().filter(|target| target.health != "up").map(describe).collect();
         ensure!(down.is_empty(), "{}", down.join("; "));
+        let ours: Vec<Target> = targets.into_iter().filter(|target| target.label("job") == JOB).collect();
         let missing: Vec<&String> =
-            stack.nodes.iter().filter(|node| !targets.iter().any(|target| target.label("node") == *node)).collect();
-        ensure!(missing.is_empty(), "no target with a label `node` for {missing:?}: {}", list(&targets));
-        Ok(targets.len())
+            stack.nodes.iter().filter(|node| !ours.iter().any(|target| target.label("node") == *node)).collect();
+        ensure!(missing.is_empty(), "no target with a label `node` for {missing:?}: {}", list(&ours));
+        Ok(ours.len())
     });
     Outcome::from(result.map(|count| format!("{count} of {} up", stack.nodes.len())))
 }
 
 /// Each node has exactly one target, and no other has any: a Service's name as target, for instance, fails this.
-pub(super) fn one_target_per_node(backend: &dyn Backend) -> Outcome {
-    let stack = backend.stack();
-    let result = poll_stack(backend, "one target for each node", Duration::from_secs(20), || look(stack));
+pub(super) fn one_target_per_node(subject: Subject<'_>) -> Outcome {
+    let stack = subject.stack();
+    let result = subject.poll("one target for each node", Duration::from_secs(20), || look(stack));
     Outcome::from(result.map(|()| format!("{0} of {0} nodes", stack.nodes.len())))
 }
 
@@ -60,8 +65,8 @@ fn look(stack: &Stack) -> Result<()> {
 }
 
 /// Why there may be no target at all: whose fault it is, discovery's or relabelling's.
-fn none_of(stack: &Stack) -> String {
-    match stack.prometheus.dropped(JOB) {
+fn none_of(stack: &Stack, job: &str) -> String {
+    match stack.prometheus.dropped(job) {
         Ok(0) => "its discovery finds none, which its log may explain".into(),
         Ok(count) => format!("its discovery finds {count}, and its relabelling drops them all"),
         Err(error) => format!("{error:#}"),

@@ -5,24 +5,23 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{FIRST_SAMPLE, poll_stack};
-use crate::backend::Backend;
-use crate::checks::report::Outcome;
+use super::report::Outcome;
+use super::{FIRST_SAMPLE, Subject};
 use crate::stack::{JOB, Stack};
 
 /// The age that the newest sample may have, in seconds: the widest scrape interval that a lab uses, and some.
 const AGE: f64 = 5.0;
 
-/// Exact on a fixture tree; on a live procfs within 5 s of the exporter's own answer, and growing.
-pub(super) fn uptime(backend: &dyn Backend) -> Outcome {
-    let stack = backend.stack();
-    Outcome::from(if stack.procfs.is_live() { moving(backend) } else { exact(backend) })
+/// Exact on a fixture tree; on a live procfs within 5 s of the kernel's figure, and growing.
+pub(super) fn uptime(subject: Subject<'_>) -> Outcome {
+    let stack = subject.stack();
+    Outcome::from(if stack.procfs.is_live() { moving(subject) } else { exact(subject) })
 }
 
-fn exact(backend: &dyn Backend) -> Result<String> {
-    let stack = backend.stack();
+fn exact(subject: Subject<'_>) -> Result<String> {
+    let stack = subject.stack();
     let [wanted] = stack.procfs.numbers("uptime")?;
-    poll_stack(backend, "the fixture's uptime", FIRST_SAMPLE, || {
+    subject.poll("the fixture's uptime", FIRST_SAMPLE, || {
         for (node, seen) in scraped(stack)? {
             #[expect(clippy::float_cmp, reason = "the same text was parsed on both ways")]
             let same = seen == wanted;
@@ -33,17 +32,18 @@ fn exact(backend: &dyn Backend) -> Result<String> {
     Ok(format!("{wanted} s on every node, exactly the fixture's value"))
 }
 
-fn moving(backend: &dyn Backend) -> Result<String> {
-    let stack = backend.stack();
-    let first = poll_stack(backend, "uptime near the exporter's own", FIRST_SAMPLE, || {
+fn moving(subject: Subject<'_>) -> Result<String> {
+    let stack = subject.stack();
+    let first = subject.poll("uptime as the kernel has it", FIRST_SAMPLE, || {
         let seen = scraped(stack)?;
-        let own = stack.exporter.uptime()?;
+        // The kernel's own figure: what the exporter makes of it is what is in question.
+        let [own] = stack.procfs.numbers("uptime")?;
         for (node, seen) in &seen {
-            ensure!((own - seen).abs() <= AGE, "node_uptime of {node} is {seen}, and /info/uptime says {own}");
+            ensure!((own - seen).abs() <= AGE, "node_uptime of {node} is {seen}, and the kernel says {own}");
         }
         Ok(seen)
     })?;
-    let second = poll_stack(backend, "uptime growing", Duration::from_secs(20), || {
+    let second = subject.poll("uptime growing", Duration::from_secs(20), || {
         let seen = scraped(stack)?;
         for (node, now) in &seen {
             let before = first.get(node).copied().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A headless Chromium, as far as a picture of a dashboard needs it.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const WIDTH: u64 = 1600;
 const LINE: u64 = 38;
 
 /// Room for Grafana's row of variables, and for what Chromium takes off a window for the bars that it does not draw:
-/// Grafana leaves a panel empty that lies outside the window.
+/// Grafana leaves a panel empty that lies outside the window. What is left over is cut off.
 const AROUND: u64 = 300;
 
 /// How much time the page may think has passed. The page's clock stands still while requests are on their way, and
@@ -46,13 +47,13 @@ pub struct Chromium {
 }
 
 impl Page {
-    /// A dashboard in the Grafana with that base address: whole, without menus, every node, the last five minutes.
-    pub fn of(dashboard: &Dashboard, base: &str) -> Self {
-        let panels = dashboard.panels();
+    /// A dashboard by its address in Grafana: whole, without menus, every node, the last `window`.
+    pub fn of(dashboard: &Dashboard, link: &str, window: Duration) -> Self {
+        let panels = dashboard.visible();
         let lines = panels.iter().map(|panel| panel.grid_pos.y + panel.grid_pos.h).max().unwrap_or_default();
         let titles = panels.iter().map(|panel| panel.title.clone());
         Self {
-            url: format!("{base}/d/{}?kiosk&from=now-5m&to=now&var-node=$__all", dashboard.uid),
+            url: format!("{link}?kiosk&from=now-{}s&to=now&var-node=$__all", window.as_secs()),
             size: (WIDTH, lines * LINE + AROUND),
             // A title with a variable is drawn with its value.
             shows: titles.filter(|title| !title.is_empty() && !title.contains('$')).collect(),
@@ -102,7 +103,7 @@ impl Chromium {
         // Beside its directory, among the logs that are saved as evidence of a run that fails.
         let log = dir.with_extension("log");
         let _ = fs::write(&log, format!("{}\n{}", output.stderr, output.stdout));
-        look(&picture, page, &output.stdout).with_context(|| {
+        finished(&picture, page, &output.stdout).with_context(|| {
             let name = self.program.display();
             // Not the whole error: the page's text is in it.
             error.map_or(format!("{name} drew no good picture"), |error| {
@@ -112,10 +113,9 @@ impl Chromium {
     }
 }
 
-/// The picture, if it is one, and of the whole page.
-fn look(picture: &Path, page: &Page, dom: &str) -> Result<Vec<u8>> {
-    let png = fs::read(picture).context("there is no picture")?;
-    judge(&png, page.size)?;
+/// The picture, if it is one of the whole page, without the blank that may be below it.
+fn finished(picture: &Path, page: &Page, dom: &str) -> Result<Vec<u8>> {
+    let png = without_blank_end(&fs::read(picture).context("there is no picture")?)?;
     let missing: Vec<&str> = page.shows.iter().map(String::as_str).filter(|text| !dom.contains(&html(text))).collect();
     ensure!(missing.is_empty(), "the page does not show: {}", missing.join(", "));
     Ok(png)
@@ -126,56 +126,67 @@ fn html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Whether these are the bytes of a whole PNG of that size which shows anything.
-fn judge(png: &[u8], (width, height): (u64, u64)) -> Result<()> {
-    ensure!(png.starts_with(b"\x89PNG\r\n\x1a\n") && png.get(12..16) == Some(b"IHDR"), "the picture is not a PNG");
-    ensure!(png.ends_with(b"IEND\xaeB`\x82"), "the PNG is cut short");
-    let number = |at: usize| {
-        let bytes = png.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-        u64::from(bytes.map_or(0, u32::from_be_bytes))
-    };
-    // A screen with more pixels than points draws more of them, never fewer.
-    let (wide, high) = (number(16), number(20));
-    ensure!(wide >= width && high >= height, "the PNG is {wide}x{high}, not {width}x{height}");
-    // One colour takes a byte for 200 pixels and more; a logo alone adds little to that.
-    let (bytes, least) = (png.len() as u64, wide * high / 100);
-    ensure!(bytes >= least, "the PNG shows next to nothing: it has {bytes} bytes, and a full page more than {least}");
-    Ok(())
+/// The same picture up to its last line that is not of one colour.
+fn without_blank_end(picture: &[u8]) -> Result<Vec<u8>> {
+    let mut decoder = png::Decoder::new(Cursor::new(picture));
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().context("the picture is not a PNG")?;
+    let mut pixels = vec![0; reader.output_buffer_size().context("the picture is too large")?];
+    let info = reader.next_frame(&mut pixels).context("the PNG is cut short")?;
+    let samples = info.color_type.samples();
+    let blank = |line: &[u8]| line.chunks_exact(samples).all(|pixel| pixel == &line[..samples]);
+    let lines: Vec<&[u8]> = pixels[..info.buffer_size()].chunks_exact(info.line_size).collect();
+    let height = lines.iter().rposition(|line| !blank(line)).context("the picture shows nothing")? + 1;
+
+    let mut cut = Vec::new();
+    let mut encoder = png::Encoder::new(&mut cut, info.width, u32::try_from(height)?);
+    encoder.set_color(info.color_type);
+    encoder.set_depth(info.bit_depth);
+    encoder.set_compression(png::Compression::High);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&lines[..height].concat())?;
+    writer.finish()?;
+    Ok(cut)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace;
-    use crate::workspace::dashboard;
+    use crate::workspace::shipped::Shipped;
 
-    /// As much of a PNG as is looked at.
-    fn png(width: u32, height: u32, bytes: usize) -> Vec<u8> {
-        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
-        png.extend(width.to_be_bytes());
-        png.extend(height.to_be_bytes());
-        png.resize(bytes, 0);
-        png.extend(b"\0\0\0\0IEND\xaeB`\x82");
-        png
+    /// Grey, with white in the corner of each of the first `drawn` lines.
+    fn picture(width: u32, height: u32, drawn: u32) -> Vec<u8> {
+        let pixel = |line: u32, column: u32| if column == 0 && line < drawn { 255 } else { 17 };
+        let pixels: Vec<u8> = (0..height).flat_map(|line| (0..width).map(move |column| pixel(line, column))).collect();
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(png::ColorType::Grayscale);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&pixels).unwrap();
+        writer.finish().unwrap();
+        bytes
     }
 
     #[test]
-    fn only_a_whole_picture_that_shows_something_is_kept() {
-        let said = |png: &[u8]| judge(png, (1600, 2400)).map_err(|error| error.to_string());
-        assert_eq!(said(&png(1600, 2400, 100_000)), Ok(()));
-        assert!(said(&png(1600, 2400, 16_682)).unwrap_err().starts_with("the PNG shows next to nothing"));
-        assert!(said(&png(800, 600, 100_000)).unwrap_err().contains("800x600, not 1600x2400"));
-        assert!(said(&png(1600, 2400, 100_000)[..90_000]).unwrap_err().contains("cut short"));
-        assert!(said(b"<html>").unwrap_err().contains("not a PNG"));
-        assert!(said(b"").unwrap_err().contains("not a PNG"));
+    fn the_blank_below_a_picture_is_cut_off() {
+        assert_eq!(without_blank_end(&picture(40, 30, 20)).unwrap(), without_blank_end(&picture(40, 20, 20)).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named() {
+        let said = |png: &[u8]| without_blank_end(png).unwrap_err().to_string();
+        assert_eq!(said(&picture(40, 30, 0)), "the picture shows nothing");
+        let whole = picture(40, 30, 20);
+        assert_eq!(said(&whole[..whole.len() - 30]), "the PNG is cut short");
+        assert_eq!(said(b"<html>"), "the picture is not a PNG");
     }
 
     #[test]
     fn the_shipped_dashboard_fits_the_window() {
-        let dashboard = Dashboard::read(&workspace::root().join(dashboard::FILE)).unwrap();
-        let page = Page::of(&dashboard, "http://127.0.0.1:3000");
-        assert!(page.url.starts_with("http://127.0.0.1:3000/d/mini-node-exporter?kiosk&from=now-5m&to=now"));
-        let lowest = dashboard.panels().iter().map(|panel| panel.grid_pos.y + panel.grid_pos.h).max().unwrap();
+        let dashboard = Shipped::read().unwrap().dashboard;
+        let page = Page::of(&dashboard, "http://127.0.0.1:3000/d/mini-node-exporter", Duration::from_secs(60));
+        assert!(page.url.starts_with("http://127.0.0.1:3000/d/mini-node-exporter?kiosk&from=now-60s&to=now"));
+        let lowest = dashboard.visible().iter().map(|panel| panel.grid_pos.y + panel.grid_pos.h).max().unwrap();
         assert!(page.size.1 > lowest * LINE, "{page:?}");
         assert!(page.shows.len() > 10, "{page:?}");
     }

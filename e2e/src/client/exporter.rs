@@ -1,39 +1,30 @@
 //! A client of the exporter's endpoints.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::client::http;
+use super::http::Server;
 
-/// An exporter by its base address, such as `http://127.0.0.1:23333`.
+/// An exporter.
 #[derive(Clone, Debug)]
-pub struct Exporter {
-    base: String,
-}
+pub struct Exporter(Server);
 
 impl Exporter {
-    /// A client; nothing is asked yet.
+    /// The exporter with that base address, such as `http://127.0.0.1:23333`.
     pub fn new(base: impl Into<String>) -> Self {
-        Self { base: base.into() }
+        Self(Server::new(base))
     }
 
-    /// The base address.
     pub fn base(&self) -> &str {
-        &self.base
+        self.0.base()
     }
 
     /// Fails unless the exporter is ready; the error is the exporter's own.
     pub fn ready(&self) -> Result<()> {
-        http::get_text(&format!("{}/healthz/ready", self.base)).map(drop)
+        Ok(self.0.get("/healthz/ready", &[])?.text().map(drop)?)
     }
 
     /// The name that its samples carry.
     pub fn hostname(&self) -> Result<String> {
-        http::get_text(&format!("{}/info/hostname", self.base))
-    }
-
-    /// The node's uptime in seconds.
-    pub fn uptime(&self) -> Result<f64> {
-        let text = http::get_text(&format!("{}/info/uptime", self.base))?;
-        text.parse().with_context(|| format!("/info/uptime answers `{text}`, which is no number"))
+        Ok(self.0.get("/info/hostname", &[])?.text()?)
     }
 }

@@ -1,61 +1,119 @@
-//! HTTP as the harness needs it: GET on loopback, with a deadline, no proxy, and errors that name the address.
+//! HTTP as the harness needs it: every request has a deadline, and every error names the address.
 
-use std::sync::LazyLock;
+use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
-use ureq::Agent;
+use serde_json::Value;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
 
 /// The deadline of one request.
 const LIMIT: Duration = Duration::from_secs(5);
 
-static AGENT: LazyLock<Agent> = LazyLock::new(|| {
-    // A proxy from the environment is for the outside; everything asked here is on this machine.
-    Agent::config_builder().timeout_global(Some(LIMIT)).proxy(None).http_status_as_error(false).build().into()
-});
+/// A server by its base address, such as `http://127.0.0.1:9090`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    base: String,
+    agent: Agent,
+}
 
-/// What a server answered.
+/// What a server answered, whatever its status.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// The body.
+    request: Request,
+    pub status: StatusCode,
     pub body: String,
 }
 
-/// Asks for an address, whatever the status of the answer.
-pub fn get(url: &str) -> Result<Answer> {
-    get_with(url, &[])
+/// An answer with another status than success.
+#[derive(Debug, thiserror::Error)]
+#[error("{request}: {status}: {}", start(body))]
+pub struct Refused {
+    request: Request,
+    pub status: StatusCode,
+    pub body: String,
 }
 
-/// As [`get`], with query parameters, which are encoded here.
-pub fn get_with(url: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
-    let request = AGENT.get(url).query_pairs(parameters.iter().copied());
-    let mut answer = request.call().with_context(|| format!("GET {url}"))?;
-    let body = answer.body_mut().read_to_string().with_context(|| format!("GET {url}"))?;
-    Ok(Answer { status: answer.status().as_u16(), body })
+/// A request, for messages.
+#[derive(Clone, Debug)]
+struct Request {
+    method: &'static str,
+    url: String,
 }
 
-/// The body of an answer with status 200.
-pub fn get_text(url: &str) -> Result<String> {
-    expect_ok(url, get(url)?)
-}
-
-/// The parsed body of an answer with status 200.
-pub fn get_json<T: DeserializeOwned>(url: &str, parameters: &[(&str, &str)]) -> Result<T> {
-    let body = expect_ok(url, get_with(url, parameters)?)?;
-    serde_json::from_str(&body).with_context(|| format!("GET {url}: unexpected answer {}", start(&body)))
-}
-
-fn expect_ok(url: &str, answer: Answer) -> Result<String> {
-    if answer.status != 200 {
-        bail!("GET {url}: {}: {}", answer.status, start(&answer.body));
+impl Server {
+    /// Nothing is asked yet.
+    pub fn new(base: impl Into<String>) -> Self {
+        Self::with_limit(base, LIMIT)
     }
-    Ok(answer.body)
+
+    /// As [`Server::new`], with another deadline for each request.
+    pub fn with_limit(base: impl Into<String>, limit: Duration) -> Self {
+        let agent = Agent::config_builder()
+            .timeout_global(Some(limit))
+            // A proxy from the environment is for the outside; what is asked here is on this machine.
+            .proxy(None)
+            .http_status_as_error(false)
+            // Where a server sends whoever it does not admit is an answer to show, not to follow.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .build()
+            .into();
+        Self { base: base.into(), agent }
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks for a path. The parameters are encoded here.
+    pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
+        let request = Request { method: "GET", url: format!("{}{path}", self.base) };
+        let sent = self.agent.get(&request.url).query_pairs(parameters.iter().copied()).call();
+        request.read(sent)
+    }
+
+    /// Sends a JSON document to a path.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Answer> {
+        let request = Request { method: "POST", url: format!("{}{path}", self.base) };
+        let sent = self.agent.post(&request.url).send_json(body);
+        request.read(sent)
+    }
+}
+
+impl Answer {
+    /// The body of a success.
+    pub fn text(self) -> Result<String, Refused> {
+        let Self { request, status, body } = self;
+        if status.is_success() { Ok(body) } else { Err(Refused { request, status, body }) }
+    }
+
+    /// The parsed body of a success.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let (request, status) = (self.request.clone(), self.status);
+        let body = self.text()?;
+        serde_json::from_str(&body)
+            .with_context(|| format!("{request}: {status}, but not as expected: {}", start(&body)))
+    }
+}
+
+impl Request {
+    fn read(self, answer: Result<Response<Body>, ureq::Error>) -> Result<Answer> {
+        let mut answer = answer.with_context(|| self.to_string())?;
+        let body = answer.body_mut().read_to_vec().with_context(|| self.to_string())?;
+        Ok(Answer { status: answer.status(), body: String::from_utf8_lossy(&body).into_owned(), request: self })
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.url)
+    }
 }
 
 /// As much of a body as fits a message.
-pub fn start(body: &str) -> String {
+fn start(body: &str) -> String {
     body.trim().chars().take(200).collect()
 }

@@ -6,3 +6,5 @@ pub mod exposition;
 pub mod grafana;
 pub mod http;
 pub mod prometheus;
+#[cfg(test)]
+mod stand_in;

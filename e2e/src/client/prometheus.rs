@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::client::http;
+use super::http::Server;
+use crate::wait::poll::Final;
 
-/// A Prometheus by its base address, such as `http://127.0.0.1:9090`.
+/// A Prometheus.
 #[derive(Clone, Debug)]
-pub struct Prometheus {
-    base: String,
-}
+pub struct Prometheus(Server);
 
 /// Label names and values.
 pub type Labels = BTreeMap<String, String>;
@@ -38,6 +37,8 @@ impl Sample {
 pub struct Target {
     /// The labels that its samples get.
     pub labels: Labels,
+    /// The scrape job that it was found for; relabelling may change the label `job`.
+    pub scrape_pool: String,
     /// The address that is scraped.
     pub scrape_url: String,
     /// `up`, `down` or `unknown`.
@@ -76,20 +77,18 @@ pub struct Rule {
 }
 
 impl Prometheus {
-    /// A client; nothing is asked yet.
+    /// The Prometheus with that base address, such as `http://127.0.0.1:9090`.
     pub fn new(base: impl Into<String>) -> Self {
-        Self { base: base.into() }
+        Self(Server::new(base))
     }
 
-    /// The base address.
     pub fn base(&self) -> &str {
-        &self.base
+        self.0.base()
     }
 
     /// Evaluates a query now. A scalar comes as one sample without labels.
     pub fn query(&self, query: &str) -> Result<Vec<Sample>> {
-        let url = format!("{}/api/v1/query", self.base);
-        let answer = http::get_with(&url, &[("query", query)])?;
+        let answer = self.0.get("/api/v1/query", &[("query", query)])?;
         parse_query(&answer.body).with_context(|| format!("query `{query}`"))
     }
 
@@ -105,7 +104,7 @@ impl Prometheus {
             metric: Labels,
             values: Vec<(f64, String)>,
         }
-        let answer: Envelope<Data> = http::get_json(&format!("{}/api/v1/query", self.base), &[("query", selector)])?;
+        let answer: Envelope<Data> = self.0.get("/api/v1/query", &[("query", selector)])?.json()?;
         let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for series in answer.data.with_context(|| answer.error)?.result {
             let own = times.entry(series.metric.get(label).cloned().unwrap_or_default()).or_default();
@@ -117,16 +116,20 @@ impl Prometheus {
 
     /// The active targets of a scrape job.
     pub fn targets(&self, job: &str) -> Result<Vec<Target>> {
+        let mut targets = self.all_targets()?;
+        targets.retain(|target| target.label("job") == job);
+        Ok(targets)
+    }
+
+    /// The active targets of every scrape job.
+    pub fn all_targets(&self) -> Result<Vec<Target>> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Data {
             active_targets: Vec<Target>,
         }
-        let url = format!("{}/api/v1/targets", self.base);
-        let answer: Envelope<Data> = http::get_json(&url, &[("state", "active")])?;
-        let mut targets = answer.data.context("no data")?.active_targets;
-        targets.retain(|target| target.label("job") == job);
-        Ok(targets)
+        let answer: Envelope<Data> = self.0.get("/api/v1/targets", &[("state", "active")])?.json()?;
+        Ok(answer.data.context("no data")?.active_targets)
     }
 
     /// How many targets of a scrape job were discovered, and then dropped by its relabelling.
@@ -141,10 +144,20 @@ impl Prometheus {
         struct Dropped {
             discovered_labels: Labels,
         }
-        let url = format!("{}/api/v1/targets", self.base);
-        let answer: Envelope<Data> = http::get_json(&url, &[("state", "dropped")])?;
+        let answer: Envelope<Data> = self.0.get("/api/v1/targets", &[("state", "dropped")])?.json()?;
         let of_job = |target: &&Dropped| target.discovered_labels.get("job").is_some_and(|own| own == job);
         Ok(answer.data.context("no data")?.dropped_targets.iter().filter(of_job).count())
+    }
+
+    /// The scrape jobs that are configured, with or without a target.
+    pub fn jobs(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Data {
+            scrape_pools: Vec<String>,
+        }
+        let answer: Envelope<Data> = self.0.get("/api/v1/scrape_pools", &[])?.json()?;
+        Ok(answer.data.context("no data")?.scrape_pools)
     }
 
     /// The loaded rule groups.
@@ -153,19 +166,22 @@ impl Prometheus {
         struct Data {
             groups: Vec<RuleGroup>,
         }
-        let answer: Envelope<Data> = http::get_json(&format!("{}/api/v1/rules", self.base), &[])?;
+        let answer: Envelope<Data> = self.0.get("/api/v1/rules", &[])?.json()?;
         Ok(answer.data.context("no data")?.groups)
     }
 
     /// Whether Prometheus is ready to serve queries.
     pub fn ready(&self) -> Result<()> {
-        http::get_text(&format!("{}/-/ready", self.base)).map(drop)
+        Ok(self.0.get("/-/ready", &[])?.text().map(drop)?)
     }
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Envelope<T> {
     data: Option<T>,
+    #[serde(default)]
+    error_type: String,
     #[serde(default)]
     error: String,
 }
@@ -185,8 +201,12 @@ struct Element {
 
 fn parse_query(body: &str) -> Result<Vec<Sample>> {
     let answer: Envelope<QueryData> =
-        serde_json::from_str(body).with_context(|| format!("unexpected answer {}", http::start(body)))?;
+        serde_json::from_str(body).with_context(|| format!("unexpected answer {}", body.get(..200).unwrap_or(body)))?;
     let number = |text: &str| text.parse().with_context(|| format!("`{text}` is not a sample value"));
+    if answer.error_type == "bad_data" {
+        // The query itself is wrong, and stays so.
+        return Err(Final(answer.error).into());
+    }
     match answer.data.with_context(|| answer.error)? {
         QueryData::Scalar((_, value)) => Ok(vec![Sample { labels: Labels::new(), value: number(&value)? }]),
         QueryData::Vector(elements) => elements
@@ -210,8 +230,10 @@ mod tests {
         assert!(samples[1].value.is_infinite());
         let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[1700000000.1,"42"]}}"#;
         assert_eq!(parse_query(scalar).unwrap(), [Sample { labels: Labels::new(), value: 42.0 }]);
-        let error = r#"{"status":"error","errorType":"bad_data","error":"parse error: x"}"#;
-        assert!(format!("{:#}", parse_query(error).unwrap_err()).contains("parse error: x"));
+        let wrong = parse_query(r#"{"status":"error","errorType":"bad_data","error":"parse error: x"}"#).unwrap_err();
+        assert!(wrong.is::<Final>() && wrong.to_string() == "parse error: x", "{wrong:#}");
+        let busy = parse_query(r#"{"status":"error","errorType":"timeout","error":"too late"}"#).unwrap_err();
+        assert!(!busy.is::<Final>() && busy.to_string().contains("too late"), "{busy:#}");
         assert!(parse_query("<html>").is_err());
     }
 }

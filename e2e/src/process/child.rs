@@ -26,7 +26,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` with its two streams in `log`.
+    /// Starts `program` in the directory of `log`, which gets both of its streams.
     pub fn start(
         name: &'static str,
         program: &Path,
@@ -36,6 +36,9 @@ impl Process {
     ) -> Result<Self> {
         let (guarded, args) = guard::wrap(program, args);
         let mut expression = own_group(&duct::cmd(guarded, args)).stdin_null().stderr_to_stdout().stdout_path(&log);
+        if let Some(dir) = log.parent() {
+            expression = expression.dir(dir);
+        }
         for (name, value) in env {
             expression = expression.env(name, value);
         }

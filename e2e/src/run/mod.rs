@@ -3,29 +3,43 @@
 
 pub mod evidence;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::terminal::out::{self, Mark};
+use crate::wait::interrupt;
 use crate::workspace;
 
 const LOCK: &str = "lock";
 const RECORD: &str = "run.json";
 const KEPT: &str = "kept";
+const END: &str = "end";
 
 /// What a run tells other processes about itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// The process that holds the run.
+    /// The process that holds the run, for people: in another PID namespace, or on another host over the same
+    /// directory, it is another process' number.
     pub pid: u32,
+    /// When it began, in seconds since 1970.
+    #[serde(default)]
+    pub started: u64,
     /// `local`, `kind` or `container`.
     pub backend: String,
     /// What there is to open: name and address.
     pub links: Vec<(String, String)>,
+}
+
+impl Record {
+    /// How long ago the run began.
+    pub fn age(&self) -> Duration {
+        now().saturating_sub(Duration::from_secs(self.started))
+    }
 }
 
 /// A run of this process. Dropping it removes its directory.
@@ -34,26 +48,34 @@ pub struct Run {
     state: PathBuf,
     id: String,
     dir: PathBuf,
+    started: u64,
     _lock: File,
 }
 
 impl Run {
-    /// Makes a new run: an id, its directory, and the lock on it.
+    /// Makes a new run: an id, its directory, and the lock on it. From now on `lab down` can interrupt this process.
     pub fn create(backend: &str) -> Result<Self> {
-        Self::create_in(workspace::state()?, backend)
+        let run = Self::create_in(workspace::state()?, backend)?;
+        interrupt::listen_to(run.dir.join(END));
+        Ok(run)
     }
 
     /// As [`Run::create`], with a state directory of one's own: for tests.
     pub fn create_in(state: PathBuf, backend: &str) -> Result<Self> {
         let runs = runs(&state)?;
         let _one_at_a_time = gate(&runs)?;
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-        let id = format!("{:x}-{nanos:x}", std::process::id());
+        let id = format!("{:x}-{:x}", std::process::id(), now().subsec_nanos());
         let dir = runs.join(&id);
         fs::create_dir(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let lock = File::create(dir.join(LOCK))?;
-        lock.try_lock().with_context(|| format!("{} cannot be locked", dir.display()))?;
-        let run = Self { state, id, dir, _lock: lock };
+        if let Err(error) = lock.try_lock() {
+            let place = runs.display();
+            out::note(&format!(
+                "{} files in {place} cannot be locked ({error}): a killed lab is not cleaned up",
+                Mark::Warn
+            ));
+        }
+        let run = Self { state, id, dir, started: now().as_secs(), _lock: lock };
         run.record(backend, Vec::new())?;
         Ok(run)
     }
@@ -75,11 +97,11 @@ impl Run {
 
     /// Tells other processes what runs here.
     pub fn record(&self, backend: &str, links: Vec<(String, String)>) -> Result<()> {
-        let record = Record { pid: std::process::id(), backend: backend.into(), links };
-        // Written aside and renamed: a reader sees a whole record or none.
-        let aside = self.dir.join("run.json.new");
-        fs::write(&aside, serde_json::to_vec_pretty(&record)?)?;
-        Ok(fs::rename(aside, self.dir.join(RECORD))?)
+        let record = Record { pid: std::process::id(), started: self.started, backend: backend.into(), links };
+        // Written under another name first: a reader sees a whole record or none.
+        let new = self.dir.join("run.json.new");
+        fs::write(&new, serde_json::to_vec_pretty(&record)?)?;
+        Ok(fs::rename(new, self.dir.join(RECORD))?)
     }
 
     /// Lets what this run made outlive it, until `lab down` removes it.
@@ -123,7 +145,7 @@ fn list_in(state: &Path) -> Result<Vec<Found>> {
     for entry in fs::read_dir(&runs)? {
         let dir = entry?.path();
         if dir.is_dir() {
-            found.push(look(dir));
+            found.push(self::found(dir));
         }
     }
     found.sort_by(|a, b| a.id.cmp(&b.id));
@@ -140,17 +162,35 @@ impl Found {
     pub fn is_abandoned(&self) -> bool {
         !self.alive && !self.kept
     }
+
+    /// Asks the process that holds it to end. Through its directory: that reaches it in any PID namespace and on any
+    /// host, where a process id would name an innocent.
+    pub fn ask_to_end(&self) -> Result<()> {
+        let file = self.dir.join(END);
+        fs::write(&file, "").with_context(|| format!("{} cannot be written", file.display()))
+    }
 }
 
-fn look(dir: PathBuf) -> Found {
-    let lock = File::open(dir.join(LOCK)).map(|file| file.try_lock());
+fn found(dir: PathBuf) -> Found {
     Found {
         id: dir.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         record: fs::read(dir.join(RECORD)).ok().and_then(|json| serde_json::from_slice(&json).ok()),
-        alive: matches!(lock, Ok(Err(TryLockError::WouldBlock))),
+        alive: is_held(&dir.join(LOCK)),
         kept: dir.join(KEPT).exists(),
         dir,
     }
+}
+
+/// A lock whose state cannot be told is taken as held: some file systems have none, and NFS asks for write access.
+fn is_held(lock: &Path) -> bool {
+    match File::options().read(true).write(true).open(lock) {
+        Ok(file) => file.try_lock().is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn runs(state: &Path) -> Result<PathBuf> {
@@ -162,7 +202,8 @@ fn runs(state: &Path) -> Result<PathBuf> {
 /// Held while a run is made or looked at: between its directory and its lock, a new run would look abandoned.
 fn gate(runs: &Path) -> io::Result<File> {
     let gate = File::create(runs.join("gate"))?;
-    gate.lock()?;
+    // Where there are no locks there is no gate: every run then counts as alive anyway.
+    let _ = gate.lock();
     Ok(gate)
 }
 

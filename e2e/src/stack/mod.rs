@@ -1,5 +1,6 @@
 //! The stack that every backend gives: where its parts answer, and what they must agree with.
 
+mod part;
 pub mod samples;
 
 use std::collections::BTreeSet;
@@ -10,8 +11,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::client::exporter::Exporter;
+use crate::client::grafana::Grafana;
 use crate::client::prometheus::Prometheus;
 use crate::process::command::Cmd;
+use crate::workspace::dashboard;
+
+pub use part::Part;
 
 /// The job name that the exporter's targets have in every scrape configuration.
 pub const JOB: &str = "mini-node-exporter";
@@ -26,20 +31,9 @@ pub struct Stack {
     /// The Prometheus.
     pub prometheus: Prometheus,
     /// The Grafana, or why there is none.
-    pub grafana: Grafana,
+    pub grafana: Part<Grafana>,
     /// What the exporters read.
     pub procfs: Procfs,
-}
-
-/// A Grafana that may be missing.
-#[derive(Clone, Debug)]
-pub enum Grafana {
-    /// Its base address.
-    Here(String),
-    /// It was not wanted.
-    LeftOut,
-    /// It could not be had, for this reason.
-    Missing(String),
 }
 
 /// The procfs that the exporters read, seen without them.
@@ -60,8 +54,8 @@ impl Stack {
             ("exporter".to_owned(), format!("{}/metrics", self.exporter.base())),
             ("prometheus".to_owned(), self.prometheus.base().to_owned()),
         ];
-        if let Grafana::Here(base) = &self.grafana {
-            links.push(("grafana".to_owned(), base.clone()));
+        if let Some(grafana) = self.grafana.here() {
+            links.push(("grafana".to_owned(), grafana.link(dashboard::UID)));
         }
         links
     }

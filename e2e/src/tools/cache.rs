@@ -32,7 +32,7 @@ pub(super) fn programs(tool: Tool) -> Result<Vec<PathBuf>> {
 
 /// By the versions in the names, for as texts 3.5.0 would come before 3.15.0.
 fn newest_first(mut names: Vec<String>) -> Vec<String> {
-    names.sort_by_cached_key(|name| Reverse((version::parse(name), name.clone())));
+    names.sort_by_cached_key(|name| Reverse((version::first(name), name.clone())));
     names
 }
 

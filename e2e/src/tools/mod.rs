@@ -24,10 +24,18 @@ use crate::terminal::progress::Step;
 pub struct Found {
     /// Where it is.
     pub path: PathBuf,
-    /// What it says its version is.
-    pub version: Version,
+    /// What it says its version is; nothing if it was built without one.
+    pub version: Option<Version>,
     /// How it came here: `flag`, `PATH`, `cache`, `tarball` or `Debian package`.
     pub origin: &'static str,
+}
+
+impl Found {
+    /// Its version and origin, for people.
+    pub fn summary(&self) -> String {
+        let version = self.version.map_or("a build without a version".to_owned(), |version| version.to_string());
+        format!("{version}, {}", self.origin)
+    }
 }
 
 /// Finds a tool, and fetches it where it is not there yet.
@@ -90,7 +98,7 @@ fn fetch(tool: Tool, step: &Step, tried: &mut Vec<String>) -> Result<Found> {
 
 fn check(tool: Tool, path: PathBuf, origin: &'static str) -> Result<Found> {
     let version = version::ask(tool, &path)?;
-    if version < tool.minimum() {
+    if let Some(version) = version.filter(|version| *version < tool.minimum()) {
         bail!("{} is version {version}, and {} is the oldest that will do", path.display(), tool.minimum());
     }
     Ok(Found { path, version, origin })

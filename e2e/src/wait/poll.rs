@@ -16,6 +16,11 @@ pub enum Attempt<T> {
     Failed(anyhow::Error),
 }
 
+/// An observation that waiting does not change, such as a query that cannot be parsed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Final(pub String);
+
 /// Calls `attempt` every `every` until it is ready, fails, or `limit` (times [`patience`]) is over.
 pub fn until<T>(what: &str, limit: Duration, every: Duration, mut attempt: impl FnMut() -> Attempt<T>) -> Result<T> {
     let began = Instant::now();

@@ -13,6 +13,9 @@ use crate::workspace::variables::{self, Values};
 /// The shipped dashboard, in the workspace.
 pub const FILE: &str = "grafana/dashboards/mini-node-exporter.json";
 
+/// The uid by which it is linked.
+pub const UID: &str = "mini-node-exporter";
+
 /// A dashboard.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dashboard {
@@ -160,6 +163,11 @@ impl Dashboard {
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         serde_json::from_str(&text).with_context(|| format!("{}: not a classic dashboard", path.display()))
+    }
+
+    /// The panels and rows that show when it opens.
+    pub fn visible(&self) -> &[Panel] {
+        &self.panels
     }
 
     /// Every panel and row, those in collapsed rows too.

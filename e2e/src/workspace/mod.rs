@@ -1,19 +1,48 @@
-//! Where things lie: the workspace, the cache and the state directory (XDG base directory specification).
+//! The files of this checkout, and the directories beside it (XDG base directory specification).
 
 pub mod dashboard;
 pub mod exporter;
 pub mod held;
 pub mod queries;
 pub mod rules;
+pub mod shipped;
 pub mod variables;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
-/// The workspace's root. The harness always works on the tree that it was built from.
+/// The root of this checkout.
+///
+/// # Panics
+///
+/// In a checkout that was moved or copied with its `target/`: see [`expect_unmoved`].
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    static ROOT: LazyLock<PathBuf> =
+        LazyLock::new(|| expect_unmoved().unwrap_or_else(|error| panic!("{error:#}")).to_owned());
+    &ROOT
+}
+
+/// Fails in a checkout that was moved or copied with its `target/`, which cargo takes for fresh: the programs in it would
+/// go on to read the files of the place where they were built.
+pub fn expect_unmoved() -> Result<&'static Path> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Cargo names the package's directory to what it runs; what is run by hand lies in `target/` below it.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let of_cargo = package.filter(|dir| dir.file_name() == built.file_name());
+    let program = std::env::current_exe().unwrap_or_default();
+    let of_program = || program.ancestors().map(|dir| dir.join("e2e")).find(|dir| dir.join("Cargo.toml").is_file());
+    if let Some(here) = of_cargo.or_else(of_program)
+        && here.canonicalize().ok() != built.canonicalize().ok()
+    {
+        bail!(
+            "this program was built in {}, and runs in {}: run `cargo clean -p e2e -p mini-node-exporter` here first",
+            built.display(),
+            here.display()
+        );
+    }
+    built.parent().context("the package has no parent directory")
 }
 
 /// `$XDG_CACHE_HOME/mini-node-exporter`: tools that were fetched. May be deleted at any time.

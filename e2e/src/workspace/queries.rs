@@ -68,14 +68,21 @@ pub fn ask(dashboard: &Dashboard, mut run: impl FnMut(&Query) -> Result<usize>) 
 }
 
 impl Report {
-    /// What failed, and who has no samples, one line each; empty when every panel shows something.
+    /// What failed, and who has no samples, one line for each cause; empty when every panel shows something.
     pub fn problems(&self) -> Vec<String> {
-        let problem = |(query, answer): &(Query, Result<usize>)| match answer {
-            Err(error) => Some(format!("{query}: {error:#}")),
-            Ok(0) if query.needs_samples => Some(format!("{query}: no samples of `{}`", query.expr)),
-            Ok(_) => None,
-        };
-        self.answers.iter().filter_map(problem).collect()
+        let mut causes: Vec<(String, Vec<String>)> = Vec::new();
+        for (query, answer) in &self.answers {
+            let (cause, who) = match answer {
+                Err(error) => (format!("{error:#}"), query.to_string()),
+                Ok(0) if query.needs_samples => ("no samples".to_owned(), format!("{query} (`{}`)", query.expr)),
+                Ok(_) => continue,
+            };
+            match causes.iter_mut().find(|(known, _)| *known == cause) {
+                Some((_, all)) => all.push(who),
+                None => causes.push((cause, vec![who])),
+            }
+        }
+        causes.into_iter().map(|(cause, all)| format!("{cause}: {}", first_three(&all))).collect()
     }
 
     /// A line for each panel, annotation and variable, with the number of samples that each query gave.
@@ -91,6 +98,15 @@ impl Report {
                 Some(format!("{}: samples {}", own.first()?.0.owner, counts.join(", ")))
             })
             .collect()
+    }
+}
+
+/// Three names say where to look; the rest is a number.
+fn first_three(names: &[String]) -> String {
+    let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(3) {
+        0 => shown,
+        rest => format!("{shown} and {rest} more"),
     }
 }
 
@@ -135,16 +151,26 @@ mod tests {
     #[test]
     fn an_annotation_may_find_nothing_and_a_panel_may_not() {
         let report = ask(&dashboard(), |_| Ok(0)).unwrap();
-        assert_eq!(
-            report.problems(),
-            [
-                "variable `node`: no samples of `group by (node) (up)`",
-                "panel 2 `Up`, query A: no samples of `up{node=~\".+\"}`"
-            ]
-        );
+        let nobody = "no samples: variable `node` (`group by (node) (up)`), panel 2 `Up`, query A (`up{node=~\".+\"}`)";
+        assert_eq!(report.problems(), [nobody]);
         let report = ask(&dashboard(), |query| if query.needs_samples { Ok(3) } else { Err(anyhow!("bad")) }).unwrap();
-        assert_eq!(report.problems(), ["annotation `Reboots`: bad"]);
+        assert_eq!(report.problems(), ["bad: annotation `Reboots`"]);
         let lines = ["variable `node`: samples 3", "panel 2 `Up`: samples A 3", "annotation `Reboots`: samples failed"];
         assert_eq!(report.lines(), lines);
+    }
+
+    #[test]
+    fn one_cause_is_one_line() {
+        let query = Query {
+            owner: "panel 2 `Up`".into(),
+            ref_id: "A".into(),
+            expr: "up".into(),
+            instant: true,
+            needs_samples: true,
+        };
+        let answers = (0..31).map(|_| (query.clone(), Err(anyhow!("GET http://x: 404"))));
+        let shown = Report { answers: answers.collect() }.problems();
+        let three = ["panel 2 `Up`, query A"; 3].join(", ");
+        assert_eq!(shown, [format!("GET http://x: 404: {three} and 28 more")]);
     }
 }

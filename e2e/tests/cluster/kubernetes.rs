@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::Kind;
 use e2e::backend::kind::kubectl::name;
-use e2e::client::http;
+use e2e::client::http::Server;
 use serde_json::Value;
 
 /// The label of the exporter's pods.
@@ -29,12 +29,13 @@ pub fn every_endpoint_answers(kind: &mut Kind) -> Result<()> {
     let stack = kind.stack();
     let base = stack.exporter.base();
     for path in ["/", "/metrics", "/healthz/live", "/healthz/ready"] {
-        http::get_text(&format!("{base}{path}"))?;
+        Server::new(base).get(path, &[])?.text()?;
     }
     let hostname = stack.exporter.hostname()?;
     ensure!(stack.nodes.contains(&hostname), "/info/hostname is `{hostname}`, and the nodes are {:?}", stack.nodes);
-    ensure!(stack.exporter.uptime()? > 0.0, "/info/uptime is not above 0");
-    let load: Value = http::get_json(&format!("{base}/info/load"), &[])?;
+    let uptime: f64 = Server::new(base).get("/info/uptime", &[])?.text()?.parse()?;
+    ensure!(uptime > 0.0, "/info/uptime is {uptime}, not above 0");
+    let load: Value = Server::new(base).get("/info/load", &[])?.json()?;
     let durations: Vec<&String> = load.as_object().context("/info/load is no object")?.keys().collect();
     ensure!(durations == ["1m", "5m", "15m"], "/info/load has the keys {durations:?}");
     Ok(())

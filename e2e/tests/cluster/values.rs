@@ -7,16 +7,19 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::Kind;
 use e2e::checks;
+use e2e::checks::Subject;
 use e2e::checks::report::Outcome;
 use e2e::terminal::progress::Progress;
 use e2e::wait::{interrupt, poll};
 use e2e::workspace;
+use e2e::workspace::shipped::Shipped;
 
 /// No node may be without a fresh sample for longer than this while the exporters are replaced.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
 
 pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
-    let reports = checks::run_all(kind, |report| eprintln!("{}", report.text()));
+    let reports =
+        checks::run_all(Subject { backend: kind, shipped: &Shipped::read()? }, |report| eprintln!("{}", report.text()));
     // What cannot be had here was left out when the cluster was made: a skipped check is no passed one.
     let failed: Vec<String> = reports
         .iter()

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::client::http;
+use e2e::client::http::Server;
 
 use crate::running::{PORT, Running, inspect};
 use crate::site::Site;
@@ -36,7 +36,7 @@ pub fn the_process_has_none(site: &Site) -> Result<()> {
     ensure!(wrong.is_empty(), "the exporter's process has privileges: {}", wrong.join("; "));
     let groups = line("Groups").unwrap_or_default();
     ensure!(groups.split(' ').all(|group| ["", "65534"].contains(&group)), "it is in the groups {groups}");
-    http::get_text(&format!("{}/metrics", running.at(PORT))).context("without any privilege")?;
+    Server::new(running.at(PORT)).get("/metrics", &[])?.text().context("without any privilege")?;
     Ok(())
 }
 
@@ -56,7 +56,7 @@ pub fn the_root_is_read_only(site: &Site) -> Result<()> {
         mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|fields| fields.get(4) == Some(&"/"));
     let options = root.as_ref().and_then(|fields| fields.get(5)).context("the process has no root")?;
     ensure!(options.split(',').any(|option| option == "ro"), "the root is mounted with {options}, not read-only");
-    http::get_text(&format!("{}/metrics", running.at(PORT))).context("with a read-only root")?;
+    Server::new(running.at(PORT)).get("/metrics", &[])?.text().context("with a read-only root")?;
     Ok(())
 }
 
@@ -73,7 +73,7 @@ pub fn the_network_is_internal(site: &Site) -> Result<()> {
     let ports = &inspected["NetworkSettings"]["Ports"];
     let published = ports.as_object().into_iter().flatten().any(|(_, bindings)| !bindings.is_null());
     ensure!(!published, "ports are published: {ports}");
-    http::get_text(&format!("{}/healthz/live", running.at(PORT))).context("from this machine, by its own address")?;
+    Server::new(running.at(PORT)).get("/healthz/live", &[])?.text().context("from this machine, by its own address")?;
     Ok(())
 }
 

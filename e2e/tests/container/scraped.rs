@@ -8,14 +8,16 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use e2e::backend::Backend;
 use e2e::backend::local::prometheus::config;
+use e2e::checks::Subject;
 use e2e::checks::report::{CheckReport, Outcome};
 use e2e::client::exporter::Exporter;
 use e2e::client::prometheus::Prometheus;
 use e2e::run::Run;
 use e2e::run::evidence;
-use e2e::stack::{Grafana, Procfs, Stack};
+use e2e::stack::{Part, Procfs, Stack};
 use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
+use e2e::workspace::shipped::Shipped;
 use e2e::{checks, workspace};
 use serde_json::json;
 use testcontainers::ImageExt as _;
@@ -29,7 +31,9 @@ const PROMETHEUS: u16 = 9090;
 
 pub fn every_check_passes(site: &Site) -> Result<()> {
     let pair = Pair::start(site)?;
-    let reports = checks::run_all(&pair, |report| eprintln!("{}", report.text()));
+    let reports = checks::run_all(Subject { backend: &pair, shipped: &Shipped::read()? }, |report| {
+        eprintln!("{}", report.text());
+    });
     let failed: Vec<String> = reports
         .iter()
         .filter(|report| matches!(report.outcome, Outcome::Failed { .. }))
@@ -61,7 +65,7 @@ impl<'s> Pair<'s> {
             nodes: BTreeSet::from([node]),
             exporter: client,
             prometheus: Prometheus::new(prometheus.at(PROMETHEUS)),
-            grafana: Grafana::LeftOut,
+            grafana: Part::LeftOut,
             procfs: Procfs::Fixture(tree),
         };
         let pair = Self { site, stack, exporter, prometheus };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::client::exposition::{self, Sample};
-use e2e::client::http;
+use e2e::client::http::Server;
 use e2e::process::log::Line;
 use e2e::stack::Procfs;
 use e2e::wait::poll::{self, Attempt};
@@ -35,7 +35,7 @@ pub fn a_mounted_tree_is_served_exactly(site: &Site) -> Result<()> {
 }
 
 fn served_exactly(base: &str, tree: &Path) -> Result<()> {
-    let get = |path: &str| http::get_text(&format!("{base}{path}"));
+    let get = |path: &str| anyhow::Ok(Server::new(&*base).get(path, &[])?.text()?);
     let [hostname, uptime, load] =
         ["sys/kernel/hostname", "uptime", "loadavg"].map(|file| fs::read_to_string(tree.join(file)));
     let (hostname, uptime, load) = (hostname?.trim().to_owned(), uptime?, load?);
@@ -77,18 +77,18 @@ fn sample(metric: &str, labels: &[(&str, &str)], value: f64) -> Sample {
 pub fn the_live_proc_is_the_node_s_own(site: &Site) -> Result<()> {
     let running = Running::start(site.exporter().with_env_var("NODE_NAME", "the-node"))?;
     let base = running.at(PORT);
-    let hostname = http::get_text(&format!("{base}/info/hostname"))?;
+    let hostname = Server::new(&*base).get("/info/hostname", &[])?.text()?;
     ensure!(hostname == "the-node", "/info/hostname is `{hostname}`, and NODE_NAME is `the-node`");
     let node = Procfs::Live("/proc".into());
     let [before] = node.numbers("uptime")?;
-    let uptime: f64 = http::get_text(&format!("{base}/info/uptime"))?.parse()?;
+    let uptime: f64 = Server::new(&*base).get("/info/uptime", &[])?.text()?.parse()?;
     let [after] = node.numbers("uptime")?;
     ensure!((before..=after).contains(&uptime), "/info/uptime is {uptime}, and this machine's is {before} to {after}");
     // The kernel makes new averages every 5 s: a pair of readings may have fallen on either side.
     poll::until("the node's load", Duration::from_secs(5), Duration::from_millis(100), || {
         let look = || -> Result<([f64; 3], Vec<f64>)> {
             let own = node.numbers("loadavg")?;
-            let answer: BTreeMap<String, f64> = http::get_json(&format!("{base}/info/load"), &[])?;
+            let answer: BTreeMap<String, f64> = Server::new(&*base).get("/info/load", &[])?.json()?;
             Ok((own, DURATIONS.iter().filter_map(|duration| answer.get(*duration).copied()).collect()))
         };
         match look() {
@@ -113,7 +113,7 @@ pub fn every_listen_address(site: &Site) -> Result<()> {
             port.is_none_or(|port| port == said) && said != 0,
             "asked for {address}, it says that it bound {bound}"
         );
-        http::get_text(&format!("{}/healthz/live", running.at(said))).with_context(|| format!("bound to {bound}"))?;
+        Server::new(running.at(said)).get("/healthz/live", &[])?.text().with_context(|| format!("bound to {bound}"))?;
         let stdout = running.stdout()?;
         ensure!(stdout.is_empty(), "the log is for stderr alone, and stdout has: {stdout}");
     }

@@ -9,7 +9,7 @@ use e2e::client::exporter::Exporter;
 use e2e::stack::Procfs;
 use serde_json::{Value, json};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, fixture};
 use crate::stacks::{Altered, CASE, Own, fails, passes};
 
 pub fn an_exporter_that_does_not_answer() -> Result<()> {
@@ -43,9 +43,15 @@ pub fn values_that_differ_from_the_tree() -> Result<()> {
     fails(&altered, "load", &["node_load of worker-1 is [0.57, 0.8, 0.77]", "showed [[0.57, 0.8, 0.78]]"])
 }
 
+/// An exporter that shows another figure than the uptime, such as the idle time beside it.
+pub fn an_uptime_that_is_not_the_kernels() -> Result<()> {
+    let altered = Altered::shared(|stack| stack.procfs = Procfs::Live("/proc".into()))?;
+    fails(&altered, "uptime", &["node_uptime of worker-1 is 1761.77, and the kernel says"])
+}
+
 /// A fixture tree where a live one is expected: its uptime agrees, and does not grow.
 pub fn an_uptime_that_stands_still() -> Result<()> {
-    let altered = Altered::shared(|stack| stack.procfs = Procfs::Live("/proc".into()))?;
+    let altered = Altered::shared(|stack| stack.procfs = Procfs::Live(fixture(CASE)))?;
     fails(&altered, "uptime", &["uptime growing", "node_uptime of worker-1 is 1761.77 and was 1761.77 before"])
 }
 

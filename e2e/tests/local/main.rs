@@ -37,6 +37,7 @@ fn trials() -> Vec<Trial> {
         trial("failing::a_node_without_a_target", failing::a_node_without_a_target),
         trial("failing::a_node_of_another_name", failing::a_node_of_another_name),
         trial("failing::values_that_differ_from_the_tree", failing::values_that_differ_from_the_tree),
+        trial("failing::an_uptime_that_is_not_the_kernels", failing::an_uptime_that_is_not_the_kernels),
         trial("failing::an_uptime_that_stands_still", failing::an_uptime_that_stands_still),
         // … or Prometheus' configuration is.
         trial("failing::a_wrong_port_and_no_alerts", failing::a_wrong_port_and_no_alerts),

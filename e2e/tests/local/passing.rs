@@ -6,8 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::local::Options;
 use e2e::checks;
+use e2e::checks::Subject;
 use e2e::checks::report::Outcome;
 use e2e::stack::samples::NodeSamples;
+use e2e::workspace::shipped::Shipped;
 use serde_json::Value;
 
 use crate::lab::Lab;
@@ -40,7 +42,7 @@ pub fn every_check_on_a_fixture_tree_exactly() -> Result<()> {
         samples == [NodeSamples { node: "worker-1".into(), uptime: 1761.77, load: [0.57, 0.8, 0.77] }],
         "{samples:?}"
     );
-    for report in checks::run_all(&shared.local, |_| {}) {
+    for report in checks::run_all(Subject { backend: &shared.local, shipped: &Shipped::read()? }, |_| {}) {
         let expected = match report.name {
             name if OF_GRAFANA.contains(&name) => {
                 ensure!(matches!(report.outcome, Outcome::LeftOut), "{report:?}");

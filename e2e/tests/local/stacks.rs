@@ -9,10 +9,12 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use e2e::backend::Backend;
 use e2e::backend::local::{Local, Options};
 use e2e::checks;
+use e2e::checks::Subject;
 use e2e::checks::report::Outcome;
 use e2e::run::Run;
 use e2e::stack::Stack;
 use e2e::terminal::progress::Progress;
+use e2e::workspace::shipped::Shipped;
 use tempfile::TempDir;
 
 use crate::lab;
@@ -168,5 +170,6 @@ pub fn fails(backend: &dyn Backend, name: &str, causes: &[&str]) -> Result<()> {
 }
 
 fn run(backend: &dyn Backend, name: &str) -> Result<Outcome> {
-    Ok(checks::run_one(backend, name).with_context(|| format!("there is no check `{name}`"))?.outcome)
+    let subject = Subject { backend, shipped: &Shipped::read()? };
+    Ok(checks::run_one(subject, name).with_context(|| format!("there is no check `{name}`"))?.outcome)
 }

@@ -7,8 +7,20 @@ pub mod tree;
 
 use std::path::Path;
 
+/// Fails in a checkout that was moved or copied with its `target/`, which cargo takes for fresh: the tests in it would
+/// go on to prove the files and the binary of the place where they were built.
+pub fn expect_unmoved() {
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let built = env!("CARGO_MANIFEST_DIR");
+    assert!(
+        here.is_empty() || here == built,
+        "built in {built}, run in {here}: `cargo clean -p mini-node-exporter` first"
+    );
+}
+
 /// The one place where what differs from run to run is named: paths below `root`, durations, the build, the process.
 pub fn filters(root: &Path) -> insta::Settings {
+    expect_unmoved();
     let mut settings = insta::Settings::clone_current();
     settings.set_omit_expression(true);
     settings.set_prepend_module_to_snapshot(true);

@@ -14,11 +14,13 @@ use super::kubectl::Kubectl;
 use super::{Options, overlay, rollout};
 use crate::backend::Ports;
 use crate::client::exporter::Exporter;
+use crate::client::grafana::Grafana;
 use crate::client::prometheus::Prometheus;
 use crate::docker::Docker;
 use crate::run::Run;
 use crate::run::evidence;
-use crate::stack::{Grafana, Procfs, Stack};
+use crate::stack::{Part, Procfs, Stack};
+use crate::terminal::out::Mark;
 use crate::terminal::progress::Progress;
 use crate::tools::pins;
 use crate::tools::{self, Tool, Version};
@@ -48,10 +50,14 @@ impl Site {
         let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
         wanted.extend((options.grafana && !options.airgap).then_some(Image::Grafana));
         let images = images::ensure(&docker, &wanted, &options.images, options.airgap, progress)?;
-        let Version(major, minor, _) = kind.version;
-        if images.get(&Image::Node).is_some_and(|image| image == pins::KIND_NODE) && (major, minor) < pins::KIND {
-            let (wanted, has) = (format!("{}.{}", pins::KIND.0, pins::KIND.1), kind.version);
-            progress.line(&format!("warn the pinned node image is for kind {wanted} or newer, and this is {has}"));
+        let oldest = Version(pins::KIND.0, pins::KIND.1, 0);
+        if images.get(&Image::Node).is_some_and(|image| image == pins::KIND_NODE)
+            && let Some(version) = kind.version.filter(|version| *version < oldest)
+        {
+            progress.say(
+                Mark::Warn,
+                &format!("the pinned node image is for kind {oldest} or newer, and this is {version}"),
+            );
         }
         let run = Run::create("kind")?;
         let cluster = Cluster::of(&run, &kind.path)?;
@@ -105,9 +111,9 @@ impl Site {
             exporter: Exporter::new(at(exporter)?),
             prometheus: Prometheus::new(at(prometheus)?),
             grafana: match (options.grafana, options.airgap) {
-                (false, _) => Grafana::LeftOut,
-                (true, true) => Grafana::Missing("the airgap mode has no Grafana: Debian packages none".into()),
-                (true, false) => Grafana::Here(at(grafana)?),
+                (false, _) => Part::LeftOut,
+                (true, true) => Part::Missing("the airgap mode has no Grafana: Debian packages none".into()),
+                (true, false) => Part::Here(Grafana::new(at(grafana)?)),
             },
             procfs: self.procfs(options.procfs.as_deref()),
         })

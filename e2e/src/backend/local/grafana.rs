@@ -8,21 +8,19 @@ use anyhow::{Context as _, Result};
 
 use super::on_a_free_port;
 use crate::backend::Ports;
-use crate::client::http;
+use crate::client::grafana::Grafana;
 use crate::process::child::Process;
 use crate::run::Run;
-use crate::stack::Grafana;
+use crate::stack::Part;
+use crate::terminal::out::Mark;
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::workspace;
 
-/// Whether Grafana is wanted, and which.
-#[derive(Clone, Debug, Default)]
+/// Which Grafana is wanted.
+#[derive(Clone, Debug)]
 pub enum Wanted {
-    /// None.
-    #[default]
-    LeftOut,
-    /// The one that can be found.
+    /// One that can be found.
     Any,
     /// The one with this program.
     Program(PathBuf),
@@ -30,79 +28,68 @@ pub enum Wanted {
     Home(PathBuf),
 }
 
-/// Where a Grafana is, or why there is none.
-pub(super) enum Home {
-    /// The program and the folder that holds `conf` and `public`.
-    At {
-        program: PathBuf,
-        home: PathBuf,
-    },
-    LeftOut,
-    Missing(String),
+/// An installed Grafana.
+pub(super) struct Home {
+    program: PathBuf,
+    /// The folder that holds `conf` and `public`.
+    dir: PathBuf,
 }
 
-/// Looks for Grafana. Not finding one is no error unless one was named.
-pub(super) fn find(wanted: &Wanted, progress: &Progress) -> Result<Home> {
+/// Looks for Grafana. Not finding one is an error only where one was named.
+pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<Home>> {
     let program = match wanted {
-        Wanted::LeftOut => return Ok(Home::LeftOut),
-        Wanted::Home(home) => {
-            let home = home.canonicalize().with_context(|| format!("--grafana-home {}", home.display()))?;
-            let program = program_in(&home)
-                .with_context(|| format!("--grafana-home {}: no bin/grafana there", home.display()))?;
-            return Ok(Home::At { program, home });
+        None => return Ok(Part::LeftOut),
+        Some(Wanted::Home(dir)) => {
+            let flag = || format!("--grafana-home {}", dir.display());
+            let dir = dir.canonicalize().with_context(flag)?;
+            let program = program_in(&dir).with_context(|| format!("{}: it has no bin/grafana", flag()))?;
+            return Ok(Part::Here(Home { program, dir }));
         }
-        Wanted::Program(path) => {
+        Some(Wanted::Program(path)) => {
             progress
                 .step("find Grafana", |step| tools::find(Tool::Grafana, Some(path), step))
                 .with_context(|| format!("--grafana {}", path.display()))?
                 .path
         }
-        Wanted::Any => {
+        Some(Wanted::Any) => {
             let found = progress.step("find Grafana", |step| Ok(tools::find(Tool::Grafana, None, step)))?;
             match found {
                 Ok(found) => found.path,
                 Err(error) => {
                     let reason = format!("{error:#}");
-                    progress.line(&format!("skip start Grafana: {reason}"));
-                    return Ok(Home::Missing(reason));
+                    progress.say(Mark::Skip, &format!("start Grafana: {reason}"));
+                    return Ok(Part::Missing(reason));
                 }
             }
         }
     };
-    let home = home_of(&program).with_context(|| {
+    let dir = home_of(&program).with_context(|| {
         format!(
             "{}: no folder with conf/defaults.ini belongs to it; name it with `--grafana-home DIR`",
             program.display()
         )
     })?;
-    Ok(Home::At { program: program_in(&home).unwrap_or(program), home })
+    Ok(Part::Here(Home { program: program_in(&dir).unwrap_or(program), dir }))
 }
 
 /// Starts Grafana, provisioned from the workspace's one copy, and waits until it is healthy.
 pub(super) fn start(
-    home: Home,
+    home: &Home,
     prometheus: &str,
     ports: Ports,
     progress: &Progress,
     run: &Run,
-) -> Result<(Option<Process>, Grafana)> {
-    let (program, home) = match home {
-        Home::LeftOut => return Ok((None, Grafana::LeftOut)),
-        Home::Missing(reason) => return Ok((None, Grafana::Missing(reason))),
-        Home::At { program, home } => (program, home),
-    };
+) -> Result<(Process, Grafana)> {
     progress.step("start Grafana", |_| {
         let (process, address) = on_a_free_port(ports, 3000, progress, |port| {
             let log = run.dir().join("grafana.log");
-            let process =
-                Process::start("grafana", &program, &args(&program, &home), &env(run, prometheus, port), log)?;
+            let args = args(&home.program, &home.dir);
+            let process = Process::start("grafana", &home.program, &args, &env(run, prometheus, port), log)?;
             Ok((process, "HTTP Server Listen"))
         })?;
-        let base = format!("http://{address}");
-        process.wait_until("healthy", Duration::from_secs(60), || {
-            http::get_text(&format!("{base}/api/health")).map(drop)
-        })?;
-        Ok((Some(process), Grafana::Here(base)))
+        let grafana = Grafana::new(format!("http://{address}"));
+        process.wait_until("healthy", Duration::from_secs(60), || grafana.healthy().map(drop))?;
+        Ok((process, grafana))
     })
 }
 

@@ -19,7 +19,7 @@ use crate::process::child::Process;
 use crate::process::log::{self, Line};
 use crate::run::Run;
 use crate::run::evidence;
-use crate::stack::{Procfs, Stack};
+use crate::stack::{Part, Procfs, Stack};
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::wait::interrupt;
@@ -39,8 +39,8 @@ pub struct Options {
     pub exporter: Option<PathBuf>,
     /// Prometheus' binary; looked for if none is named.
     pub prometheus: Option<PathBuf>,
-    /// Whether Grafana is wanted, and which.
-    pub grafana: WantedGrafana,
+    /// Which Grafana is wanted; none if there is none.
+    pub grafana: Option<WantedGrafana>,
     /// Which ports to use.
     pub ports: Ports,
     /// What a test changes in Prometheus' configuration, to see the checks fail.
@@ -69,10 +69,10 @@ impl Local {
         let binary = progress.step("build the exporter", |step| exporter::binary(options.exporter.as_deref(), step))?;
         let found = progress.step("find Prometheus", |step| {
             let found = tools::find(Tool::Prometheus, options.prometheus.as_deref(), step)?;
-            step.came_to(format!("{}, {}", found.version, found.origin));
+            step.came_to(found.summary());
             Ok(found)
         })?;
-        let home = grafana::find(&options.grafana, progress)?;
+        let home = grafana::find(options.grafana.as_ref(), progress)?;
         let run = match &options.state {
             Some(state) => Run::create_in(state.clone(), "local")?,
             None => Run::create("local")?,
@@ -157,7 +157,7 @@ fn start_parts(
     run: &Run,
     binary: &Path,
     prometheus: &Path,
-    grafana: grafana::Home,
+    grafana: Part<grafana::Home>,
 ) -> Result<Parts> {
     let (exporter_process, exporter) =
         progress.step("start the exporter", |_| start_exporter(options, progress, run, binary))?;
@@ -170,7 +170,12 @@ fn start_parts(
         }
         prometheus::start(prometheus, &config, options.ports, progress, run)
     })?;
-    let (grafana_process, grafana) = grafana::start(grafana, &prometheus, options.ports, progress, run)?;
+    let mut grafana_process = None;
+    let grafana = grafana.try_map(|home| {
+        let (process, grafana) = grafana::start(&home, &prometheus, options.ports, progress, run)?;
+        grafana_process = Some(process);
+        anyhow::Ok(grafana)
+    })?;
     let stack = Stack {
         nodes: BTreeSet::from([node]),
         exporter,

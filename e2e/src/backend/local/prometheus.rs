@@ -1,7 +1,7 @@
 //! The local Prometheus: its configuration, and its start.
 
-use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +14,14 @@ use crate::client::prometheus::Prometheus;
 use crate::process::child::Process;
 use crate::run::Run;
 use crate::terminal::progress::Progress;
+use crate::workspace::rules::RULES;
 use crate::{stack, workspace};
+
+const CONFIG: &str = "prometheus.yml";
+
+/// The link to the rules in the run's directory. Prometheus reads `rule_files` and `file_sd_configs` as patterns, so no
+/// path that somebody else chose may stand in them: it runs in that directory, and every path is relative to it.
+const RULES_LINK: &str = "rules";
 
 /// The configuration that scrapes one exporter, and Prometheus itself, every second. It is JSON, which is YAML.
 ///
@@ -23,7 +30,7 @@ use crate::{stack, workspace};
 pub fn config(node: &str, exporter: &str) -> Value {
     json!({
         "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
-        "rule_files": [workspace::root().join("kustomize/prometheus/rules/*.yml")],
+        "rule_files": [format!("{RULES_LINK}/*.yml")],
         "scrape_configs": [
             {
                 "job_name": stack::JOB,
@@ -43,17 +50,12 @@ pub(super) fn start(
     progress: &Progress,
     run: &Run,
 ) -> Result<(Process, String)> {
-    let file = run.dir().join("prometheus.yml");
-    fs::write(&file, serde_json::to_vec_pretty(config)?)?;
-    let named = |name: &str, path: &Path| {
-        let mut arg = OsString::from(format!("--{name}="));
-        arg.push(path);
-        arg
-    };
+    fs::write(run.dir().join(CONFIG), serde_json::to_vec_pretty(config)?)?;
+    symlink(workspace::root().join(RULES), run.dir().join(RULES_LINK))?;
     let (process, address) = on_a_free_port(ports, 9090, progress, |port| {
         let args = [
-            named("config.file", &file),
-            named("storage.tsdb.path", &run.dir().join("prometheus")),
+            format!("--config.file={CONFIG}").into(),
+            "--storage.tsdb.path=prometheus".into(),
             "--storage.tsdb.retention.time=1d".into(),
             "--storage.tsdb.retention.size=256MB".into(),
             format!("--web.listen-address=127.0.0.1:{port}").into(),

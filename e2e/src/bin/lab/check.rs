@@ -16,12 +16,13 @@ use crate::start::start;
 
 pub fn check(args: &cli::Check) -> Result<Exit> {
     let progress = Progress::default();
-    let backend = start(&args.start, Ports::Any, &progress)?;
-    let checks = checks::run_all(&*backend, |report| match args.format {
+    let started = start(&args.start, Ports::Any, &progress)?;
+    let checks = checks::run_all(started.subject(), |report| match args.format {
         // If nothing can be written the summary below says so; the exit code is right either way.
         Format::Text => drop(out::line(&report.text())),
         Format::Json => progress.line(&report.text()),
     });
+    let backend = started.backend;
     let report = Report { backend: backend.name(), steps: progress.times(), checks };
     let json = serde_json::to_string_pretty(&report)?;
     if report.exit() == Exit::Failed || interrupt::seen() {

@@ -29,7 +29,7 @@ pub enum Command {
     Up(Up),
     /// Stands the stack up, runs every check, and takes it down.
     Check(Check),
-    /// Stands the stack up, saves pictures of its Grafana dashboard, and takes it down.
+    /// Saves a picture of the Grafana dashboard of a lab.
     Screenshot(Screenshot),
     /// Shows a running lab: its links, and what its Prometheus has scraped.
     Status(Which),
@@ -62,19 +62,19 @@ pub struct Start {
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
     /// Let the exporter read this tree instead of /proc.
-    #[arg(long = "path.procfs", value_name = "DIR")]
+    #[arg(long = "path.procfs", value_name = "DIR", value_parser = path)]
     pub procfs: Option<PathBuf>,
     /// Use this exporter binary instead of building the workspace's.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     pub exporter: Option<PathBuf>,
     /// Use this Prometheus binary instead of looking for one.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     pub prometheus: Option<PathBuf>,
     /// Use this Grafana program instead of looking for one.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["grafana_home", "without"])]
+    #[arg(long, value_name = "FILE", value_parser = path, conflicts_with_all = ["grafana_home", "without"])]
     pub grafana: Option<PathBuf>,
     /// Use the Grafana in this folder, which holds `bin`, `conf` and `public`.
-    #[arg(long, value_name = "DIR", conflicts_with = "without")]
+    #[arg(long, value_name = "DIR", value_parser = path, conflicts_with = "without")]
     pub grafana_home: Option<PathBuf>,
     /// Leave a part out.
     #[arg(long, value_enum, value_name = "PART")]
@@ -118,8 +118,14 @@ pub struct Check {
 pub struct Screenshot {
     #[command(flatten)]
     pub start: Start,
-    /// Where the pictures go; the workspace's `docs` if nothing is said.
-    #[arg(long, value_name = "DIR")]
+    /// Draw the lab that runs under this id, instead of one of its own.
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Let a lab of its own run for this long first: that is what the graphs then show.
+    #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub stay: Duration,
+    /// Where the picture goes; the workspace's `docs` by default.
+    #[arg(long, value_name = "DIR", value_parser = path)]
     pub out: Option<PathBuf>,
 }
 
@@ -151,10 +157,10 @@ impl Start {
     /// The options of the local backend.
     pub fn local(&self, ports: Ports) -> local::Options {
         let grafana = match (&self.grafana_home, &self.grafana) {
-            _ if self.without.contains(&Part::Grafana) => WantedGrafana::LeftOut,
-            (Some(home), _) => WantedGrafana::Home(home.clone()),
-            (None, Some(program)) => WantedGrafana::Program(program.clone()),
-            (None, None) => WantedGrafana::Any,
+            _ if self.without.contains(&Part::Grafana) => None,
+            (Some(home), _) => Some(WantedGrafana::Home(home.clone())),
+            (None, Some(program)) => Some(WantedGrafana::Program(program.clone())),
+            (None, None) => Some(WantedGrafana::Any),
         };
         local::Options {
             procfs: self.procfs.clone(),
@@ -208,6 +214,11 @@ impl Start {
     }
 }
 
+/// A path, made absolute: a bare `FILE` is the one in this directory, never another of that name on `PATH`.
+fn path(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,7 +234,17 @@ mod tests {
         let cli = Cli::parse_from(["lab", "--path.procfs", "/tree", "--without", "grafana"]);
         assert!(cli.command.is_none());
         assert_eq!(cli.up.start.procfs.as_deref(), Some(std::path::Path::new("/tree")));
-        assert!(matches!(cli.up.start.local(Ports::Any).grafana, WantedGrafana::LeftOut));
+        assert!(cli.up.start.local(Ports::Any).grafana.is_none());
+    }
+
+    #[test]
+    fn what_was_named_is_what_is_run() {
+        let here = std::env::current_dir().unwrap();
+        let start = Cli::parse_from("lab --exporter e --prometheus p --grafana g --path.procfs t".split(' ')).up.start;
+        for (path, name) in [(start.exporter, "e"), (start.prometheus, "p"), (start.grafana, "g"), (start.procfs, "t")]
+        {
+            assert_eq!(path, Some(here.join(name)));
+        }
     }
 
     #[test]

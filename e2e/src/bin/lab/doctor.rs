@@ -112,7 +112,7 @@ impl Program {
         match self {
             Self::Tool(tool) => {
                 let found = tools::find_present(*tool);
-                let said = found.map(|found| format!("{}, {}: {}", found.version, found.origin, found.path.display()));
+                let said = found.map(|found| format!("{}: {}", found.summary(), found.path.display()));
                 (tool.name(), said.map_err(|error| format!("{error:#}")))
             }
             Self::OnPath(name, args) => {

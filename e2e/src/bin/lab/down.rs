@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use e2e::backend::sweep;
-use e2e::run;
+use e2e::run::{self, Found};
 use e2e::terminal::exit::Exit;
 use e2e::terminal::progress::Progress;
 use e2e::wait::poll::{self, Attempt};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli::Which;
 use crate::which::choose;
+
+/// How long a lab may take to end: the deletion of a cluster takes longest.
+const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn down(which: &Which) -> Result<Exit> {
     let found = choose(which.id.as_deref())?;
@@ -20,15 +22,21 @@ pub fn down(which: &Which) -> Result<Exit> {
         if !found.alive {
             return sweep::remove(&found);
         }
-        let record = found.record.as_ref().with_context(|| format!("run {} has not told its process yet", found.id))?;
-        // The run's lock is held, so the number still belongs to the process that wrote it.
-        let pid = i32::try_from(record.pid).ok().and_then(Pid::from_raw).context("its record names no process")?;
-        kill_process(pid, Signal::TERM).with_context(|| format!("process {}", record.pid))?;
-        poll::until("the lab gone", Duration::from_secs(120), Duration::from_millis(100), || match run::list() {
-            Ok(runs) if runs.iter().all(|run| run.id != found.id) => Attempt::Ready(()),
-            Ok(_) => Attempt::NotYet(format!("{} is still there", found.dir.display())),
+        found.ask_to_end()?;
+        let ended = poll::until("its end", LIMIT, Duration::from_millis(100), || match still_there(&found.id) {
+            Ok(None) => Attempt::Ready(()),
+            // Whoever holds a cluster that is kept leaves it, even when asked to end.
+            Ok(Some(run)) if !run.alive => sweep::remove(&run).map_or_else(Attempt::Failed, Attempt::Ready),
+            Ok(Some(run)) => Attempt::NotYet(format!("{} is still there", run.dir.display())),
             Err(error) => Attempt::Failed(error),
-        })
+        });
+        let process = found.record.as_ref().map_or("unknown".into(), |record| record.pid.to_string());
+        let dir = found.dir.display();
+        ended.with_context(|| format!("its process ({process}) was asked to end; if it is gone, remove {dir}"))
     })?;
     Ok(Exit::Ok)
+}
+
+fn still_there(id: &str) -> Result<Option<Found>> {
+    Ok(run::list()?.into_iter().find(|run| run.id == id))
 }

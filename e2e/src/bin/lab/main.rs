@@ -22,6 +22,7 @@ use e2e::process::guard;
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
 use e2e::wait::poll;
+use e2e::workspace;
 
 use cli::{Cli, Command};
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit> {
+    workspace::expect_unmoved()?;
     poll::check_patience().map_err(|error| Usage(error.to_string()))?;
     match cli.command.unwrap_or(Command::Up(cli.up)) {
         Command::Up(args) => up::up(&args),

@@ -4,23 +4,40 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::backend::kind::Kind;
 use e2e::backend::local::Local;
 use e2e::backend::{Backend, Ports, sweep};
+use e2e::checks::Subject;
 use e2e::terminal::exit::Usage;
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
+use e2e::workspace::shipped::Shipped;
 
 use crate::cli::{self, Start};
 
-/// Stands the chosen stack up. The sweep comes first: what a killed run left must not be in the way.
-pub fn start(args: &Start, ports: Ports, progress: &Progress) -> Result<Box<dyn Backend>> {
+/// A running stack, and the files that it is held against.
+pub struct Started {
+    pub backend: Box<dyn Backend>,
+    pub shipped: Shipped,
+}
+
+impl Started {
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { backend: &*self.backend, shipped: &self.shipped }
+    }
+}
+
+/// Stands the chosen stack up. The files come first, for one that cannot be read would only fail later; then the sweep,
+/// for what a killed run left must not be in the way.
+pub fn start(args: &Start, ports: Ports, progress: &Progress) -> Result<Started> {
     args.check().map_err(Usage)?;
     if let Some(root) = &args.procfs {
         let flag = || format!("--path.procfs {}", root.display());
         ensure!(root.metadata().with_context(flag)?.is_dir(), "{}: not a directory", flag());
     }
+    let shipped = Shipped::read()?;
     interrupt::listen()?;
     sweep::sweep(progress);
-    match args.backend {
-        cli::Backend::Local => Ok(Box::new(Local::start(&args.local(ports), progress)?)),
-        cli::Backend::Kind => Ok(Box::new(Kind::start(&args.kind(ports), progress)?)),
-    }
+    let backend: Box<dyn Backend> = match args.backend {
+        cli::Backend::Local => Box::new(Local::start(&args.local(ports), progress)?),
+        cli::Backend::Kind => Box::new(Kind::start(&args.kind(ports), progress)?),
+    };
+    Ok(Started { backend, shipped })
 }

@@ -25,7 +25,7 @@ pub fn up(args: &cli::Up) -> Result<Exit> {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; nothing is left" });
             return Ok(Exit::Ok);
         }
-        other => other?,
+        other => other?.backend,
     };
     let result = show_and_stay(&*backend, args, &progress);
     let failure = result.err().filter(|error| !is_an_end(error));

@@ -1,143 +1,150 @@
-//! A client of Grafana's HTTP API, as far as the checks need it, and what they ask. It is the anonymous viewer that the
-//! lab's Grafana admits.
+//! A client of Grafana's HTTP API, as far as the checks need it. It is the anonymous viewer that the lab's Grafana admits.
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use ureq::http::Response;
-use ureq::{Agent, Body};
 
+use super::http::{Refused, Server};
+use crate::wait::poll::Final;
 use crate::workspace::dashboard::Dashboard;
 use crate::workspace::held::differences;
 use crate::workspace::queries::Query;
 
-/// The deadline of one request.
-const LIMIT: Duration = Duration::from_secs(5);
-
-/// A Grafana by its base address, such as `http://127.0.0.1:3000`.
+/// A Grafana.
 #[derive(Clone, Debug)]
-pub struct Grafana {
-    base: String,
-    agent: Agent,
-}
+pub struct Grafana(Server);
 
 impl Grafana {
-    /// A client; nothing is asked yet.
+    /// The Grafana with that base address, such as `http://127.0.0.1:3000`.
     pub fn new(base: impl Into<String>) -> Self {
-        Self::with_limit(base, LIMIT)
+        Self(Server::new(base))
     }
 
-    fn with_limit(base: impl Into<String>, limit: Duration) -> Self {
-        let agent = Agent::config_builder()
-            .timeout_global(Some(limit))
-            .proxy(None)
-            .http_status_as_error(false)
-            // Grafana sends whoever it does not admit to its login page; that is an answer to show, not to follow.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .build()
-            .into();
-        Self { base: base.into(), agent }
+    pub fn base(&self) -> &str {
+        self.0.base()
     }
 
-    /// `grafana-healthy`: it runs and has its database. Gives its version.
+    /// The address of a dashboard's page.
+    pub fn link(&self, dashboard: &str) -> String {
+        format!("{}/d/{dashboard}", self.base())
+    }
+
+    /// Whether it runs and has its database. Gives its version.
     pub fn healthy(&self) -> Result<String> {
         let health = self.get("/api/health")?;
-        ensure!(health["database"] == "ok", "{}/api/health: the database is not ok: {health}", self.base);
+        ensure!(health["database"] == "ok", "{}/api/health: the database is not ok: {health}", self.base());
         Ok(health["version"].as_str().unwrap_or("unknown").to_owned())
     }
 
-    /// `datasource-healthy`: it reaches the data source of that uid. Gives what it says about it.
+    /// Whether it reaches the data source of that uid. Gives what was seen of it.
+    ///
+    /// Before version 10 Grafana has no health check of a Prometheus data source and answers 404 (grafana/grafana
+    /// pull request 66646); there a query through it is the check.
     pub fn datasource_healthy(&self, uid: &str) -> Result<String> {
+        self.expect_datasource(uid)?;
         let path = format!("/api/datasources/uid/{uid}/health");
-        let health = self.get(&path)?;
-        ensure!(health["status"] == "OK", "{}{path}: not OK: {health}", self.base);
-        Ok(health["message"].as_str().unwrap_or_default().to_owned())
+        match self.get(&path) {
+            Ok(health) if health["status"] == "OK" => Ok(health["message"].as_str().unwrap_or_default().to_owned()),
+            Ok(health) => bail!("{}{path}: not OK: {health}", self.base()),
+            Err(error) if has_no_health_check(&error) => {
+                let samples = self.samples(uid, "vector(1)", true)?;
+                ensure!(samples == 1, "`vector(1)` through data source {uid} gives {samples} samples, not 1");
+                Ok("answers a query; this Grafana has no health check for it, which came with version 10".to_owned())
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// `dashboard-loaded`: the dashboard can be found, and what Grafana holds agrees with the file. Gives its path.
+    /// Whether the dashboard can be found, and what Grafana holds agrees with the file. Gives its path.
     pub fn dashboard_loaded(&self, file: &Dashboard) -> Result<String> {
         let list = self.get("/api/search?type=dash-db")?;
-        let found = list.as_array().into_iter().flatten().find(|entry| entry["uid"] == file.uid.as_str());
-        let found = found.with_context(|| format!("{}/api/search: no dashboard has uid `{}`", self.base, file.uid))?;
+        let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some(found) = list.iter().find(|entry| entry["uid"] == file.uid.as_str()) else {
+            let there = list.iter().filter_map(|entry| entry["uid"].as_str());
+            bail!("no dashboard has uid `{}`; Grafana has: {}", file.uid, names(there));
+        };
 
         let path = format!("/api/dashboards/uid/{}", file.uid);
         let mut answer = self.get(&path)?;
         let held = serde_json::from_value(answer["dashboard"].take())
-            .with_context(|| format!("{}{path}: not a classic dashboard", self.base))?;
+            .with_context(|| format!("{}{path}: not a classic dashboard", self.base()))?;
         let differences = differences(file, &held);
-        ensure!(differences.is_empty(), "{}{path} differs from the file: {}", self.base, differences.join("; "));
+        ensure!(differences.is_empty(), "{}{path} differs from the file: {}", self.base(), differences.join("; "));
         Ok(found["url"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// How many samples a query gives when it is asked through Grafana.
-    pub fn samples(&self, datasource: &str, query: &Query) -> Result<usize> {
-        let answer = self.post(
-            "/api/ds/query",
-            &json!({
-                "from": "now-5m",
-                "to": "now",
-                "queries": [{
-                    "refId": "A",
-                    "datasource": { "type": "prometheus", "uid": datasource },
-                    "expr": query.expr,
-                    "instant": query.instant,
-                    "range": !query.instant,
-                    "format": "time_series",
-                    "intervalMs": 5000,
-                    "maxDataPoints": 100,
-                }],
-            }),
-        )?;
+    /// How many samples a dashboard's query gives when it is asked through Grafana.
+    pub fn answers(&self, datasource: &str, query: &Query) -> Result<usize> {
+        self.samples(datasource, &query.expr, query.instant)
+    }
+
+    fn samples(&self, datasource: &str, expr: &str, instant: bool) -> Result<usize> {
+        let query = json!({
+            "refId": "A",
+            "datasource": { "type": "prometheus", "uid": datasource },
+            "expr": expr,
+            "instant": instant,
+            "range": !instant,
+            "format": "time_series",
+            "intervalMs": 5000,
+            "maxDataPoints": 100,
+        });
+        let path = "/api/ds/query";
+        let answer = self.0.post(path, &json!({ "from": "now-5m", "to": "now", "queries": [query] }))?;
+        let answer: Value = answer.json().or_else(|error| self.explain(datasource, error))?;
         let result = &answer["results"]["A"];
         if let Some(error) = result["error"].as_str() {
-            bail!("{}/api/ds/query: {error}", self.base);
+            bail!("{}{path}: {error}", self.base());
         }
         let frames = result["frames"].as_array();
-        let frames = frames.with_context(|| format!("{}/api/ds/query: no frames in {answer}", self.base))?;
+        let frames = frames.with_context(|| format!("{}{path}: no frames in {answer}", self.base()))?;
         // A frame holds columns; the first is time, and each is as long as the frame has samples.
         Ok(frames.iter().filter_map(|frame| frame["data"]["values"][0].as_array()).map(Vec::len).sum())
     }
 
+    /// A query that is refused with 404 has no data source; which there are says more than the answer does.
+    fn explain(&self, datasource: &str, error: anyhow::Error) -> Result<Value> {
+        if error.downcast_ref().is_some_and(|refused: &Refused| refused.status == 404) {
+            self.expect_datasource(datasource)?;
+        }
+        Err(error)
+    }
+
+    /// Fails for good where Grafana lists its data sources and this one is not among them: it reads what is provisioned
+    /// before it answers anything.
+    fn expect_datasource(&self, uid: &str) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Datasource {
+            uid: String,
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        // Newer versions may not show the list to a viewer.
+        let Ok(list) = self.0.get("/api/datasources", &[])?.json::<Vec<Datasource>>() else { return Ok(()) };
+        if list.iter().any(|datasource| datasource.uid == uid) {
+            return Ok(());
+        }
+        let there = names(list.iter().map(|datasource| format!("{} ({})", datasource.uid, datasource.kind)));
+        bail!(Final(format!("no data source has uid `{uid}`; Grafana has: {there}")))
+    }
+
     fn get(&self, path: &str) -> Result<Value> {
-        let request = Request { method: "GET", url: format!("{}{path}", self.base) };
-        request.read(self.agent.get(&request.url).call())
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let request = Request { method: "POST", url: format!("{}{path}", self.base) };
-        request.read(self.agent.post(&request.url).send_json(body))
+        self.0.get(path, &[])?.json()
     }
 }
 
-/// A request, for messages.
-struct Request {
-    method: &'static str,
-    url: String,
+/// The 404 of a route that is not there. A data source that is not there has another message.
+fn has_no_health_check(error: &anyhow::Error) -> bool {
+    let message = |body: &str| serde_json::from_str::<Value>(body).ok()?["message"].as_str().map(str::to_owned);
+    error.downcast_ref().is_some_and(|refused: &Refused| {
+        refused.status == 404 && message(&refused.body).as_deref() == Some("Not found")
+    })
 }
 
-impl Request {
-    fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Value> {
-        let mut answer = answer.with_context(|| self.to_string())?;
-        let status = answer.status();
-        let body = answer.body_mut().read_to_vec().with_context(|| self.to_string())?;
-        ensure!(status.is_success(), "{self}: {status}: {}", start(&body));
-        serde_json::from_slice(&body).with_context(|| format!("{self}: {status}, but not JSON: {}", start(&body)))
-    }
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.url)
-    }
-}
-
-/// As much of a body as fits a message: its first 200 bytes.
-fn start(body: &[u8]) -> String {
-    String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned()
+fn names(names: impl Iterator<Item = impl Into<String>>) -> String {
+    let names: Vec<String> = names.map(Into::into).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
 }

@@ -1,142 +1,139 @@
-//! No Grafana can be had where this is built, so these stand-ins answer as its documentation says, and in every way that
-//! a broken one might. They prove the client's handling of answers, and nothing about Grafana.
-
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+//! The client against recorded answers of a real Grafana 9.4, and against answers that a broken one might give.
 
 use super::*;
+use crate::client::stand_in::StandIn;
 
-/// A server that gives the same answer to every request until the test ends.
-struct StandIn {
-    base: String,
+const OK: &str = "200 application/json\n";
+const HEALTH: &str = include_str!("recorded/health.txt");
+const DATASOURCES: &str = include_str!("recorded/datasources-as-viewer.txt");
+const UNIMPLEMENTED: &str = include_str!("recorded/datasource-health-unimplemented.txt");
+const SEARCH: &str = include_str!("recorded/search.txt");
+const QUERY_OK: &str = include_str!("recorded/query-ok.txt");
+const QUERY_EMPTY: &str = include_str!("recorded/query-empty.txt");
+const QUERY_UNKNOWN: &str = include_str!("recorded/query-unknown-datasource.txt");
+const UID: &str = "mini-node-exporter-prometheus";
+
+fn grafana(answers: &'static [(&'static str, &'static str)]) -> Grafana {
+    Grafana(StandIn::answering(answers).server())
 }
 
-impl StandIn {
-    fn answering(status: &'static str, headers: &'static str, body: &'static str) -> Self {
-        Self::acting(move |mut stream| {
-            let mut request = [0; 16_384];
-            let _ = stream.read(&mut request);
-            let length = body.len();
-            let _ = write!(stream, "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
-        })
-    }
-
-    fn acting(act: impl Fn(TcpStream) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        thread::spawn(move || listener.incoming().flatten().for_each(act));
-        Self { base }
-    }
-
-    fn client(&self) -> Grafana {
-        Grafana::with_limit(&self.base, Duration::from_millis(300))
-    }
+fn dashboard(uid: &str) -> Dashboard {
+    dashboard_titled(uid, "t")
 }
 
-fn query() -> Query {
-    Query { owner: "panel 2 `Up`".into(), ref_id: "B".into(), expr: "up".into(), instant: true, needs_samples: true }
+fn dashboard_titled(uid: &str, title: &str) -> Dashboard {
+    serde_json::from_value(json!({ "uid": uid, "title": title })).unwrap()
 }
 
-fn message<T: fmt::Debug>(result: Result<T>) -> String {
-    format!("{:#}", result.unwrap_err())
+#[track_caller]
+fn failure<T: std::fmt::Debug>(result: Result<T>) -> String {
+    format!("{:#}", result.expect_err("it should fail"))
 }
 
 #[test]
-fn a_healthy_grafana_is_believed() {
-    let grafana = StandIn::answering("200 OK", "", r#"{"commit": "x", "database": "ok", "version": "9.4.3"}"#);
-    assert_eq!(grafana.client().healthy().unwrap(), "9.4.3");
-    let grafana = StandIn::answering("200 OK", "", r#"{"status": "OK", "message": "it works"}"#);
-    assert_eq!(grafana.client().datasource_healthy("x").unwrap(), "it works");
+fn a_healthy_grafana_says_its_version() {
+    assert_eq!(grafana(&[("/api/health", HEALTH)]).healthy().unwrap(), "9.4.0-pre");
+    let sick = grafana(&[("/api/health", "200 application/json\n{\"database\": \"failing\"}")]);
+    assert!(failure(sick.healthy()).contains("the database is not ok"));
+}
+
+#[test]
+fn a_data_source_is_healthy_by_its_own_check() {
+    let health = "200 application/json\n{\"status\": \"OK\", \"message\": \"it works\"}";
+    let new = |health| -> &'static [(&str, &str)] {
+        Box::leak(Box::new([("/api/datasources/uid/", health), ("/api/datasources", DATASOURCES)]))
+    };
+    assert_eq!(grafana(new(health)).datasource_healthy(UID).unwrap(), "it works");
+    let error = "200 application/json\n{\"status\": \"ERROR\", \"message\": \"connection refused\"}";
+    assert!(failure(grafana(new(error)).datasource_healthy(UID)).contains("connection refused"));
+    let gone = include_str!("recorded/datasource-health-unknown-uid.txt");
+    assert!(failure(grafana(new(gone)).datasource_healthy(UID)).contains("Unable to load datasource metadata"));
+}
+
+#[test]
+fn before_version_10_a_query_is_the_check() {
+    let old = |query| -> &'static [(&str, &str)] {
+        Box::leak(Box::new([
+            ("/api/datasources/uid/", UNIMPLEMENTED),
+            ("/api/datasources", DATASOURCES),
+            ("/api/ds/query", query),
+        ]))
+    };
+    let seen = grafana(old(QUERY_OK)).datasource_healthy(UID).unwrap();
+    assert!(seen.starts_with("answers a query") && seen.contains("version 10"), "{seen}");
+    assert!(failure(grafana(old(QUERY_EMPTY)).datasource_healthy(UID)).contains("gives 0 samples, not 1"));
+}
+
+#[test]
+fn a_data_source_that_is_not_there_fails_for_good_and_says_which_are() {
+    let answers = &[("/api/datasources", DATASOURCES), ("/api/ds/query", QUERY_UNKNOWN)];
+    let said = "no data source has uid `x`; Grafana has: mini-node-exporter-prometheus (prometheus)";
+    for error in
+        [grafana(answers).datasource_healthy("x").unwrap_err(), grafana(answers).samples("x", "up", true).unwrap_err()]
+    {
+        assert!(error.is::<Final>(), "{error:#}");
+        assert_eq!(error.to_string(), said);
+    }
+    // A viewer who may not see the list still sees the answer.
+    let error = grafana(&[("/api/datasources", "403 x\n"), ("/api/ds/query", QUERY_UNKNOWN)]).samples("x", "up", true);
+    assert!(failure(error).contains("404 Not Found: {\n \"message\": \"Data source not found\""));
 }
 
 #[test]
 fn samples_are_counted_over_all_frames() {
-    let body = r#"{"results": {"A": {"status": 200, "frames": [
-        {"schema": {"fields": []}, "data": {"values": [[1, 2], [0.5, 0.6]]}},
-        {"schema": {"fields": []}, "data": {"values": [[1], [7]]}},
-        {"schema": {"fields": []}, "data": {"values": []}}]}}}"#;
-    assert_eq!(StandIn::answering("200 OK", "", body).client().samples("x", &query()).unwrap(), 3);
-}
-
-#[test]
-fn a_failing_status_is_shown_with_address_and_the_start_of_the_body() {
-    let body: &str = Box::leak(format!("{}END", "é".repeat(150)).into_boxed_str());
-    let grafana = StandIn::answering("503 Service Unavailable", "", body);
-    let shown = message(grafana.client().healthy());
-    assert_eq!(shown, format!("GET {}/api/health: 503 Service Unavailable: {}", grafana.base, "é".repeat(100)));
-}
-
-#[test]
-fn a_redirect_to_the_login_page_is_not_followed() {
-    let grafana = StandIn::answering("302 Found", "Location: /login\r\n", "");
-    assert_eq!(message(grafana.client().healthy()), format!("GET {}/api/health: 302 Found: ", grafana.base));
-}
-
-#[test]
-fn what_is_not_json_is_shown() {
-    let grafana = StandIn::answering("200 OK", "", "<html>hello</html>");
-    assert!(message(grafana.client().healthy()).contains("/api/health: 200 OK, but not JSON: <html>hello</html>"));
-}
-
-#[test]
-fn no_answer_ends_at_the_deadline() {
-    let grafana = StandIn::acting(|stream| {
-        // It reads and says nothing, until the client gives up and closes.
-        let _ = (&stream).read_to_end(&mut Vec::new());
-    });
-    let shown = message(grafana.client().healthy());
-    assert!(shown.starts_with(&format!("GET {}/api/health: timeout", grafana.base)), "{shown}");
-}
-
-#[test]
-fn nobody_there_is_named() {
-    let base = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-    let shown = message(Grafana::new(&base).samples("x", &query()));
-    assert!(shown.starts_with(&format!("POST {base}/api/ds/query: ")), "{shown}");
-}
-
-#[test]
-fn an_unhealthy_database_or_data_source_fails() {
-    let grafana = StandIn::answering("200 OK", "", r#"{"database": "failing"}"#);
-    assert!(message(grafana.client().healthy()).contains("the database is not ok"));
-    let grafana = StandIn::answering("200 OK", "", r#"{"status": "ERROR", "message": "connection refused"}"#);
-    assert!(message(grafana.client().datasource_healthy("x")).contains("connection refused"));
-}
-
-#[test]
-fn a_refused_query_says_why() {
-    let grafana = StandIn::answering("207 Multi-Status", "", r#"{"results": {"A": {"error": "bad_data: no"}}}"#);
-    assert!(message(grafana.client().samples("x", &query())).ends_with("/api/ds/query: bad_data: no"));
-    let grafana = StandIn::answering("400 Bad Request", "", r#"{"results": {"A": {"error": "bad_data: no"}}}"#);
-    assert!(message(grafana.client().samples("x", &query())).contains("400 Bad Request: {\"results\""));
+    let three = "200 application/json\n{\"results\": {\"A\": {\"status\": 200, \"frames\": [
+        {\"data\": {\"values\": [[1, 2], [0.5, 0.6]]}}, {\"data\": {\"values\": [[1], [7]]}}, {\"data\": {\"values\": []}}]}}}";
+    let query = |answer| {
+        let answers: &'static [(&str, &str)] = Box::leak(Box::new([("/api/ds/query", answer)]));
+        grafana(answers).samples(UID, "up", true)
+    };
+    assert_eq!(query(three).unwrap(), 3);
+    assert_eq!(query(QUERY_OK).unwrap(), 1);
+    assert_eq!(query(QUERY_EMPTY).unwrap(), 0);
+    let refused = "207 application/json\n{\"results\": {\"A\": {\"error\": \"bad_data: no\"}}}";
+    assert!(failure(query(refused)).ends_with("/api/ds/query: bad_data: no"));
+    assert!(failure(query("400 application/json\nno")).ends_with("/api/ds/query: 400 Bad Request: no"));
 }
 
 #[test]
 fn a_dashboard_that_agrees_with_its_file_is_loaded() {
-    let file = serde_json::from_str(r#"{"uid": "u", "title": "t"}"#).unwrap();
-    let grafana = StandIn::acting(|mut stream| {
-        let mut request = [0; 16_384];
-        let read = stream.read(&mut request).unwrap_or_default();
-        let body = if request[..read].starts_with(b"GET /api/search?type=dash-db ") {
-            r#"[{"uid": "other"}, {"uid": "u", "url": "/d/u/t"}]"#
-        } else {
-            r#"{"dashboard": {"uid": "u", "title": "t", "version": 1}, "meta": {"provisioned": true}}"#
-        };
-        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    });
-    assert_eq!(grafana.client().dashboard_loaded(&file).unwrap(), "/d/u/t");
-    let file = serde_json::from_str(r#"{"uid": "u", "title": "other"}"#).unwrap();
-    let shown = message(grafana.client().dashboard_loaded(&file));
-    assert!(
-        shown.ends_with("/api/dashboards/uid/u differs from the file: title: `t`, but `other` in the file"),
-        "{shown}"
-    );
+    const HELD: &str = "200 application/json\n{\"dashboard\": {\"uid\": \"mini-node-exporter\", \"title\": \"t\"}}";
+    let grafana = grafana(&[("/api/search?type=dash-db", SEARCH), ("/api/dashboards/uid/mini-node-exporter", HELD)]);
+    let file = dashboard("mini-node-exporter");
+    assert_eq!(grafana.dashboard_loaded(&file).unwrap(), "/d/mini-node-exporter/mini-node-exporter-dashboard");
+    let shown = failure(grafana.dashboard_loaded(&dashboard_titled("mini-node-exporter", "other")));
+    assert!(shown.ends_with("differs from the file: title: `t`, but `other` in the file"), "{shown}");
 }
 
 #[test]
-fn a_dashboard_that_is_not_there_is_named() {
-    let file = serde_json::from_str(r#"{"uid": "u", "title": "t"}"#).unwrap();
-    let grafana = StandIn::answering("200 OK", "", r#"[{"uid": "other"}]"#);
-    assert!(message(grafana.client().dashboard_loaded(&file)).ends_with("/api/search: no dashboard has uid `u`"));
+fn a_dashboard_that_is_not_there_is_named_and_so_are_those_that_are() {
+    let found = grafana(&[("/api/search", SEARCH)]).dashboard_loaded(&dashboard("u"));
+    assert_eq!(failure(found), "no dashboard has uid `u`; Grafana has: mini-node-exporter");
+    let none = grafana(&[("/api/search", include_str!("recorded/search-none.txt"))]).dashboard_loaded(&dashboard("u"));
+    assert_eq!(failure(none), "no dashboard has uid `u`; Grafana has: none");
+}
+
+#[test]
+fn an_answer_that_is_no_help_is_shown_with_its_address() {
+    let shown = |answer: &'static str| {
+        let answers: &'static [(&str, &str)] = Box::leak(Box::new([("/api/health", answer)]));
+        failure(grafana(answers).healthy())
+    };
+    let long: &str = Box::leak(format!("503 x\n{}END", "é".repeat(300)).into_boxed_str());
+    assert!(shown(long).ends_with(&format!("/api/health: 503 Service Unavailable: {}", "é".repeat(200))));
+    assert!(shown("302 location=/login\n").ends_with("/api/health: 302 Found: "));
+    let html: &str = Box::leak(format!("{OK}<html>hello</html>").into_boxed_str());
+    assert!(shown(html).contains("/api/health: 200 OK, but not as expected: <html>hello</html>"));
+}
+
+#[test]
+fn no_answer_ends_at_the_deadline_and_nobody_there_is_named() {
+    let silent = StandIn::silent();
+    let waiting = Grafana(Server::with_limit(&silent.base, std::time::Duration::from_millis(300)));
+    let shown = failure(waiting.healthy());
+    assert!(shown.starts_with(&format!("GET {}/api/health: timeout", silent.base)), "{shown}");
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let shown = failure(Grafana::new(format!("http://{free}")).samples("x", "up", true));
+    assert!(shown.starts_with(&format!("POST http://{free}/api/ds/query: ")), "{shown}");
 }

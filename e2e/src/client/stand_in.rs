@@ -1,0 +1,57 @@
+//! A server for unit tests, in the place of one that cannot be had. It proves how answers are handled, and nothing
+//! about who would give them.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+
+use super::http::Server;
+
+/// A server that lives as long as the test process.
+pub struct StandIn {
+    pub base: String,
+}
+
+impl StandIn {
+    /// Answers each path, with its query if it has one, with what the first pair that begins it says; 404 elsewhere.
+    pub fn answering(answers: &'static [(&'static str, &'static str)]) -> Self {
+        Self::of(Router::new().fallback(move |uri: Uri| async move {
+            let path = uri.path_and_query().map_or("/", |path| path.as_str());
+            let found = answers.iter().find(|(begins, _)| path.starts_with(begins));
+            found.map_or(StatusCode::NOT_FOUND.into_response(), |(_, recorded)| replay(recorded))
+        }))
+    }
+
+    /// Takes every request and never answers.
+    pub fn silent() -> Self {
+        Self::of(Router::new().fallback(std::future::pending::<Response>))
+    }
+
+    fn of(router: Router) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await.unwrap();
+            });
+        });
+        Self { base }
+    }
+
+    pub fn server(&self) -> Server {
+        Server::with_limit(&self.base, Duration::from_secs(20))
+    }
+}
+
+/// An answer as the recordings have it: `404 application/json`, a line feed, the body.
+fn replay(recorded: &str) -> Response {
+    let (head, body) = recorded.split_once('\n').unwrap_or((recorded, ""));
+    let (status, kind) = head.split_once(' ').unwrap_or((head, "text/plain"));
+    let status: StatusCode = status.parse().unwrap();
+    let location = kind.strip_prefix("location=").map(|place| [(header::LOCATION, place.to_owned())]);
+    (status, location, [(header::CONTENT_TYPE, "application/json")], body.to_owned()).into_response()
+}
