@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::Error;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tracing::level_filters::LevelFilter;
 
@@ -20,8 +21,12 @@ use value::Checked;
 pub struct Settings {
     /// Where to listen, at least one address.
     pub listen: Vec<ListenAddress>,
+    /// Listen on what systemd passes instead.
+    pub systemd_socket: bool,
     /// What the endpoints answer from.
     pub http: http::Config,
+    /// Where the node's name comes from: `flag`, `environment` or `procfs`.
+    pub node_name_from: &'static str,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -47,16 +52,24 @@ where
         telemetry_path: value(&matches, TELEMETRY_PATH).unwrap_or(defaults.telemetry_path),
         max_requests: value(&matches, MAX_REQUESTS).unwrap_or(defaults.max_requests),
         exporter_metrics: !matches.get_flag(DISABLE_EXPORTER_METRICS),
+        cors: value(&matches, CORS_ORIGIN),
     };
     let log = Log {
         level: value(&matches, LOG_LEVEL).unwrap_or(LevelFilter::INFO),
         format: value(&matches, LOG_FORMAT).unwrap_or_default(),
     };
+    let node_name_from = match (&http.node_name, matches.value_source(NODE_NAME)) {
+        (None, _) => "procfs",
+        (Some(_), Some(ValueSource::EnvVariable)) => "environment",
+        (Some(_), _) => "flag",
+    };
     let listen = matches.get_many(LISTEN_ADDRESS).unwrap_or_default().copied().collect();
-    Ok(Settings { listen, http, log })
+    Ok(Settings { listen, systemd_socket: matches.get_flag(SYSTEMD_SOCKET), http, node_name_from, log })
 }
 
 const LISTEN_ADDRESS: &str = "web.listen-address";
+const SYSTEMD_SOCKET: &str = "web.systemd-socket";
+const CORS_ORIGIN: &str = "web.cors.origin";
 const TELEMETRY_PATH: &str = "web.telemetry-path";
 const MAX_REQUESTS: &str = "web.max-requests";
 const DISABLE_EXPORTER_METRICS: &str = "web.disable-exporter-metrics";
@@ -68,7 +81,8 @@ const LOG_FORMAT: &str = "log.format";
 const ABOUT: &str = "Exposes a Linux node's hostname, uptime and load to Prometheus.";
 const ENDPOINTS: &str = "\
 Endpoints:
-  /metrics                        the exposition; collect[]=NAME and exclude[]=NAME choose collectors
+  /metrics                        the exposition; collect[]=NAME and exclude[]=NAME choose collectors,
+                                  name[]=METRIC chooses metrics
   /info/hostname                  the node's name, as plain text
   /info/uptime                    seconds since boot, as the kernel wrote them
   /info/load                      the load averages, as JSON
@@ -82,6 +96,9 @@ fn command() -> Command {
     let flag = |name: &'static str, value_name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value_name).help(help).overrides_with(name)
     };
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).help(help).action(ArgAction::SetTrue).overrides_with(name)
+    };
     let command = Command::new("mini-node-exporter")
         .version(build::LONG_VERSION)
         .about(ABOUT)
@@ -89,47 +106,46 @@ fn command() -> Command {
         .arg(
             Arg::new(LISTEN_ADDRESS)
                 .long(LISTEN_ADDRESS)
-                .value_name("IP:PORT")
-                .help("Where to listen, or :PORT for every address of the node; may be given several times")
+                .value_name("ADDRESS")
+                .help("Address to listen on: IP:PORT, localhost:PORT, or :PORT for all of IPv4 and IPv6; repeatable")
                 .action(ArgAction::Append)
                 .default_value("0.0.0.0:23333")
                 .value_parser(Checked(|text| text.parse::<ListenAddress>().map_err(|error| error.to_string()))),
         )
+        .arg(switch(SYSTEMD_SOCKET, "Listen on the sockets that systemd passes, instead of an address"))
         .arg(
-            flag(TELEMETRY_PATH, "PATH", "Where the exposition is")
+            flag(CORS_ORIGIN, "REGEX", "Origins whose web pages may read the answers; has to match a whole origin")
+                .value_parser(Checked(|text| text.parse::<http::Origins>().map_err(|error| error.to_string()))),
+        )
+        .arg(
+            flag(TELEMETRY_PATH, "PATH", "Path of the metrics")
                 .default_value("/metrics")
                 .value_parser(Checked(|text| text.parse::<http::TelemetryPath>().map_err(|error| error.to_string()))),
         )
         .arg(
-            flag(MAX_REQUESTS, "COUNT", "How many scrapes may be under way at once; 0 is no limit")
+            flag(MAX_REQUESTS, "COUNT", "Most scrapes to answer at once; 0 for no limit")
                 .default_value("40")
                 .value_parser(Checked(count)),
         )
+        .arg(switch(DISABLE_EXPORTER_METRICS, "Leave out process_*, the metrics about the exporter itself"))
         .arg(
-            Arg::new(DISABLE_EXPORTER_METRICS)
-                .long(DISABLE_EXPORTER_METRICS)
-                .help("Expose no process_* metrics of the exporter itself")
-                .action(ArgAction::SetTrue)
-                .overrides_with(DISABLE_EXPORTER_METRICS),
-        )
-        .arg(
-            flag(PROCFS, "DIR", "The root of the procfs tree that describes the node")
+            flag(PROCFS, "DIR", "Root of the procfs tree to read")
                 .default_value("/proc")
                 .value_parser(clap::value_parser!(PathBuf)),
         )
         .arg(
-            flag(NODE_NAME, "NAME", "The node's name; without one, the hostname in the procfs tree")
+            flag(NODE_NAME, "NAME", "Name of the node; the hostname in the procfs tree by default")
                 .env("NODE_NAME")
                 .hide_env_values(true)
                 .value_parser(Checked(node_name)),
         )
         .arg(
-            flag(LOG_LEVEL, "LEVEL", "The least level to log: debug, info, warn or error")
+            flag(LOG_LEVEL, "LEVEL", "Log messages of this level and above: debug, info, warn or error")
                 .default_value("info")
                 .value_parser(Checked(level)),
         )
         .arg(
-            flag(LOG_FORMAT, "FORMAT", "The shape of the log: logfmt or json")
+            flag(LOG_FORMAT, "FORMAT", "Format of log messages: logfmt or json")
                 .default_value("logfmt")
                 .value_parser(Checked(format)),
         );
@@ -143,7 +159,7 @@ fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> 
 fn count(text: &str) -> Result<usize, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let parsed = if digits { text.parse().ok() } else { None };
-    parsed.ok_or_else(|| "a count is digits, and fits the machine".to_string())
+    parsed.ok_or_else(|| "expected a whole number, such as 40".to_string())
 }
 
 /// An empty name is none.
@@ -151,7 +167,7 @@ fn node_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Ok(String::new());
     }
-    Hostname::parse(text).map(|name| name.0).map_err(|reason| format!("a name is one line: {reason}"))
+    Hostname::parse(text).map(|name| name.0).map_err(|reason| format!("not a node name: {reason}"))
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
@@ -160,7 +176,7 @@ fn level(text: &str) -> Result<LevelFilter, String> {
         "info" => Ok(LevelFilter::INFO),
         "warn" => Ok(LevelFilter::WARN),
         "error" => Ok(LevelFilter::ERROR),
-        _ => Err("a level is debug, info, warn or error".to_string()),
+        _ => Err("expected debug, info, warn or error".to_string()),
     }
 }
 
@@ -168,7 +184,7 @@ fn format(text: &str) -> Result<Format, String> {
     match text {
         "logfmt" => Ok(Format::Logfmt),
         "json" => Ok(Format::Json),
-        _ => Err("a format is logfmt or json".to_string()),
+        _ => Err("expected logfmt or json".to_string()),
     }
 }
 

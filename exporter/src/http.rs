@@ -2,7 +2,7 @@
 //!
 //! | endpoint | answer |
 //! |---|---|
-//! | `GET /metrics` (or `--web.telemetry-path`) | the exposition; `collect[]` and `exclude[]` choose collectors |
+//! | `GET /metrics` (or `--web.telemetry-path`) | the exposition; `collect[]`, `exclude[]` choose collectors, `name[]` metrics |
 //! | `GET /info/hostname` | the node's name, as plain text without a line feed |
 //! | `GET /info/uptime` | seconds since boot, exactly as the kernel wrote them |
 //! | `GET /info/load` | the load averages as JSON: `{"1m":0.57,"5m":0.8,"15m":0.77}` |
@@ -13,6 +13,7 @@
 //! HEAD works wherever GET does. Other methods get 405, other paths 404. When a file that `/info` needs is bad, it
 //! answers 500 with one line.
 
+mod cors;
 mod filter;
 mod health;
 mod info;
@@ -36,6 +37,7 @@ use crate::collector::{self, Collector};
 use crate::exposition::Exposition;
 use crate::node::Node;
 use crate::procfs::ProcRoot;
+pub use cors::Origins;
 use limit::Limit;
 pub use path::{BadPath, TelemetryPath};
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub max_requests: usize,
     /// Whether `process_*` is exposed.
     pub exporter_metrics: bool,
+    /// Whose web pages may read the answers; without it, nobody's.
+    pub cors: Option<Origins>,
 }
 
 impl Default for Config {
@@ -64,6 +68,7 @@ impl Default for Config {
             telemetry_path: TelemetryPath::default(),
             max_requests: 40,
             exporter_metrics: true,
+            cors: None,
         }
     }
 }
@@ -73,6 +78,7 @@ pub struct State {
     exposition: Exposition,
     telemetry_path: TelemetryPath,
     scrapes: Limit,
+    cors: Option<Origins>,
 }
 
 impl State {
@@ -87,6 +93,7 @@ impl State {
             exposition: Exposition::new(Arc::new(node), config.collectors, config.exporter_metrics)?,
             telemetry_path: config.telemetry_path,
             scrapes: Limit::new(config.max_requests),
+            cors: config.cors,
         }))
     }
 
@@ -103,7 +110,8 @@ impl State {
 
 /// The endpoints as a service, which needs no socket.
 pub fn router(state: Arc<State>) -> Router {
-    Router::new()
+    let cors = state.cors.clone();
+    let router = Router::new()
         .route(path::LANDING, get(landing::page))
         .route(path::HOSTNAME, get(info::hostname))
         .route(path::UPTIME, get(info::uptime))
@@ -111,7 +119,11 @@ pub fn router(state: Arc<State>) -> Router {
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))
         .route(state.telemetry_path.as_str(), get(metrics::scrape))
-        .with_state(state)
+        .with_state(state);
+    match cors {
+        Some(origins) => router.layer(axum::middleware::from_fn_with_state(origins, cors::allow)),
+        None => router,
+    }
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

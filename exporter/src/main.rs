@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use mini_node_exporter::cli::{self, Settings};
-use mini_node_exporter::{http, log, server};
+use mini_node_exporter::{announce, http, log, server};
 
 fn main() -> ExitCode {
     let settings = match cli::parse(std::env::args_os()) {
@@ -33,7 +33,8 @@ fn run(settings: Settings) -> anyhow::Result<()> {
     runtime.block_on(async {
         // Before the first `listening`: whoever has read that line may send a signal.
         let signals = server::signals().context("cannot handle signals")?;
-        let listeners = server::bind(&settings.listen)?;
+        let listeners = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };
+        announce::announce(&state, settings.node_name_from);
         server::serve(listeners, http::router(state), signals).await
     })
 }

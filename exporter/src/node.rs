@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::procfs::{Error, Hostname, ProcFile, ProcRoot};
+use crate::procfs::{Error, Hostname, LoadAverage, ProcFile, ProcRoot, Uptime};
 
 /// Reads the node's files. A file that breaks is logged once, and once more when it heals, not at every scrape.
 #[derive(Debug)]
@@ -21,6 +21,20 @@ impl Node {
     #[must_use]
     pub fn new(root: ProcRoot, name: Option<String>) -> Self {
         Self { root, name, bad: Mutex::default() }
+    }
+
+    /// The tree that describes it.
+    #[must_use]
+    pub fn root(&self) -> &ProcRoot {
+        &self.root
+    }
+
+    /// Whether the tree has none of the files that are read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let root = &self.root;
+        let files = [root.path_of::<Uptime>(), root.path_of::<LoadAverage>(), root.path_of::<Hostname>()];
+        files.iter().all(|file| !file.exists())
     }
 
     /// The node's name, as the `hostname` label carries it.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub use error::{Error, Reason};
 pub use hostname::Hostname;
 pub use loadavg::LoadAverage;
-pub use process::{ProcessStat, open_fds};
+pub use process::{IgnoredSignals, ProcessStat, open_fds};
 pub use read::LIMIT;
 pub use uptime::Uptime;
 
@@ -39,6 +39,9 @@ pub trait ProcFile: Sized {
 pub struct ProcRoot(PathBuf);
 
 impl ProcRoot {
+    /// Where the running kernel's own is.
+    pub const KERNEL: &str = "/proc";
+
     /// A relative path is taken from the current directory, once, so that every message names the full path.
     #[must_use]
     pub fn new(root: impl AsRef<Path>) -> Self {
@@ -63,6 +66,12 @@ impl ProcRoot {
         self.0.join(T::PATH)
     }
 
+    /// The root itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn join(&self, path: &str) -> PathBuf {
         self.0.join(path)
     }
@@ -71,6 +80,6 @@ impl ProcRoot {
 impl Default for ProcRoot {
     /// The running kernel's own.
     fn default() -> Self {
-        Self(PathBuf::from("/proc"))
+        Self(PathBuf::from(Self::KERNEL))
     }
 }

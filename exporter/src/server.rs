@@ -17,6 +17,7 @@ mod address;
 mod connection;
 mod connections;
 mod signals;
+mod systemd;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ use activity::Activity;
 pub use address::{BadAddress, ListenAddress};
 use connections::Connections;
 pub use signals::signals;
+pub use systemd::inherited;
 
 /// How long requests being answered get after the first signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -50,7 +52,11 @@ const ACCEPT_COMPLAINT: Duration = Duration::from_secs(60);
 ///
 /// Names the address that cannot be had.
 pub fn bind(addresses: &[ListenAddress]) -> anyhow::Result<Vec<StdListener>> {
-    addresses.iter().map(|address| address.bind().with_context(|| format!("cannot listen on {address}"))).collect()
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.extend(address.bind(addresses).with_context(|| format!("cannot listen on {address}"))?);
+    }
+    Ok(listeners)
 }
 
 /// Answers until a signal's name arrives. Logs one line `listening` per listener, with the address really bound.

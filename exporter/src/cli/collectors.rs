@@ -11,13 +11,13 @@ pub(super) fn add_flags(command: Command) -> Command {
     let switch = |name: String, help: String| {
         Arg::new(name.clone()).long(name.clone()).help(help).action(ArgAction::SetTrue).overrides_with(name)
     };
-    let help = "Run only the collectors that are named".to_string();
+    let help = "Run no collector unless its own flag enables it".to_string();
     let command = command.arg(switch(DISABLE_DEFAULTS.to_string(), help));
     TABLE.iter().fold(command, |command, collector| {
         let (on, off) = (on(*collector), off(*collector));
         let default = if collector.enabled_by_default() { " (default: on)" } else { " (default: off)" };
-        let help = format!("Run the collector {}: {}{default}", collector.name(), collector.help());
-        let without = format!("Do not run the collector {}", collector.name());
+        let help = format!("Enable the {} collector: {}{default}", collector.name(), collector.help());
+        let without = format!("Disable the {} collector", collector.name());
         command.arg(switch(on, help).overrides_with(off.clone())).arg(switch(off, without))
     })
 }

@@ -1,4 +1,5 @@
-//! `?collect[]=NAME` runs only the named collectors, `?exclude[]=NAME` all but the named ones.
+//! `?collect[]=NAME` runs only the named collectors, `?exclude[]=NAME` all but the named ones, and of what they expose
+//! `?name[]=METRIC` shows only the named metrics.
 
 use crate::collector::{self, Collector};
 
@@ -15,33 +16,56 @@ pub(super) enum BadFilter {
 
 const COLLECT: &str = "collect[]";
 const EXCLUDE: &str = "exclude[]";
+const NAME: &str = "name[]";
 
-/// The collectors that a query asks for; `None` where it does not say. Other parameters are ignored.
-pub(super) fn select(
-    query: &str,
-    enabled: &[&'static dyn Collector],
-) -> Result<Option<Vec<&'static dyn Collector>>, BadFilter> {
-    let (mut collect, mut exclude) = (Vec::new(), Vec::new());
-    for (key, name) in form_urlencoded::parse(query.as_bytes()) {
-        match key.as_ref() {
-            COLLECT => collect.push(known(COLLECT, &name, enabled)?),
-            EXCLUDE => exclude.push(known(EXCLUDE, &name, enabled)?),
-            _ => {}
-        }
-    }
-    let keep: Box<dyn Fn(&str) -> bool> = match (collect.is_empty(), exclude.is_empty()) {
-        (true, true) => return Ok(None),
-        (false, false) => return Err(BadFilter::Both),
-        (false, true) => {
-            let is_enabled = |name: &&str| enabled.iter().any(|collector| collector.name() == *name);
-            if let Some(name) = collect.iter().find(|name| !is_enabled(name)) {
-                return Err(BadFilter::Disabled(name));
+/// What a query asks for.
+pub(super) struct Filter {
+    /// These collectors; `None` where the query does not say.
+    pub(super) collectors: Option<Vec<&'static dyn Collector>>,
+    /// These metrics; all where there is none.
+    pub(super) names: Vec<String>,
+}
+
+impl Filter {
+    /// Reads a query. Other parameters are ignored.
+    pub(super) fn parse(query: &str, enabled: &[&'static dyn Collector]) -> Result<Self, BadFilter> {
+        let (mut collect, mut exclude, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match key.as_ref() {
+                COLLECT => collect.push(known(COLLECT, &value, enabled)?),
+                EXCLUDE => exclude.push(known(EXCLUDE, &value, enabled)?),
+                NAME => names.push(value.into_owned()),
+                _ => {}
             }
-            Box::new(|name| collect.contains(&name))
         }
-        (true, false) => Box::new(|name| !exclude.contains(&name)),
+        let keep: Box<dyn Fn(&str) -> bool> = match (collect.is_empty(), exclude.is_empty()) {
+            (true, true) => return Ok(Self { collectors: None, names }),
+            (false, false) => return Err(BadFilter::Both),
+            (false, true) => {
+                let is_enabled = |name: &&str| enabled.iter().any(|collector| collector.name() == *name);
+                if let Some(name) = collect.iter().find(|name| !is_enabled(name)) {
+                    return Err(BadFilter::Disabled(name));
+                }
+                Box::new(|name| collect.contains(&name))
+            }
+            (true, false) => Box::new(|name| !exclude.contains(&name)),
+        };
+        let collectors = enabled.iter().copied().filter(|collector| keep(collector.name())).collect();
+        Ok(Self { collectors: Some(collectors), names })
+    }
+}
+
+/// Of an exposition, the lines of these metrics. Every metric here is a gauge or a counter, whose samples carry its own
+/// name.
+pub(super) fn only(exposition: &str, names: &[String]) -> String {
+    let is_named = |line: &&str| {
+        let name = match line.strip_prefix("# ") {
+            Some(comment) => comment.split(' ').nth(1),
+            None => line.split(['{', ' ']).next(),
+        };
+        name.is_some_and(|name| names.iter().any(|wanted| wanted == name))
     };
-    Ok(Some(enabled.iter().copied().filter(|collector| keep(collector.name())).collect()))
+    exposition.split_inclusive('\n').filter(is_named).collect()
 }
 
 /// The collector's name out of our own table.
@@ -55,7 +79,8 @@ mod tests {
     use super::*;
 
     fn names(query: &str, enabled: &[&'static dyn Collector]) -> Result<Option<Vec<&'static str>>, BadFilter> {
-        select(query, enabled).map(|chosen| chosen.map(|some| some.iter().map(|one| one.name()).collect()))
+        let filter = Filter::parse(query, enabled)?;
+        Ok(filter.collectors.map(|some| some.iter().map(|one| one.name()).collect()))
     }
 
     #[test]
@@ -77,5 +102,19 @@ mod tests {
         assert_eq!(names("exclude[]=", all), Err(BadFilter::Unknown("exclude[]")));
         assert_eq!(names("collect[]=load", &all[1..]), Err(BadFilter::Disabled("load")));
         assert_eq!(names("exclude[]=load", &all[1..]), Ok(Some(vec!["uptime"])));
+    }
+
+    #[test]
+    fn a_metric_is_its_comments_and_its_samples() {
+        let all = "# HELP a_total Help of b.\n# TYPE a_total counter\na_total 1\n\
+                   # HELP a Help.\n# TYPE a gauge\na{x=\"a_total \"} 2\na{x=\"b\"} 3\n";
+        let filtered = |query: &str| only(all, &Filter::parse(query, collector::TABLE).unwrap().names);
+        assert_eq!(filtered("name[]=a_total"), "# HELP a_total Help of b.\n# TYPE a_total counter\na_total 1\n");
+        assert_eq!(
+            filtered("name[]=a&collect[]=load"),
+            all.split_once("# HELP a Help").map(|(_, rest)| format!("# HELP a Help{rest}")).unwrap()
+        );
+        assert_eq!(filtered("name%5B%5D=a&name[]=a_total&name[]=nope"), all);
+        assert_eq!(filtered("name[]="), "");
     }
 }

@@ -20,13 +20,13 @@ pub struct TelemetryPath(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPath {
     /// It is not `/` and segments.
-    #[error("a path is `/` and segments of letters, digits, `-`, `_`, `.`, such as `/metrics`")]
+    #[error("expected `/` and segments of letters, digits, `-`, `_` and `.`, such as `/metrics`")]
     Shape,
     /// No client asks for it: they resolve these segments themselves.
-    #[error("the segments `.` and `..` never reach a server")]
+    #[error("clients resolve `.` and `..` before they send a request")]
     Dots,
     /// Another endpoint has it.
-    #[error("another endpoint has this path")]
+    #[error("another endpoint already has this path")]
     Taken,
 }
 

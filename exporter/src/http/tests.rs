@@ -144,6 +144,51 @@ async fn a_query_filters_collectors() {
 }
 
 #[tokio::test]
+async fn a_query_filters_metrics_by_name() {
+    let app = app(ordinary());
+    let answer = get(&app, "/metrics?name[]=node_uptime").await;
+    let uptime = "node_uptime{hostname=\"worker-1\"} 1761.77\n";
+    assert_eq!(
+        answer.body,
+        format!("# HELP node_uptime Seconds since the node booted.\n# TYPE node_uptime gauge\n{uptime}")
+    );
+    let answer = get(&app, "/metrics?name[]=node_uptime&collect[]=load").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ""));
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_read_only_where_a_flag_allows_it() {
+    let asked_by = async |app: &Router, method: Method, origin: &str| {
+        let request = Request::builder().method(method).uri("/info/load").header("origin", origin);
+        let request = request.header("access-control-request-method", "GET").body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap()
+    };
+    let allowed =
+        |response: &axum::http::Response<Body>| response.headers().get("access-control-allow-origin").cloned();
+    let nobody = asked_by(&app(ordinary()), Method::GET, "https://a.example").await;
+    assert_eq!((allowed(&nobody), nobody.headers().get("vary")), (None, None));
+    let app = app(Config { cors: Some(r"https://(a|b)\.example".parse().unwrap()), ..ordinary() });
+    for (origin, is_allowed) in [
+        ("https://a.example", true),
+        ("https://b.example", true),
+        ("https://c.example", false),
+        ("https://a.example.org", false),
+        ("http://https://a.example", false),
+        ("https://aXexample", false),
+    ] {
+        let answer = asked_by(&app, Method::GET, origin).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{origin}");
+        assert_eq!(allowed(&answer), is_allowed.then(|| origin.parse().unwrap()), "{origin}");
+        assert_eq!(answer.headers()["vary"], "Origin", "{origin}");
+        // What a browser asks before it sends a password.
+        let answer = asked_by(&app, Method::OPTIONS, origin).await;
+        assert_eq!(answer.status().as_u16(), if is_allowed { 204 } else { 405 }, "{origin}");
+        assert_eq!(allowed(&answer).is_some(), is_allowed, "{origin}");
+        assert_eq!(answer.headers().contains_key("access-control-allow-headers"), is_allowed, "{origin}");
+    }
+}
+
+#[tokio::test]
 async fn exporter_metrics_can_be_left_out() {
     let answer = get(&app(Config { exporter_metrics: false, ..ordinary() }), "/metrics").await;
     assert!(!answer.body.contains("process_"), "{}", answer.body);

@@ -1,4 +1,4 @@
-//! What the kernel tells of this process: `/proc/self/stat` and `/proc/self/fd`.
+//! What the kernel tells of this process: `/proc/self/stat`, `/proc/self/status` and `/proc/self/fd`.
 
 use super::{ProcFile, ProcRoot, Reason};
 
@@ -36,6 +36,28 @@ impl ProcFile for ProcessStat {
             virtual_bytes: field(23, "vsize")?,
             resident_pages: field(24, "rss")?,
         })
+    }
+}
+
+/// The signals that this process ignores: bit 0 is signal 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IgnoredSignals(u64);
+
+impl IgnoredSignals {
+    /// Whether a signal, by its number, is one of them.
+    #[must_use]
+    pub fn contains(self, signal: i32) -> bool {
+        let bit = u32::try_from(signal).ok().and_then(|number| number.checked_sub(1));
+        bit.and_then(|bit| self.0.checked_shr(bit)).is_some_and(|rest| rest & 1 == 1)
+    }
+}
+
+impl ProcFile for IgnoredSignals {
+    const PATH: &'static str = "self/status";
+
+    fn parse(text: &str) -> Result<Self, Reason> {
+        let set = text.lines().find_map(|line| line.strip_prefix("SigIgn:")).ok_or(Reason::Missing("SigIgn"))?;
+        u64::from_str_radix(set.trim(), 16).map(Self).map_err(|_| Reason::NotANumber("SigIgn"))
     }
 }
 
@@ -77,9 +99,20 @@ mod tests {
     }
 
     #[test]
+    fn ignored_signals_are_a_set_of_bits() {
+        let ignored =
+            IgnoredSignals::parse("SigBlk:\t0000000000000000\nSigIgn:\t8000000000001002\nSigCgt:\tff\n").unwrap();
+        let contained: Vec<i32> = (-1..100).filter(|&signal| ignored.contains(signal)).collect();
+        assert_eq!(contained, [2, 13, 64]);
+        assert_eq!(IgnoredSignals::parse("SigBlk:\t0\n"), Err(Reason::Missing("SigIgn")));
+        assert_eq!(IgnoredSignals::parse("SigIgn:\tmany\n"), Err(Reason::NotANumber("SigIgn")));
+    }
+
+    #[test]
     fn this_process_can_be_read() {
         let root = ProcRoot::default();
         assert!(root.read::<ProcessStat>().unwrap().resident_pages > 0);
+        assert!(root.read::<IgnoredSignals>().is_ok());
         assert!(open_fds(&root).unwrap() >= 3);
     }
 }

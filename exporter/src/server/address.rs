@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 
 use rustix::io::Errno;
@@ -10,33 +10,54 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 const BACKLOG: i32 = 1024;
 
-/// A socket address, or `:PORT`. No resolver is asked: an image from scratch has none.
+/// A socket address, or a port of this node. No resolver is asked: a static binary has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// Exactly this address.
     Exact(SocketAddr),
     /// This port on every address of the node, of both families.
     AnyFamily(u16),
+    /// This port on 127.0.0.1 and on `::1`.
+    Localhost(u16),
 }
 
-/// What was given is neither a socket address nor `:PORT`.
+/// Why an address cannot be listened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an address is IP:PORT, such as `127.0.0.1:23333` or `[::1]:23333`, or `:PORT` for every address of the node")]
-pub struct BadAddress;
+pub enum BadAddress {
+    /// It has no port, or is no address at all.
+    #[error("expected IP:PORT, localhost:PORT or :PORT, such as `127.0.0.1:23333`, `[::1]:23333` or `:23333`")]
+    Shape,
+    /// It is a name.
+    #[error("names other than `localhost` cannot be resolved, for this binary has no resolver: give the IP address")]
+    Name,
+}
 
 impl ListenAddress {
-    /// Listens there.
+    /// Listens there. `others` are the addresses that are listened on besides: `[::]:PORT` serves IPv4 as well, unless
+    /// `0.0.0.0:PORT` is one of them.
     ///
     /// # Errors
     ///
     /// When the kernel refuses, for instance because the port is taken.
-    pub fn bind(self) -> io::Result<TcpListener> {
+    pub fn bind(self, others: &[Self]) -> io::Result<Vec<TcpListener>> {
         match self {
-            Self::Exact(address) => listen(address, false),
-            Self::AnyFamily(port) => match listen((Ipv6Addr::UNSPECIFIED, port).into(), true) {
-                Err(error) if has_no_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into(), false),
-                other => other,
+            Self::Exact(address) => {
+                let ipv4 = Self::Exact((Ipv4Addr::UNSPECIFIED, address.port()).into());
+                let shared = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && others.contains(&ipv4);
+                Ok(vec![listen(address, shared.then_some(true))?])
+            }
+            Self::AnyFamily(port) => match listen((Ipv6Addr::UNSPECIFIED, port).into(), Some(false)) {
+                Err(error) if has_no_ipv6(&error) => Ok(vec![listen((Ipv4Addr::UNSPECIFIED, port).into(), None)?]),
+                other => Ok(vec![other?]),
             },
+            Self::Localhost(port) => {
+                let ipv4 = listen((Ipv4Addr::LOCALHOST, port).into(), None)?;
+                // Port 0 is any free one, which is then the same for both.
+                match listen((Ipv6Addr::LOCALHOST, ipv4.local_addr()?.port()).into(), None) {
+                    Err(error) if has_no_ipv6(&error) => Ok(vec![ipv4]),
+                    ipv6 => Ok(vec![ipv4, ipv6?]),
+                }
+            }
         }
     }
 }
@@ -45,13 +66,18 @@ impl FromStr for ListenAddress {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        match text.strip_prefix(':') {
-            // `u16` would take a plus sign.
-            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-                port.parse().map(Self::AnyFamily).map_err(|_| BadAddress)
-            }
-            Some(_) => Err(BadAddress),
-            None => text.parse().map(Self::Exact).map_err(|_| BadAddress),
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Exact(address));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or(BadAddress::Shape)?;
+        // `u16` would take a plus sign.
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| digits).ok_or(BadAddress::Shape)?;
+        match host {
+            "" => Ok(Self::AnyFamily(port)),
+            "localhost" => Ok(Self::Localhost(port)),
+            _ if host.contains(':') || host.parse::<IpAddr>().is_ok() => Err(BadAddress::Shape),
+            _ => Err(BadAddress::Name),
         }
     }
 }
@@ -61,14 +87,15 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Exact(address) => address.fmt(out),
             Self::AnyFamily(port) => write!(out, ":{port}"),
+            Self::Localhost(port) => write!(out, "localhost:{port}"),
         }
     }
 }
 
-fn listen(address: SocketAddr, both_families: bool) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, only_v6: Option<bool>) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if both_families {
-        socket.set_only_v6(false)?;
+    if let Some(only_v6) = only_v6 {
+        socket.set_only_v6(only_v6)?;
     }
     // A restart must not wait for the connections of the process before to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -85,30 +112,76 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
 
+    fn has_ipv6() -> bool {
+        TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+    }
+
     #[test]
-    fn socket_addresses_and_bare_ports_are_addresses() {
-        for text in ["0.0.0.0:23333", "127.0.0.1:0", "[::1]:80", "[::]:23333", ":23333", ":0"] {
+    fn socket_addresses_ports_and_localhost_are_addresses() {
+        for text in
+            ["0.0.0.0:23333", "127.0.0.1:0", "[::1]:80", "[::]:23333", ":23333", ":0", "localhost:9100", "localhost:0"]
+        {
             assert_eq!(text.parse::<ListenAddress>().map(|address| address.to_string()), Ok(text.to_string()));
         }
         assert_eq!(":65535".parse(), Ok(ListenAddress::AnyFamily(65535)));
+        assert_eq!("localhost:1".parse(), Ok(ListenAddress::Localhost(1)));
     }
 
     #[test]
     fn names_and_halves_are_not() {
-        for text in ["", ":", ":65536", ":+1", ": 1", "localhost:80", "127.0.0.1", "::1:80", "80", "1.2.3.4:http"] {
-            assert_eq!(text.parse::<ListenAddress>(), Err(BadAddress), "{text:?}");
+        for text in [
+            "",
+            ":",
+            ":65536",
+            ":+1",
+            ": 1",
+            "localhost",
+            "localhost:",
+            "localhost:+1",
+            "127.0.0.1",
+            "::1:80",
+            "80",
+            "1.2.3.4:http",
+            "[::1]:",
+            "127.0.0.1:65536",
+        ] {
+            assert_eq!(text.parse::<ListenAddress>(), Err(BadAddress::Shape), "{text:?}");
+        }
+        for text in ["node-1:80", "LOCALHOST:80", "127.0.0:80", "localhost.:80"] {
+            assert_eq!(text.parse::<ListenAddress>(), Err(BadAddress::Name), "{text:?}");
         }
     }
 
     #[test]
     fn a_bare_port_answers_both_families_where_there_are_two() {
-        let listener = ListenAddress::AnyFamily(0).bind().unwrap();
+        let [listener] = <[_; 1]>::try_from(ListenAddress::AnyFamily(0).bind(&[]).unwrap()).unwrap();
         let port = listener.local_addr().unwrap().port();
-        std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        if listener.local_addr().unwrap().is_ipv6() && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
-            std::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert_eq!(TcpStream::connect((Ipv6Addr::LOCALHOST, port)).is_ok(), has_ipv6());
+    }
+
+    #[test]
+    fn localhost_is_one_port_of_both_families_where_there_are_two() {
+        let listeners = ListenAddress::Localhost(0).bind(&[]).unwrap();
+        let addresses: Vec<SocketAddr> = listeners.iter().map(|one| one.local_addr().unwrap()).collect();
+        let port = addresses[0].port();
+        let both = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+        assert_eq!(addresses, if has_ipv6() { &both[..] } else { &both[..1] });
+    }
+
+    #[test]
+    fn the_two_wildcards_share_a_port() {
+        let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
+        let both = [format!("0.0.0.0:{free}").parse().unwrap(), format!("[::]:{free}").parse().unwrap()];
+        for order in [both, [both[1], both[0]]] {
+            let listeners: Vec<_> = order.iter().map(|address: &ListenAddress| address.bind(&order)).collect();
+            let failed: Vec<_> = listeners.iter().filter_map(|one| one.as_ref().err()).collect();
+            assert!(failed.iter().all(|error| has_no_ipv6(error)), "{failed:?}");
+            assert!(failed.is_empty() || !has_ipv6(), "{failed:?}");
         }
     }
 }

@@ -57,11 +57,9 @@ fn a_log_that_nobody_reads_any_more_ends_nothing() {
     let mut command = command();
     command.args(["--web.listen-address=127.0.0.1:0", "--path.procfs"]).arg(tree.root());
     let mut child = Guarded(command.stderr(Stdio::piped()).spawn().unwrap());
-    let mut reader = BufReader::new(child.0.stderr.take().unwrap());
-    let mut line = String::new();
-    reader.read_line(&mut line).unwrap();
-    drop(reader);
-    let address = address_in(line.trim_end());
+    let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let address = address_in(&lines.find(|line| line.contains("message=listening")).unwrap());
+    drop(lines);
     tree.remove(UPTIME);
     for _ in 0..3 {
         assert_eq!(get(address, "/info/uptime").0, 500);

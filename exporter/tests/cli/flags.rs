@@ -28,7 +28,8 @@ fn version() {
 #[test]
 fn a_bad_command_line_is_exit_code_2_and_a_line_that_names_flag_and_value() {
     for (flag, value) in [
-        ("--web.listen-address", "localhost:23333"),
+        ("--web.listen-address", "node-1:23333"),
+        ("--web.listen-address", "localhost"),
         ("--web.listen-address", "23333"),
         ("--web.listen-address", "127.0.0.1"),
         ("--web.listen-address", "127.0.0.1:65536"),
@@ -45,6 +46,8 @@ fn a_bad_command_line_is_exit_code_2_and_a_line_that_names_flag_and_value() {
         ("--web.max-requests", "-1"),
         ("--web.max-requests", "many"),
         ("--web.max-requests", "99999999999999999999999"),
+        ("--web.cors.origin", "https://("),
+        ("--web.systemd-socket", "yes"),
         ("--node-name", "bell\u{7}"),
         ("--log.level", "loud"),
         ("--log.format", "xml"),

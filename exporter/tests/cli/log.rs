@@ -26,8 +26,8 @@ fn json_has_the_same_fields_at_its_top_level() {
         .stderr(std::process::Stdio::piped())
         .spawn();
     let mut child = Guarded(child.unwrap());
-    let mut line = String::new();
-    BufReader::new(child.0.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let lines = BufReader::new(child.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.take(2).last().unwrap();
     let event: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((event["message"].as_str(), event["level"].as_str()), (Some("listening"), Some("INFO")), "{line}");
     assert!(event["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
@@ -84,26 +84,27 @@ fn a_log_that_nobody_reads_for_a_while_stops_nothing_and_says_what_was_lost() {
     let mut child = Guarded(child.unwrap());
     let mut stderr = child.0.stderr.take().unwrap();
     let mut log = String::new();
-    let mut read_until = |wanted: &str| {
+    let mut read_until = |wanted: &[&str]| {
         let mut chunk = vec![0; 1 << 20];
-        while !log.contains(wanted) {
+        while !wanted.iter().all(|text| log.contains(text)) {
             let read = stderr.read(&mut chunk).unwrap();
             assert!(read > 0, "it ended before {wanted:?}: {log}");
             log.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
         }
         log.split_off(0)
     };
-    let address = address_in(read_until("message=listening").lines().find(|line| line.contains("listening")).unwrap());
+    let begin = read_until(&["message=started", "message=listening"]);
+    let address = address_in(begin.lines().find(|line| line.contains("listening")).unwrap());
     // One line each for the connection and for the file, 200 bytes together: more than a pipe of 64 KiB takes.
     let flaps = 400;
     for turn in 0..flaps {
         tree.write(UPTIME, if turn % 2 == 0 { "soon\n" } else { "1.00 1.00\n" });
         assert_eq!(get(address, "/metrics").0, 200, "scrape {turn}");
     }
-    let kept = read_until("procfs file");
+    let kept = read_until(&["procfs file"]);
     assert!(kept.ends_with('\n') && kept.lines().all(|line| line.starts_with("ts=")), "a line is not whole: {kept}");
     assert_eq!(get(address, "/healthz/live").0, 200);
-    let after = read_until("message=connection");
+    let after = read_until(&["message=connection"]);
     let said = after.lines().find(|line| line.contains("log lines were lost")).unwrap();
     let lost: usize = said.split("lines=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert_eq!(kept.lines().count() + lost, 2 * flaps, "{said}");

@@ -2,6 +2,7 @@
 //!
 //! - [`flags`]: `--help`, `--version`, every bad command line, the node's name
 //! - [`failures`]: what ends it with exit code 1, and what must not end it
+//! - [`habits`]: listeners, and what the log says at start
 //! - [`log`]: the lines that others read
 //! - [`connections`]: clients that are slow, silent, wrong, or many
 //! - [`shutdown`]: signals, and what becomes of each kind of connection
@@ -9,6 +10,7 @@
 mod connections;
 mod failures;
 mod flags;
+mod habits;
 mod log;
 mod shutdown;
 #[path = "../support/mod.rs"]

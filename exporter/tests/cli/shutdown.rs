@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
-use crate::support::running::{Running, SOON};
+use crate::support::running::{Running, SOON, command};
 
 /// With no request being answered, it may take no longer.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -18,12 +19,29 @@ const LIVE: &str = "GET /healthz/live HTTP/1.1\r\nHost: test\r\n\r\n";
 #[test]
 fn either_signal_ends_it_with_0() {
     for signal in [Signal::TERM, Signal::INT] {
-        let running = Running::start([""; 0]);
+        let running = Running::start_command(in_foreground(&[]));
         running.signal(signal);
         let (code, log, took) = running.wait(SOON);
         assert_eq!(code, Some(0), "{log:#?}");
         assert!(took < AT_ONCE, "{took:?}");
     }
+}
+
+/// `nohup`, and a shell that starts a job in the background.
+#[test]
+fn signals_that_were_ignored_at_start_stay_ignored() {
+    let mut background = Command::new("sh");
+    background.args(["-c", "trap '' INT HUP; exec \"$0\" --web.listen-address=127.0.0.1:0"]);
+    background.arg(command().get_program()).env_remove("NODE_NAME");
+    let running = Running::start_command(background);
+    for signal in [Signal::INT, Signal::HUP] {
+        running.signal(signal);
+        assert_eq!(running.get("/healthz/live").0, 200, "{signal:?}");
+    }
+    running.signal(Signal::TERM);
+    let (code, log, _) = running.wait(SOON);
+    assert_eq!(code, Some(0));
+    assert!(log.iter().any(|line| line.contains("signal=SIGTERM")) && !log.iter().any(|line| line.contains("SIGINT")));
 }
 
 #[test]
@@ -85,7 +103,7 @@ fn an_answer_that_nobody_takes_is_given_up_after_the_grace() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let mut running = start_with_long_answers();
+    let mut running = Running::start_command(in_foreground(&["--node-name", &LONG.repeat(25_000)]));
     let _slow = client_that_does_not_read(&running);
     running.signal(Signal::TERM);
     running.wait_for_line("shutting down");
@@ -95,9 +113,19 @@ fn a_second_signal_ends_it_at_once() {
     assert!(took < AT_ONCE, "{took:?}");
 }
 
+const LONG: &str = "long";
+
 /// Its name is so long that a scrape is over 400 kB.
 fn start_with_long_answers() -> Running {
-    Running::start(["--node-name".to_string(), "long".repeat(25_000)])
+    Running::start(["--node-name", &LONG.repeat(25_000)])
+}
+
+/// With a SIGINT that is not ignored, even where the tests themselves run in a shell's background.
+fn in_foreground(arguments: &[&str]) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(crate::support::running::command().get_program());
+    command.args(["--web.listen-address=127.0.0.1:0"]).args(arguments).env_remove("NODE_NAME");
+    command
 }
 
 /// A client that has asked for more than fits between the two, and reads nothing: an answer is under way to it.

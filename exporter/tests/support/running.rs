@@ -112,6 +112,12 @@ impl Running {
         }
     }
 
+    /// The first line of the log that contains `text`, from before it listened or after.
+    pub fn line(&mut self, text: &str) -> String {
+        let seen = self.seen.iter().find(|line| line.contains(text)).cloned();
+        seen.unwrap_or_else(|| self.wait_for_line(text))
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child.0), signal).unwrap();
     }

@@ -1,0 +1,46 @@
+//! What the log says first: what has started, and what it describes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::build;
+use crate::exposition::Exposition;
+use crate::http::State;
+use crate::procfs::ProcRoot;
+
+/// What the line shows of a node's name: no real one is longer, and a pipe takes the whole line at once.
+const LONGEST_NAME: usize = 253;
+
+/// Logs one line about this exporter, and a warning where its procfs tree holds nothing. `name_from` says where the
+/// node's name comes from.
+///
+/// A tree that is not the kernel's own may never answer: it is looked at by a thread of its own, for which nobody waits.
+pub fn announce(state: &Arc<State>, name_from: &'static str) {
+    let kernels_own = state.exposition().node().root().path() == Path::new(ProcRoot::KERNEL);
+    let state = Arc::clone(state);
+    let say = move || say(state.exposition(), name_from);
+    if kernels_own {
+        say();
+    } else {
+        std::thread::spawn(say);
+    }
+}
+
+fn say(exposition: &Exposition, name_from: &str) {
+    let node = exposition.node();
+    let procfs = node.root().path().display();
+    let name: String = node.hostname().unwrap_or_default().chars().take(LONGEST_NAME).collect();
+    let names: Vec<&str> = exposition.collectors().iter().map(|collector| collector.name()).collect();
+    tracing::info!(
+        version = build::VERSION,
+        revision = build::REVISION,
+        %procfs,
+        node = name,
+        node_from = name_from,
+        collectors = names.join(","),
+        "started"
+    );
+    if node.is_empty() {
+        tracing::warn!(%procfs, "this is no procfs tree: it has none of the files that are read; check --path.procfs");
+    }
+}
