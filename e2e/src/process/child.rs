@@ -10,8 +10,7 @@ use duct::Handle;
 use rustix::process::Signal;
 
 use super::command::{own_group, signal_group};
-use super::log;
-use crate::process::guard;
+use super::{guard, log, spawner};
 use crate::wait::poll::{self, Attempt};
 
 /// How long a process gets between SIGTERM and SIGKILL.
@@ -42,9 +41,7 @@ impl Process {
         for (name, value) in env {
             expression = expression.env(name, value);
         }
-        let handle = expression
-            .unchecked()
-            .start()
+        let handle = spawner::start(&expression.unchecked())
             .with_context(|| format!("{name}: {} could not be started", program.display()))?;
         Ok(Self { name, handle, log })
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use duct::Handle;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{guard, log};
+use super::{guard, log, spawner};
 use crate::wait::{interrupt, poll};
 
 /// A command that is run to its end.
@@ -126,7 +126,7 @@ impl Cmd {
             log: self.log.clone(),
             output,
         };
-        let handle = expression.start().map_err(|error| fail(Failure::Start(error), Output::default()))?;
+        let handle = spawner::start(expression).map_err(|error| fail(Failure::Start(error), Output::default()))?;
         let limit = self.limit.mul_f64(poll::patience());
         loop {
             match handle.wait_timeout(Duration::from_millis(100)) {

@@ -1,8 +1,7 @@
 //! Children that cannot outlive their parent, without unsafe code: a child starts as this very program, asks the
 //! kernel for SIGKILL upon its parent's death, and only then becomes the program that is wanted.
 //!
-//! The signal is tied to the *thread* that spawned (prctl(2), `PR_SET_PDEATHSIG`): start children from a thread that
-//! lives as long as they do. Linux only; elsewhere the next run sweeps what is left.
+//! Linux only; elsewhere the next run sweeps what is left.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;

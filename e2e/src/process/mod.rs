@@ -4,3 +4,4 @@ pub mod child;
 pub mod command;
 pub mod guard;
 pub mod log;
+mod spawner;

@@ -30,7 +30,8 @@ const ALERTS: [&str; 6] = [
     "MiniNodeExporterTargetDown",
 ];
 
-pub fn every_alert_fires_and_resolves() -> Result<()> {
+#[test]
+fn every_alert_fires_and_resolves() -> Result<()> {
     let rules = RuleFile::read_all(&workspace::root().join(RULES))?;
     let shipped: BTreeSet<&str> = rules.iter().flat_map(RuleFile::rules).filter_map(|r| r.alert.as_deref()).collect();
     ensure!(shipped == ALERTS.into(), "of {shipped:?} only {ALERTS:?} have a part below");

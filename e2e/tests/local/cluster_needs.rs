@@ -7,43 +7,50 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::lab::{Ended, Lab, ended};
 
-pub fn no_docker() -> Result<()> {
+#[test]
+fn no_docker() -> Result<()> {
     let lab = Lab::new()?;
     let bin = lab.dir().join("nothing");
     refused(&lab, bin, &["`docker` is not on PATH: install Docker, or use the local backend"])
 }
 
-pub fn an_engine_that_does_not_answer() -> Result<()> {
+#[test]
+fn an_engine_that_does_not_answer() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[("docker", "echo 'Cannot connect to the daemon at unix:///nowhere' >&2; exit 1")])?;
     refused(&lab, bin, &["Docker does not answer (Cannot connect to the daemon at unix:///nowhere): start its engine"])
 }
 
-pub fn an_engine_that_is_not_ours_to_use() -> Result<()> {
+#[test]
+fn an_engine_that_is_not_ours_to_use() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[("docker", "echo 'permission denied while trying to connect' >&2; exit 1")])?;
     refused(&lab, bin, &["Docker does not answer (permission denied while", "be a member of the group `docker`"])
 }
 
-pub fn no_kind() -> Result<()> {
+#[test]
+fn no_kind() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[ENGINE])?;
     refused(&lab, bin, &["kind cannot be had (PATH: not found", "Debian package: ", "get it with `go install"])
 }
 
-pub fn a_kind_that_is_too_old() -> Result<()> {
+#[test]
+fn a_kind_that_is_too_old() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[ENGINE, ("kind", "echo 'kind v0.11.0 go1.16.4 linux/amd64'")])?;
     refused(&lab, bin, &["bin/kind is version 0.11.0, and 0.20.0 is the oldest that will do"])
 }
 
-pub fn a_kubectl_that_is_too_old() -> Result<()> {
+#[test]
+fn a_kubectl_that_is_too_old() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.20.2'")])?;
     refused(&lab, bin, &["kubectl cannot be had", "bin/kubectl is version 1.20.2, and 1.27.0 is the oldest"])
 }
 
-pub fn an_image_that_cannot_be_had() -> Result<()> {
+#[test]
+fn an_image_that_cannot_be_had() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.32.3'")])?;
     let words = ["--image", "exporter=mine:nope"];
@@ -55,7 +62,8 @@ pub fn an_image_that_cannot_be_had() -> Result<()> {
 }
 
 /// Exit code 2, with the flag in the first line. The environment's own `LAB_AIRGAP` is for whoever uses a cluster.
-pub fn flags_of_the_other_backend() -> Result<()> {
+#[test]
+fn flags_of_the_other_backend() -> Result<()> {
     let lab = Lab::new()?;
     let bad: [(&[&str], &str); 5] = [
         (&["check", "--nodes", "5"], "`--nodes` needs `--backend kind`"),

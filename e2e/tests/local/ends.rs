@@ -8,7 +8,8 @@ use rustix::process::Signal;
 
 use crate::lab::{Lab, Running};
 
-pub fn an_interrupt_while_it_stays() -> Result<()> {
+#[test]
+fn an_interrupt_while_it_stays() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["up"], &lab.parts())?;
     let written = running.wait_for(" stays until ")?;
@@ -16,7 +17,8 @@ pub fn an_interrupt_while_it_stays() -> Result<()> {
     expect_a_quiet_end(&lab, &running, Signal::INT)
 }
 
-pub fn a_termination_before_the_first_scrape() -> Result<()> {
+#[test]
+fn a_termination_before_the_first_scrape() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["up"], &lab.parts())?;
     running.wait_for("prometheus  http://")?;
@@ -24,14 +26,16 @@ pub fn a_termination_before_the_first_scrape() -> Result<()> {
 }
 
 /// As when the terminal's window is closed.
-pub fn a_hang_up() -> Result<()> {
+#[test]
+fn a_hang_up() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["up"], &lab.parts())?;
     running.wait_for("prometheus  http://")?;
     expect_a_quiet_end(&lab, &running, Signal::HUP)
 }
 
-pub fn an_interrupt_during_the_start() -> Result<()> {
+#[test]
+fn an_interrupt_during_the_start() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec sleep 300")?))?;
     running.wait_for("start the exporter")?;
@@ -48,7 +52,8 @@ pub fn an_interrupt_during_the_start() -> Result<()> {
 }
 
 /// A pipeline whose time is up sends SIGTERM, and wants to know what took so long.
-pub fn a_terminated_check_keeps_its_evidence() -> Result<()> {
+#[test]
+fn a_terminated_check_keeps_its_evidence() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["check"], &lab.parts())?;
     running.wait_for("pass exporter-ready")?;
@@ -59,7 +64,8 @@ pub fn a_terminated_check_keeps_its_evidence() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-pub fn after_the_time_it_was_given() -> Result<()> {
+#[test]
+fn after_the_time_it_was_given() -> Result<()> {
     let lab = Lab::new()?;
     let ended = lab.run(&["up", "--for", "1s"], &lab.parts())?.expect_code(0)?;
     ensure!(ended.stdout.contains("node_uptime (s)"), "{}", ended.stdout);
@@ -68,7 +74,8 @@ pub fn after_the_time_it_was_given() -> Result<()> {
 }
 
 /// SIGKILL leaves `lab` no time: the kernel ends the children, and the next run removes the directory.
-pub fn a_kill_takes_the_children_along() -> Result<()> {
+#[test]
+fn a_kill_takes_the_children_along() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["up"], &lab.parts())?;
     running.wait_for("prometheus  http://")?;
@@ -83,7 +90,8 @@ pub fn a_kill_takes_the_children_along() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-pub fn a_sweep_spares_the_living_and_the_kept() -> Result<()> {
+#[test]
+fn a_sweep_spares_the_living_and_the_kept() -> Result<()> {
     let lab = Lab::new()?;
     let living = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec sleep 300")?))?;
     living.wait_for("start the exporter")?;

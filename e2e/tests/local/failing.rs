@@ -1,61 +1,14 @@
-//! Each check fails when what it guards is broken, and names the cause.
+//! Each check fails when what it guards is broken, and names the cause: stacks whose Prometheus has another configuration.
 
-use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use e2e::client::exporter::Exporter;
-use e2e::stack::Procfs;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, fixture};
-use crate::stacks::{Altered, CASE, Own, fails, passes};
+use crate::stacks::{Own, fails, passes};
 
-pub fn an_exporter_that_does_not_answer() -> Result<()> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let altered = Altered::shared(|stack| stack.exporter = Exporter::new(format!("http://{address}")))?;
-    fails(&altered, "exporter-ready", &[&format!("{address}/healthz/ready"), "refused"])
-}
-
-pub fn a_node_without_a_target() -> Result<()> {
-    let altered = Altered::shared(|stack| stack.nodes.extend(["worker-2".to_owned()]))?;
-    fails(&altered, "targets-up", &["no target with a label `node` for [\"worker-2\"]"])?;
-    fails(&altered, "one-target-per-node", &["worker-2 has 0 targets"])?;
-    fails(&altered, "node-labels", &["no `node_uptime` with node=\"worker-2\""])?;
-    fails(&altered, "uptime", &["no sample of `node_uptime` from [\"worker-2\"]"])?;
-    fails(&altered, "load", &["node_load of worker-2 has durations []"])
-}
-
-pub fn a_node_of_another_name() -> Result<()> {
-    let altered = Altered::shared(|stack| stack.nodes = ["worker-2".into()].into())?;
-    fails(&altered, "one-target-per-node", &["a target belongs to no node of the stack", "node=\"worker-1\""])?;
-    fails(&altered, "node-labels", &["no `node_uptime` with node=\"worker-2\"", "node_uptime{node=\"worker-1\"}"])
-}
-
-pub fn values_that_differ_from_the_tree() -> Result<()> {
-    let lab = Lab::new()?;
-    let tree = lab.tree(CASE)?;
-    fs::write(tree.join("uptime"), "1761.78 6531.02\n")?;
-    fs::write(tree.join("loadavg"), "0.57 0.80 0.78 2/816 12345\n")?;
-    let altered = Altered::shared(|stack| stack.procfs = Procfs::Fixture(tree))?;
-    fails(&altered, "uptime", &["node_uptime of worker-1 is 1761.77", "says 1761.78"])?;
-    fails(&altered, "load", &["node_load of worker-1 is [0.57, 0.8, 0.77]", "showed [[0.57, 0.8, 0.78]]"])
-}
-
-/// An exporter that shows another figure than the uptime, such as the idle time beside it.
-pub fn an_uptime_that_is_not_the_kernels() -> Result<()> {
-    let altered = Altered::shared(|stack| stack.procfs = Procfs::Live("/proc".into()))?;
-    fails(&altered, "uptime", &["node_uptime of worker-1 is 1761.77, and the kernel says"])
-}
-
-/// A fixture tree where a live one is expected: its uptime agrees, and does not grow.
-pub fn an_uptime_that_stands_still() -> Result<()> {
-    let altered = Altered::shared(|stack| stack.procfs = Procfs::Live(fixture(CASE)))?;
-    fails(&altered, "uptime", &["uptime growing", "node_uptime of worker-1 is 1761.77 and was 1761.77 before"])
-}
-
-pub fn a_wrong_port_and_no_alerts() -> Result<()> {
+#[test]
+fn a_wrong_port_and_no_alerts() -> Result<()> {
     let own = Own::with_config(|config| {
         target(config)["targets"] = json!(["127.0.0.1:1"]);
         config["rule_files"] = json!([e2e::workspace::root().join("kustomize/prometheus/rules/thresholds.yml")]);
@@ -67,7 +20,8 @@ pub fn a_wrong_port_and_no_alerts() -> Result<()> {
     fails(&own.local, "rules-healthy", &["Prometheus has not loaded", "MiniNodeExporterTargetDown"])
 }
 
-pub fn a_relabelling_that_drops_every_target() -> Result<()> {
+#[test]
+fn a_relabelling_that_drops_every_target() -> Result<()> {
     let own = Own::with_config(|config| {
         config["scrape_configs"][0]["relabel_configs"] =
             json!([{ "source_labels": ["node"], "regex": "another", "action": "keep" }]);
@@ -75,14 +29,16 @@ pub fn a_relabelling_that_drops_every_target() -> Result<()> {
     fails(&own.local, "targets-up", &["no target in job", "finds 1, and its relabelling drops them all"])
 }
 
-pub fn no_node_label() -> Result<()> {
+#[test]
+fn no_node_label() -> Result<()> {
     let own = Own::with_config(|config| drop(labels(config).remove("node")))?;
     fails(&own.local, "targets-up", &["no target with a label `node` for [\"worker-1\"]"])?;
     fails(&own.local, "one-target-per-node", &["a target belongs to no node of the stack"])?;
     fails(&own.local, "node-labels", &["no `node_uptime` with node=\"worker-1\""])
 }
 
-pub fn a_pod_label_two_durations_and_no_rules() -> Result<()> {
+#[test]
+fn a_pod_label_two_durations_and_no_rules() -> Result<()> {
     let own = Own::with_config(|config| {
         labels(config).insert("pod".into(), json!("mini-node-exporter-x7k2p"));
         config["scrape_configs"][0]["metric_relabel_configs"] =
@@ -95,7 +51,8 @@ pub fn a_pod_label_two_durations_and_no_rules() -> Result<()> {
     passes(&own.local, "targets-up").map(drop)
 }
 
-pub fn two_targets_without_instance_and_a_rule() -> Result<()> {
+#[test]
+fn two_targets_without_instance_and_a_rule() -> Result<()> {
     let own = Own::with_config(|config| {
         labels(config).remove("instance");
         let targets = &mut target(config)["targets"];
@@ -109,7 +66,8 @@ pub fn two_targets_without_instance_and_a_rule() -> Result<()> {
     fails(&own.local, "rules-healthy", &["rule `broken:evaluation` is err", "regular expression"])
 }
 
-pub fn a_rule_file_that_does_not_load() -> Result<()> {
+#[test]
+fn a_rule_file_that_does_not_load() -> Result<()> {
     let started = Own::with_config(|config| config["rule_files"] = json!([rules("unreadable")]));
     let Err(error) = started else { anyhow::bail!("it started") };
     let error = format!("{error:#}");

@@ -9,11 +9,13 @@ use crate::lab::{Lab, fixture, kill};
 /// The promise is 2 s; the rest is for a machine that does much else at the time.
 const SAID_WITHIN: Duration = Duration::from_secs(3);
 
-pub fn prometheus_killed() -> Result<()> {
+#[test]
+fn prometheus_killed() -> Result<()> {
     part_killed("prometheus", "prometheus ended with signal: 9", "Listening on")
 }
 
-pub fn the_exporter_killed() -> Result<()> {
+#[test]
+fn the_exporter_killed() -> Result<()> {
     part_killed("mini-node-exporter", "exporter ended with signal: 9", "message=listening")
 }
 
@@ -34,7 +36,8 @@ fn part_killed(program: &str, said: &str, last_log_line: &str) -> Result<()> {
     lab.expect_nothing_left()
 }
 
-pub fn a_bad_file_in_the_tree() -> Result<()> {
+#[test]
+fn a_bad_file_in_the_tree() -> Result<()> {
     let lab = Lab::new()?;
     let tree = fixture("bad-uptime-garbage");
     let ended = lab.run(&["check", "--path.procfs", &tree.to_string_lossy()], &lab.parts())?.expect_code(1)?;
@@ -42,7 +45,8 @@ pub fn a_bad_file_in_the_tree() -> Result<()> {
     expect_evidence(&lab, &ended.expect_stderr("the lab did not start; its logs are in ")?.stderr)
 }
 
-pub fn no_tree() -> Result<()> {
+#[test]
+fn no_tree() -> Result<()> {
     let lab = Lab::new()?;
     let ended = lab.run(&["check", "--path.procfs", "/nowhere/proc"], &lab.parts())?.expect_code(1)?;
     let ended = ended.expect_stderr("--path.procfs /nowhere/proc")?;
@@ -50,7 +54,8 @@ pub fn no_tree() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-pub fn an_exporter_that_is_none() -> Result<()> {
+#[test]
+fn an_exporter_that_is_none() -> Result<()> {
     let lab = Lab::new()?;
     let mut parts = lab.parts();
     parts[1] = lab.script("exporter-stand-in", "echo 'I know no such flag' >&2; exit 2")?.into();
@@ -64,7 +69,8 @@ pub fn an_exporter_that_is_none() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-pub fn a_prometheus_that_ends_at_once() -> Result<()> {
+#[test]
+fn a_prometheus_that_ends_at_once() -> Result<()> {
     let lab = Lab::new()?;
     let stand_in = lab.prometheus_that("echo 'no space left for samples' >&2; exit 3")?;
     let ended = lab.run(&["up"], &lab.parts_with_prometheus(&stand_in))?.expect_code(1)?;
@@ -72,7 +78,8 @@ pub fn a_prometheus_that_ends_at_once() -> Result<()> {
     expect_evidence(&lab, &ended.expect_stderr("| no space left for samples")?.stderr)
 }
 
-pub fn a_prometheus_that_is_none() -> Result<()> {
+#[test]
+fn a_prometheus_that_is_none() -> Result<()> {
     let lab = Lab::new()?;
     let ended = lab.run(&["up"], &lab.parts_with_prometheus("/nowhere/prometheus".as_ref()))?.expect_code(1)?;
     ended.expect_stderr("/nowhere/prometheus")?;

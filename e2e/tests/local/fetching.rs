@@ -14,7 +14,8 @@ use crate::lab::{Ended, Lab, ended};
 /// A fetched Prometheus: found, asked for its version, and then of no use. The stack's start is no part of this.
 const FETCHED: &str = "if [ \"$1\" = --version ]; then echo 'prometheus, version 9.9.9'; exit; fi\nexit 3";
 
-pub fn a_tarball_checked_against_its_release() -> Result<()> {
+#[test]
+fn a_tarball_checked_against_its_release() -> Result<()> {
     let lab = Lab::new()?;
     let archive = archive(&lab)?;
     let bin = curl(&lab, &archive, &sha256(&fs::read(&archive)?))?;
@@ -24,7 +25,8 @@ pub fn a_tarball_checked_against_its_release() -> Result<()> {
     Ok(())
 }
 
-pub fn a_tarball_with_another_hash() -> Result<()> {
+#[test]
+fn a_tarball_with_another_hash() -> Result<()> {
     let lab = Lab::new()?;
     let bin = curl(&lab, &archive(&lab)?, &"0".repeat(64))?;
     check(&lab, &bin)?.expect_stderr("prometheus cannot be had")?.expect_stderr("it was not unpacked")?;
@@ -35,7 +37,8 @@ pub fn a_tarball_with_another_hash() -> Result<()> {
 }
 
 /// The second run waits for the first one's lock, and then uses what that one fetched.
-pub fn two_runs_at_once_fetch_one_package() -> Result<()> {
+#[test]
+fn two_runs_at_once_fetch_one_package() -> Result<()> {
     let lab = Lab::new()?;
     let count = lab.dir().join("fetches");
     let bin = lab.dir().join("apt-bin");

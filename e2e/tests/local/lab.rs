@@ -3,16 +3,17 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::process::child::Process;
 use e2e::process::command::Cmd;
-use e2e::process::log;
+use e2e::process::{guard, log};
 use e2e::terminal::progress::{Progress, Step};
 use e2e::tools::{self, Tool};
+use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::exporter;
 use rustix::process::{Pid, Signal, kill_process};
@@ -42,6 +43,7 @@ pub struct Running {
 impl Lab {
     /// A world with this workspace's exporter and a real Prometheus at hand.
     pub fn new() -> Result<Self> {
+        begin()?;
         Ok(Self { dir: tempfile::tempdir()?, exporter: exporter()?, prometheus: prometheus()? })
     }
 
@@ -49,7 +51,7 @@ impl Lab {
         self.dir.path()
     }
 
-    /// Flags that name the programs, so that no trial looks for them, and leave Grafana out.
+    /// Flags that name the programs, so that no test looks for them, and leave Grafana out.
     pub fn parts(&self) -> Vec<OsString> {
         let mut parts = self.programs();
         parts.extend(["--without".into(), "grafana".into()]);
@@ -92,7 +94,7 @@ impl Lab {
     pub fn script(&self, name: &str, body: &str) -> Result<PathBuf> {
         let path = self.dir().join(name);
         fs::create_dir_all(path.parent().context("no parent")?)?;
-        // By another process: what this one has open for writing, a child that another trial starts right now has too,
+        // By another process: what this one has open for writing, a child that another test starts right now has too,
         // and nobody can execute it for that moment.
         let text = self.dir().join(format!("{}.sh", name.replace('/', "-")));
         fs::write(&text, format!("#!/bin/sh\n{body}\n"))?;
@@ -167,7 +169,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // Only a trial that fails leaves any.
+        // Only a test that fails leaves any.
         for (pid, _) in self.processes() {
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -242,6 +244,17 @@ pub fn ended(command: Cmd) -> Result<Ended> {
     }
 }
 
+/// What each test of this tier begins with. `lab` guards the children of this process, which cannot do it itself; and
+/// after Ctrl-C the tests that have not begun fail, while the others clean up.
+pub fn begin() -> Result<()> {
+    static READY: LazyLock<std::io::Result<()>> = LazyLock::new(|| {
+        guard::through(env!("CARGO_BIN_EXE_lab"));
+        interrupt::listen()
+    });
+    READY.as_ref().map_err(|error| anyhow!("no signal handler: {error}"))?;
+    Ok(interrupt::check()?)
+}
+
 /// A fixture's tree.
 pub fn fixture(case: &str) -> PathBuf {
     e2e::workspace::root().join("fixtures").join(case).join("proc")
@@ -259,14 +272,14 @@ pub fn exporter() -> Result<PathBuf> {
     once(&FOUND, |step| exporter::binary(None, step))
 }
 
-/// A real Prometheus. Without one a trial fails, and the error says how to get one.
+/// A real Prometheus. Without one a test fails, and the error says how to get one.
 pub fn prometheus() -> Result<PathBuf> {
     static FOUND: Mutex<Option<PathBuf>> = Mutex::new(None);
     once(&FOUND, |step| Ok(tools::find(Tool::Prometheus, None, step)?.path))
 }
 
 fn once(found: &Mutex<Option<PathBuf>>, find: impl FnOnce(&Step) -> Result<PathBuf>) -> Result<PathBuf> {
-    let mut found = found.lock().map_err(|_| anyhow!("another trial failed to find it"))?;
+    let mut found = found.lock().map_err(|_| anyhow!("another test failed to find it"))?;
     match &*found {
         Some(path) => Ok(path.clone()),
         None => Ok(found.insert(Progress::quiet().step("find", find)?).clone()),

@@ -9,7 +9,8 @@ use crate::several::link;
 
 /// Others on this machine, this very test in another process among them, may hold or free these ports at any time: only
 /// what this test itself holds is certain.
-pub fn taken_ones_are_replaced_and_shown() -> Result<()> {
+#[test]
+fn taken_ones_are_replaced_and_shown() -> Result<()> {
     let lab = Lab::new()?;
     let usual = [("exporter", 23333), ("prometheus", 9090)];
     let held: Vec<_> = usual.iter().map(|(_, port)| TcpListener::bind(("127.0.0.1", *port))).collect();

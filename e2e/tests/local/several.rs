@@ -4,7 +4,8 @@ use anyhow::{Result, ensure};
 
 use crate::lab::Lab;
 
-pub fn labs_do_not_disturb_each_other() -> Result<()> {
+#[test]
+fn labs_do_not_disturb_each_other() -> Result<()> {
     let lab = Lab::new()?;
     let one = lab.start(&["up"], &lab.parts())?;
     let two = lab.start(&["up"], &lab.parts())?;
@@ -38,7 +39,8 @@ pub fn labs_do_not_disturb_each_other() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-pub fn no_lab() -> Result<()> {
+#[test]
+fn no_lab() -> Result<()> {
     let lab = Lab::new()?;
     for command in ["status", "logs", "down"] {
         lab.run(&[command], &[])?.expect_code(1)?.expect_stderr("no lab is running; `cargo lab` starts one")?;

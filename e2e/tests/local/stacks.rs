@@ -1,11 +1,9 @@
-//! Stacks inside the test's own process: one that all trials share and none changes, and ones of their own.
+//! Stacks inside the test's own process: one that many tests share and none changes, and ones of their own.
 
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use e2e::backend::Backend;
 use e2e::backend::local::{Local, Options};
 use e2e::checks;
@@ -31,44 +29,24 @@ pub struct Own {
     _state: TempDir,
 }
 
-struct Shared {
-    own: Arc<Own>,
-    end: Sender<()>,
-    owner: JoinHandle<()>,
-}
-
-static SHARED: Mutex<Option<Result<Shared, String>>> = Mutex::new(None);
-
-/// The stack that reads [`CASE`]; the first trial that asks has it started.
+/// The stack that reads [`CASE`]; the first test that asks has it started, and the last one that lets go ends it.
 pub fn shared() -> Result<Arc<Own>> {
-    let mut shared = SHARED.lock().map_err(|_| anyhow!("the shared stack's start panicked"))?;
-    let started = shared.get_or_insert_with(|| start_shared().map_err(|error| format!("{error:#}")));
-    started.as_ref().map(|shared| Arc::clone(&shared.own)).map_err(|error| anyhow!("the shared stack: {error}"))
-}
-
-/// Ends the shared stack, if there is one. After the last trial.
-pub fn end_shared() {
-    if let Some(Ok(Shared { own, end, owner })) = SHARED.lock().ok().and_then(|mut shared| shared.take()) {
-        drop(own);
-        drop(end);
-        let _ = owner.join();
+    static SHARED: Mutex<Weak<Own>> = Mutex::new(Weak::new());
+    // A start that panicked has left nothing in there.
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = shared.upgrade() {
+        return Ok(running);
     }
-}
-
-/// Starts the shared stack on a thread that does nothing else: its children live as long as that thread.
-fn start_shared() -> Result<Shared> {
-    let (tell, started) = mpsc::channel();
-    let (end, is_ended) = mpsc::channel::<()>();
-    let owner = thread::spawn(move || {
-        let _ = tell.send(Own::start(Options { procfs: Some(lab::fixture(CASE)), ..Options::default() }));
-        let _ = is_ended.recv();
-    });
-    Ok(Shared { own: Arc::new(started.recv()??), end, owner })
+    let own = Own::start(Options { procfs: Some(lab::fixture(CASE)), ..Options::default() });
+    let own = Arc::new(own.context("the shared stack")?);
+    *shared = Arc::downgrade(&own);
+    Ok(own)
 }
 
 impl Own {
     /// Starts a stack with these options, this workspace's exporter and a state directory of its own.
     pub fn start(options: Options) -> Result<Self> {
+        lab::begin()?;
         let state = tempfile::tempdir()?;
         let options = Options {
             exporter: Some(lab::exporter()?),

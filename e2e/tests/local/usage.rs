@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::lab::{Ended, Lab, ended};
 
-pub fn a_bad_command_line() -> Result<()> {
+#[test]
+fn a_bad_command_line() -> Result<()> {
     let lab = Lab::new()?;
     let bad: [(&[&str], &str); 8] = [
         (&["frobnicate"], "frobnicate"),
@@ -32,7 +33,8 @@ pub fn a_bad_command_line() -> Result<()> {
 }
 
 /// No network, no `PATH`, an empty cache: everything else is checked, and the exit code tells.
-pub fn grafana_that_cannot_be_had_is_skipped() -> Result<()> {
+#[test]
+fn grafana_that_cannot_be_had_is_skipped() -> Result<()> {
     let lab = Lab::new()?;
     let command = lab.command(["check", "--format", "json"]).args(lab.programs()).env("PATH", lab.dir());
     let ended = ended(command.env("XDG_CACHE_HOME", lab.dir().join("cache")))?.expect_code(3)?;
@@ -52,7 +54,8 @@ pub fn grafana_that_cannot_be_had_is_skipped() -> Result<()> {
 }
 
 /// The same for `lab screenshot`: all that is missing in one line, and nothing is started for it.
-pub fn a_picture_needs_grafana_and_chromium() -> Result<()> {
+#[test]
+fn a_picture_needs_grafana_and_chromium() -> Result<()> {
     let lab = Lab::new()?;
     let look = || {
         let command = lab.command(["screenshot", "--out"]).arg(lab.dir().join("pictures")).args(lab.programs());
@@ -78,7 +81,8 @@ pub fn a_picture_needs_grafana_and_chromium() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-pub fn prometheus_that_cannot_be_had_is_said() -> Result<()> {
+#[test]
+fn prometheus_that_cannot_be_had_is_said() -> Result<()> {
     let lab = Lab::new()?;
     let command = lab.command(["check", "--without", "grafana"]).args(&lab.programs()[..2]).env("PATH", lab.dir());
     let ended = ended(command.env("XDG_CACHE_HOME", lab.dir().join("cache")))?.expect_code(1)?;
@@ -89,7 +93,8 @@ pub fn prometheus_that_cannot_be_had_is_said() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-pub fn doctor_lists_every_need() -> Result<()> {
+#[test]
+fn doctor_lists_every_need() -> Result<()> {
     let lab = Lab::new()?;
     // Whatever is here or missing, it only tells.
     for path in [lab.dir().into(), std::env::var_os("PATH").unwrap_or_default()] {
@@ -104,7 +109,8 @@ pub fn doctor_lists_every_need() -> Result<()> {
 }
 
 /// `lab … | head` is no reason to panic; a full disk is one to fail.
-pub fn a_reader_that_goes() -> Result<()> {
+#[test]
+fn a_reader_that_goes() -> Result<()> {
     let lab = Lab::new()?;
     let shell = |script: &str| {
         let command = Cmd::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_lab")]);
