@@ -68,7 +68,7 @@ pub fn save_evidence(backend: &dyn Backend, progress: &Progress) {
 pub fn await_samples(backend: &dyn Backend) -> Result<Vec<NodeSamples>> {
     let stack = backend.stack();
     let look = || {
-        let nodes = samples::scraped(&stack.prometheus)?;
+        let nodes = samples::scraped(&stack.prometheus, &stack.job)?;
         ensure!(nodes.len() >= stack.nodes.len(), "{} of {} nodes scraped", nodes.len(), stack.nodes.len());
         Ok(nodes)
     };

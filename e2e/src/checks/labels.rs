@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
 use crate::client::prometheus::Sample;
-use crate::stack::{JOB, Stack};
+use crate::stack::Stack;
 
 /// The labels of the node metrics, apart from their name and `duration`. No `pod` label: it would end the series at
 /// each roll-out.
@@ -15,11 +15,11 @@ const LABELS: [&str; 4] = ["hostname", "instance", "job", "node"];
 pub(super) fn node_labels(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
     let result = subject.poll("the labels of every node's samples", FIRST_SAMPLE, || look(stack));
-    Outcome::from(result.map(|count| format!("{count} series with node = instance = hostname, job = {JOB}")))
+    Outcome::from(result.map(|count| format!("{count} series with node = instance = hostname, job = {}", stack.job)))
 }
 
 fn look(stack: &Stack) -> Result<usize> {
-    let samples = stack.prometheus.query(&format!(r#"{{__name__=~"node_uptime|node_load",job="{JOB}"}}"#))?;
+    let samples = stack.prometheus.query(&format!(r#"{{__name__=~"node_uptime|node_load",job="{}"}}"#, stack.job))?;
     for node in &stack.nodes {
         for metric in ["node_uptime", "node_load"] {
             let found = samples.iter().any(|sample| sample.label("node") == node && sample.label("__name__") == metric);
@@ -38,6 +38,14 @@ fn check(stack: &Stack, sample: &Sample) -> Result<()> {
     for label in ["instance", "hostname"] {
         let value = sample.label(label);
         ensure!(value == node, "`{metric}` of node {node} has {label}=\"{value}\", not the node's name");
+    }
+    ensure!(
+        sample.label("pod").is_empty(),
+        "`{metric}` of node {node} has a label `pod`: its series ends at each roll-out"
+    );
+    if !stack.own {
+        // Others may add what they like, such as a namespace.
+        return Ok(());
     }
     let mut wanted: Vec<&str> = LABELS.into_iter().chain(["__name__"]).collect();
     if metric == "node_load" {

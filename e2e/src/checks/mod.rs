@@ -94,3 +94,13 @@ impl<'s> Subject<'s> {
         })
     }
 }
+
+/// As many names as a line holds: the first ten, and the count of the rest.
+fn few(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    let shown = names.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(10) {
+        0 => shown,
+        rest => format!("{shown} and {rest} more"),
+    }
+}

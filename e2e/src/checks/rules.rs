@@ -18,7 +18,8 @@ fn look(subject: Subject<'_>) -> Result<usize> {
     let shipped: Vec<&str> = subject.shipped.rules.iter().flat_map(RuleFile::rules).map(Rule::name).collect();
     subject.poll("every rule healthy", Duration::from_secs(40), || {
         let groups = prometheus.rules()?;
-        let rules: Vec<_> = groups.iter().flat_map(|group| &group.rules).collect();
+        let ours = |name: &str| subject.stack().own || shipped.contains(&name);
+        let rules: Vec<_> = groups.iter().flat_map(|group| &group.rules).filter(|rule| ours(&rule.name)).collect();
         ensure!(!rules.is_empty(), "Prometheus has loaded no rule");
         for rule in &rules {
             ensure!(rule.health == "ok", "rule `{}` is {} {}", rule.name, rule.health, rule.last_error);

@@ -7,14 +7,38 @@ use anyhow::{Result, bail, ensure};
 
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
+use crate::client::exporter::Exporter;
 use crate::client::prometheus::Target;
-use crate::stack::{JOB, Stack};
+use crate::stack::Stack;
 
 /// The exporter itself says that it can read what it needs.
 pub(super) fn exporter_ready(subject: Subject<'_>) -> Outcome {
-    let exporter = &subject.stack().exporter;
-    let result = subject.poll("an exporter that is ready", Duration::from_secs(20), || exporter.ready());
-    Outcome::from(result.map(|()| format!("{}/healthz/ready answers 200", exporter.base())))
+    let stack = subject.stack();
+    let what = "exporters that are ready";
+    if stack.exporters.is_empty() {
+        let result = subject.poll(what, FIRST_SAMPLE, || collectors(stack));
+        let seen = "every collector succeeds on every node; the exporters themselves cannot be reached from here";
+        return Outcome::from(result.map(|()| seen.to_owned()));
+    }
+    let result = subject.poll(what, Duration::from_secs(20), || stack.exporters.iter().try_for_each(Exporter::ready));
+    Outcome::from(result.map(|()| match &stack.exporters[..] {
+        [only] => format!("{}/healthz/ready answers 200", only.base()),
+        several => format!("/healthz/ready of {} exporters answers 200", several.len()),
+    }))
+}
+
+/// What the exporters say of their own files, as Prometheus has it.
+fn collectors(stack: &Stack) -> Result<()> {
+    let samples = stack.prometheus.query(&format!(r#"node_scrape_collector_success{{job="{}"}}"#, stack.job))?;
+    for node in &stack.nodes {
+        let has_any = samples.iter().any(|sample| sample.label("node") == node);
+        ensure!(has_any, "no `node_scrape_collector_success` with node=\"{node}\"");
+    }
+    let failing = samples.iter().filter(|sample| sample.value < 1.0);
+    let failing: Vec<String> =
+        failing.map(|sample| format!("`{}` on {}", sample.label("collector"), sample.label("node"))).collect();
+    ensure!(failing.is_empty(), "collectors fail: {}", failing.join(", "));
+    Ok(())
 }
 
 /// Every node's target is there and was scraped with success, and so is every target of every other scrape job.
@@ -22,15 +46,18 @@ pub(super) fn targets_up(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
     let result = subject.poll("every target up", FIRST_SAMPLE, || {
         let targets = stack.prometheus.all_targets()?;
-        // The exporter's own job first: it is what people look for.
-        let others = stack.prometheus.jobs()?.into_iter().filter(|job| job != JOB);
-        for job in std::iter::once(JOB.to_owned()).chain(others) {
-            let has_target = targets.iter().any(|target| target.scrape_pool == job);
-            ensure!(has_target, "Prometheus has no target in job `{job}`: {}", none_of(stack, &job));
+        let (ours, others): (Vec<Target>, Vec<Target>) =
+            targets.into_iter().partition(|target| target.label("job") == stack.job);
+        ensure!(!ours.is_empty(), "Prometheus has no target in job `{}`: {}", stack.job, none_of(stack, &stack.job));
+        if stack.own {
+            for job in stack.prometheus.jobs()?.into_iter().filter(|job| *job != stack.job) {
+                let has_target = others.iter().any(|target| target.scrape_pool == job);
+                ensure!(has_target, "Prometheus has no target in job `{job}`: {}", none_of(stack, &job));
+            }
         }
-        let down: Vec<String> = targets.iter().filter(|target| target.health != "up").map(describe).collect();
+        let judged = ours.iter().chain(others.iter().filter(|_| stack.own));
+        let down: Vec<String> = judged.filter(|target| target.health != "up").map(describe).collect();
         ensure!(down.is_empty(), "{}", down.join("; "));
-        let ours: Vec<Target> = targets.into_iter().filter(|target| target.label("job") == JOB).collect();
         let missing: Vec<&String> =
             stack.nodes.iter().filter(|node| !ours.iter().any(|target| target.label("node") == *node)).collect();
         ensure!(missing.is_empty(), "no target with a label `node` for {missing:?}: {}", list(&ours));
@@ -47,7 +74,7 @@ pub(super) fn one_target_per_node(subject: Subject<'_>) -> Outcome {
 }
 
 fn look(stack: &Stack) -> Result<()> {
-    let targets = stack.prometheus.targets(JOB)?;
+    let targets = stack.prometheus.targets(&stack.job)?;
     let mut count: BTreeMap<&str, usize> = stack.nodes.iter().map(|node| (node.as_str(), 0)).collect();
     for target in &targets {
         match count.get_mut(target.label("node")) {

@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
-use crate::stack::{JOB, Stack};
+use crate::stack::{Procfs, Stack};
 
-/// The age that the newest sample may have, in seconds: the widest scrape interval that a lab uses, and some.
+/// How far a figure may be from the kernel's, in seconds: the widest scrape interval that a lab uses, and some.
 const AGE: f64 = 5.0;
 
-/// Exact on a fixture tree; on a live procfs within 5 s of the kernel's figure, and growing.
+/// Exact on a fixture tree; on a live procfs within 5 s of the kernel's figure, and growing; where no kernel can be
+/// seen, growing by a second a second up to now.
 pub(super) fn uptime(subject: Subject<'_>) -> Outcome {
-    let stack = subject.stack();
-    Outcome::from(if stack.procfs.is_live() { moving(subject) } else { exact(subject) })
+    Outcome::from(match subject.stack().procfs {
+        Procfs::Fixture(_) => exact(subject),
+        Procfs::Live(_) | Procfs::LiveInContainer(_) => moving(subject),
+        Procfs::Unseen => unseen(subject),
+    })
 }
 
 fn exact(subject: Subject<'_>) -> Result<String> {
@@ -51,13 +55,45 @@ fn moving(subject: Subject<'_>) -> Result<String> {
         }
         Ok(seen)
     })?;
-    let values: Vec<String> = second.iter().map(|(node, seen)| format!("{node} {seen} s")).collect();
-    Ok(format!("{}, growing", values.join(", ")))
+    Ok(format!("{}, growing", list(&second)))
+}
+
+/// From the samples that Prometheus already has: nobody waits a scrape interval for what the last minutes show.
+fn unseen(subject: Subject<'_>) -> Result<String> {
+    let stack = subject.stack();
+    let newest = subject.poll("uptime growing in the last ten minutes", FIRST_SAMPLE, || {
+        let history = stack.prometheus.range(&format!(r#"node_uptime{{job="{}"}}[10m]"#, stack.job))?;
+        let now = stack.prometheus.query("time()")?.first().context("`time()` gives nothing")?.value;
+        let mut newest = BTreeMap::new();
+        for node in &stack.nodes {
+            let series = history.iter().find(|series| series.label("node") == node);
+            let values = series.map(|series| series.values.as_slice()).unwrap_or_default();
+            let [.., (before, then), (last, seen)] = values else {
+                anyhow::bail!("node_uptime of {node} has {} samples in the last ten minutes, not two", values.len());
+            };
+            let (passed, grown) = (last - before, seen - then);
+            // A node that rebooted starts again from 0, and has got no further than the time that passed.
+            let rebooted = grown < 0.0 && *seen <= passed + AGE;
+            ensure!(
+                rebooted || (grown - passed).abs() <= AGE,
+                "node_uptime of {node} grew by {grown:.1} in {passed:.1} s"
+            );
+            let (age, limit) = (now - last, 2.0 * passed + AGE);
+            ensure!(age <= limit, "the newest node_uptime of {node} is {age:.0} s old, more than two scrapes");
+            newest.insert(node.clone(), *seen);
+        }
+        Ok(newest)
+    })?;
+    Ok(format!("{}, growing; no kernel can be seen from here to compare with", list(&newest)))
+}
+
+fn list(nodes: &BTreeMap<String, f64>) -> String {
+    super::few(nodes.iter().map(|(node, seen)| format!("{node} {seen} s")))
 }
 
 /// The scraped uptime of every node of the stack.
 fn scraped(stack: &Stack) -> Result<BTreeMap<String, f64>> {
-    let samples = stack.prometheus.query(&format!(r#"node_uptime{{job="{JOB}"}}"#))?;
+    let samples = stack.prometheus.query(&format!(r#"node_uptime{{job="{}"}}"#, stack.job))?;
     let seen: BTreeMap<String, f64> =
         samples.iter().map(|sample| (sample.label("node").to_owned(), sample.value)).collect();
     let missing: Vec<&String> = stack.nodes.iter().filter(|node| !seen.contains_key(*node)).collect();

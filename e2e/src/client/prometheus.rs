@@ -31,6 +31,21 @@ impl Sample {
     }
 }
 
+/// A series of a range vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    pub labels: Labels,
+    /// Time in seconds since 1970, and value, oldest first.
+    pub values: Vec<(f64, f64)>,
+}
+
+impl Series {
+    /// A label's value, empty where the series does not have it.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+}
+
 /// An active target.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -92,26 +107,23 @@ impl Prometheus {
         parse_query(&answer.body).with_context(|| format!("query `{query}`"))
     }
 
-    /// The times, in seconds since 1970, of the samples that a range selector such as `up[5m]` finds, by one label's
-    /// value.
-    pub fn sample_times(&self, selector: &str, label: &str) -> Result<BTreeMap<String, Vec<f64>>> {
+    /// The samples that a range selector such as `up[5m]` finds, by series.
+    pub fn range(&self, selector: &str) -> Result<Vec<Series>> {
         #[derive(Deserialize)]
         struct Data {
-            result: Vec<Series>,
+            result: Vec<Raw>,
         }
         #[derive(Deserialize)]
-        struct Series {
+        struct Raw {
             metric: Labels,
             values: Vec<(f64, String)>,
         }
         let answer: Envelope<Data> = self.0.get("/api/v1/query", &[("query", selector)])?.json()?;
-        let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for series in answer.data.with_context(|| answer.error)?.result {
-            let own = times.entry(series.metric.get(label).cloned().unwrap_or_default()).or_default();
-            own.extend(series.values.iter().map(|(time, _)| time));
-            own.sort_by(f64::total_cmp);
-        }
-        Ok(times)
+        let series = answer.data.with_context(|| answer.error)?.result.into_iter().map(|raw| {
+            let values = raw.values.iter().map(|(time, value)| anyhow::Ok((*time, number(value)?)));
+            Ok(Series { labels: raw.metric, values: values.collect::<Result<_>>()? })
+        });
+        series.collect()
     }
 
     /// The active targets of a scrape job.
@@ -199,10 +211,13 @@ struct Element {
     value: (f64, String),
 }
 
+fn number(text: &str) -> Result<f64> {
+    text.parse().with_context(|| format!("`{text}` is not a sample value"))
+}
+
 fn parse_query(body: &str) -> Result<Vec<Sample>> {
     let answer: Envelope<QueryData> =
         serde_json::from_str(body).with_context(|| format!("unexpected answer {}", body.get(..200).unwrap_or(body)))?;
-    let number = |text: &str| text.parse().with_context(|| format!("`{text}` is not a sample value"));
     if answer.error_type == "bad_data" {
         // The query itself is wrong, and stays so.
         return Err(Final(answer.error).into());

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
@@ -21,17 +21,22 @@ pub use part::Part;
 /// The job name that the exporter's targets have in every scrape configuration.
 pub const JOB: &str = "mini-node-exporter";
 
-/// The endpoints of a running stack.
+/// A running stack: where its parts answer, and what they must agree with.
 #[derive(Clone, Debug)]
 pub struct Stack {
     /// The names of the nodes that have to be scraped.
     pub nodes: BTreeSet<String>,
-    /// An exporter; on a cluster any one of them.
-    pub exporter: Exporter,
-    /// The Prometheus.
+    /// The name of the scrape job whose targets the exporters are.
+    pub job: String,
+    /// Whether nothing else is scraped and evaluated there. In somebody else's stack only what is ours is judged.
+    pub own: bool,
+    /// The exporters that can be reached from here.
+    pub exporters: Vec<Exporter>,
     pub prometheus: Prometheus,
     /// The Grafana, or why there is none.
     pub grafana: Part<Grafana>,
+    /// The uid of Grafana's data source, where it is not the one that is provisioned here.
+    pub datasource: Option<String>,
     /// What the exporters read.
     pub procfs: Procfs,
 }
@@ -45,15 +50,29 @@ pub enum Procfs {
     LiveInContainer(String),
     /// A tree of files, which stand still.
     Fixture(PathBuf),
+    /// A kernel's own, on a node that cannot be reached from here.
+    Unseen,
 }
 
 impl Stack {
+    /// A stack that was stood up here. On a cluster `exporter` is any one of them.
+    pub fn own(
+        nodes: BTreeSet<String>,
+        exporter: Exporter,
+        prometheus: Prometheus,
+        grafana: Part<Grafana>,
+        procfs: Procfs,
+    ) -> Self {
+        let exporters = vec![exporter];
+        Self { nodes, job: JOB.into(), own: true, exporters, prometheus, grafana, datasource: None, procfs }
+    }
+
     /// Name and address of each part that answers.
     pub fn links(&self) -> Vec<(String, String)> {
-        let mut links = vec![
-            ("exporter".to_owned(), format!("{}/metrics", self.exporter.base())),
-            ("prometheus".to_owned(), self.prometheus.base().to_owned()),
-        ];
+        let exporter =
+            self.exporters.first().map(|exporter| ("exporter".to_owned(), format!("{}/metrics", exporter.base())));
+        let mut links: Vec<_> = exporter.into_iter().collect();
+        links.push(("prometheus".to_owned(), self.prometheus.base().to_owned()));
         if let Some(grafana) = self.grafana.here() {
             links.push(("grafana".to_owned(), grafana.link(dashboard::UID)));
         }
@@ -81,6 +100,7 @@ impl Procfs {
                     .run()?
                     .stdout
             }
+            Self::Unseen => bail!("the nodes' {file} cannot be read from here"),
         };
         let numbers: Vec<f64> = text.split_whitespace().map_while(|word| word.parse().ok()).take(N).collect();
         numbers.try_into().ok().with_context(|| format!("{file} does not begin with {N} numbers"))

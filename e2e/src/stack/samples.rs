@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 
-use super::JOB;
 use crate::client::prometheus::{Prometheus, Sample};
 
 /// One node's newest samples.
@@ -17,9 +16,9 @@ pub struct NodeSamples {
 }
 
 /// The newest samples of every node that has all of them.
-pub fn scraped(prometheus: &Prometheus) -> Result<Vec<NodeSamples>> {
-    let uptimes = prometheus.query(&format!(r#"node_uptime{{job="{JOB}"}}"#))?;
-    let loads = prometheus.query(&format!(r#"node_load{{job="{JOB}"}}"#))?;
+pub fn scraped(prometheus: &Prometheus, job: &str) -> Result<Vec<NodeSamples>> {
+    let uptimes = prometheus.query(&format!(r#"node_uptime{{job="{job}"}}"#))?;
+    let loads = prometheus.query(&format!(r#"node_load{{job="{job}"}}"#))?;
     let load = |node: &str, duration: &str| {
         let own = |sample: &&Sample| sample.label("node") == node && sample.label("duration") == duration;
         loads.iter().find(own).map(|sample| sample.value)

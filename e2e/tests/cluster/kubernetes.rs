@@ -27,11 +27,11 @@ pub fn every_node_runs_an_exporter(kind: &mut Kind) -> Result<()> {
 
 pub fn every_endpoint_answers(kind: &mut Kind) -> Result<()> {
     let stack = kind.stack();
-    let base = stack.exporter.base();
+    let base = stack.exporters[0].base();
     for path in ["/", "/metrics", "/healthz/live", "/healthz/ready"] {
         Server::new(base).get(path, &[])?.text()?;
     }
-    let hostname = stack.exporter.hostname()?;
+    let hostname = stack.exporters[0].hostname()?;
     ensure!(stack.nodes.contains(&hostname), "/info/hostname is `{hostname}`, and the nodes are {:?}", stack.nodes);
     let uptime: f64 = Server::new(base).get("/info/uptime", &[])?.text()?.parse()?;
     ensure!(uptime > 0.0, "/info/uptime is {uptime}, not above 0");

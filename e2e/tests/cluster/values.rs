@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::Kind;
 use e2e::checks;
@@ -57,12 +57,13 @@ fn no_gap_since(kind: &Kind, began: f64) -> Result<()> {
     let stack = kind.stack();
     let seconds = (now() - began).ceil() + 10.0;
     let query = format!(r#"node_uptime{{job="mini-node-exporter"}}[{seconds}s]"#);
-    let times = stack.prometheus.sample_times(&query, "node")?;
+    let history = stack.prometheus.range(&query)?;
     for node in &stack.nodes {
-        let own = times.get(node).with_context(|| format!("no sample of {node} since the roll-out began"))?;
-        let mut points: Vec<f64> = own.iter().copied().filter(|time| *time >= began).collect();
-        points.insert(0, began);
-        points.push(now());
+        let own = history.iter().filter(|series| series.label("node") == node).flat_map(|series| &series.values);
+        let mut points: Vec<f64> = own.map(|(time, _)| *time).filter(|time| *time >= began).collect();
+        ensure!(!points.is_empty(), "no sample of {node} since the roll-out began");
+        points.extend([began, now()]);
+        points.sort_by(f64::total_cmp);
         let gap = points.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
         let limit = LONGEST_GAP.as_secs_f64();
         ensure!(gap <= limit * poll::patience(), "{node} had no sample for {gap:.1} s, and {limit} s is the limit");

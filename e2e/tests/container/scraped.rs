@@ -61,13 +61,13 @@ impl<'s> Pair<'s> {
         let client = Exporter::new(exporter.at(PORT));
         let node = client.hostname()?;
         let prometheus = start_prometheus(site, &node, &exporter.socket(PORT))?;
-        let stack = Stack {
-            nodes: BTreeSet::from([node]),
-            exporter: client,
-            prometheus: Prometheus::new(prometheus.at(PROMETHEUS)),
-            grafana: Part::LeftOut,
-            procfs: Procfs::Fixture(tree),
-        };
+        let stack = Stack::own(
+            BTreeSet::from([node]),
+            client,
+            Prometheus::new(prometheus.at(PROMETHEUS)),
+            Part::LeftOut,
+            Procfs::Fixture(tree),
+        );
         let pair = Self { site, stack, exporter, prometheus };
         pair.await_prometheus()?;
         Ok(pair)

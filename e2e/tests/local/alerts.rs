@@ -50,7 +50,7 @@ fn every_alert_fires_and_resolves() -> Result<()> {
     let own = Own::start(options)?;
     let lab = &own.local;
     let targets = lab.run().dir().join("nodes.json");
-    let address = lab.stack().exporter.base().trim_start_matches("http://");
+    let address = lab.stack().exporters[0].base().trim_start_matches("http://");
     let listed = json!([{ "targets": [address], "labels": { "node": "worker-1", "instance": "worker-1" } }]);
     replace(&targets, &listed.to_string())?;
     scraped(lab)?;

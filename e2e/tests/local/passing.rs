@@ -48,7 +48,7 @@ fn a_tree_that_changes_is_read_anew() -> Result<()> {
     ensure!(uptime.contains("99.5 s on every node"), "{uptime}");
 
     fs::write(tree.join("uptime"), "soon\n")?;
-    let ready = own.local.stack().exporter.ready().unwrap_err().to_string();
+    let ready = own.local.stack().exporters[0].ready().unwrap_err().to_string();
     ensure!(ready.contains(&tree.join("uptime").display().to_string()), "{ready}");
     let gone = || own.local.stack().prometheus.query("node_uptime");
     let seconds = std::time::Duration::from_secs;

@@ -47,7 +47,7 @@ fn every_check_passes_with_exact_values() -> Result<()> {
 #[test]
 fn an_exporter_that_does_not_answer() -> Result<()> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let altered = Altered::shared(|stack| stack.exporter = Exporter::new(format!("http://{address}")))?;
+    let altered = Altered::shared(|stack| stack.exporters = vec![Exporter::new(format!("http://{address}"))])?;
     fails(&altered, "exporter-ready", &[&format!("{address}/healthz/ready"), "refused"])
 }
 

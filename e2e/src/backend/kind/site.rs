@@ -106,17 +106,17 @@ impl Site {
             Ok::<_, anyhow::Error>(format!("http://{address}"))
         };
         let [exporter, prometheus, grafana] = NODE_PORTS;
-        Ok(Stack {
+        Ok(Stack::own(
             nodes,
-            exporter: Exporter::new(at(exporter)?),
-            prometheus: Prometheus::new(at(prometheus)?),
-            grafana: match (options.grafana, options.airgap) {
+            Exporter::new(at(exporter)?),
+            Prometheus::new(at(prometheus)?),
+            match (options.grafana, options.airgap) {
                 (false, _) => Part::LeftOut,
                 (true, true) => Part::Missing("the airgap mode has no Grafana: Debian packages none".into()),
                 (true, false) => Part::Here(Grafana::new(at(grafana)?)),
             },
-            procfs: self.procfs(options.procfs.as_deref()),
-        })
+            self.procfs(options.procfs.as_deref()),
+        ))
     }
 
     /// What the exporters read. The nodes share one kernel: any of them shows what all see.

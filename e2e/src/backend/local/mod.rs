@@ -176,13 +176,8 @@ fn start_parts(
         grafana_process = Some(process);
         anyhow::Ok(grafana)
     })?;
-    let stack = Stack {
-        nodes: BTreeSet::from([node]),
-        exporter,
-        prometheus: Prometheus::new(prometheus),
-        grafana,
-        procfs: procfs(options.procfs.as_deref()),
-    };
+    let procfs = procfs(options.procfs.as_deref());
+    let stack = Stack::own(BTreeSet::from([node]), exporter, Prometheus::new(prometheus), grafana, procfs);
     Ok((stack, exporter_process, prometheus_process, grafana_process))
 }
 

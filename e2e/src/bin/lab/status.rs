@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use e2e::client::prometheus::Prometheus;
-use e2e::stack::samples;
+use e2e::stack::{JOB, samples};
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
 
@@ -22,7 +22,7 @@ pub fn status(which: &Which) -> Result<Exit> {
     tables::links(&record.links)?;
     if let Some((_, base)) = record.links.iter().find(|(name, _)| name == "prometheus") {
         out::line("")?;
-        tables::samples(&samples::scraped(&Prometheus::new(base))?)?;
+        tables::samples(&samples::scraped(&Prometheus::new(base), JOB)?)?;
     }
     Ok(Exit::Ok)
 }
