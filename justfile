@@ -35,10 +35,10 @@ screenshots *arguments:
 ci:
     .ci/run
 
-# Write the manifests that are made from other files: prometheus-operator's copy of the alert rules.
+# Write the files that are made from others: prometheus-operator's copy of the rules, the runbook's address in alerts.
 [group('develop')]
 manifests:
-    UPDATE_MANIFESTS=1 cargo test --quiet -p e2e --test contract operator
+    UPDATE_MANIFESTS=1 cargo test --quiet -p e2e --test contract written
 
 # Build dist/mini-node-exporter: the exporter as one static binary, which Dockerfile puts into an image.
 [group('ship')]

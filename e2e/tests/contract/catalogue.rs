@@ -21,6 +21,18 @@ const OF_EACH_SCRAPE: [&str; 5] = [
     "scrape_series_added",
 ];
 
+/// The label that every scraped series has where one Prometheus watches several clusters, and none has elsewhere.
+pub const CLUSTER: &str = "cluster";
+
+/// What kube-state-metrics says of a node, and its labels besides those that scraping attaches.
+const OF_KUBE_STATE_METRICS: [(&str, &[&str]); 5] = [
+    ("node_cpus", &["hostname"]),
+    ("kube_node_info", &[]),
+    ("kube_node_spec_unschedulable", &[]),
+    ("kube_node_spec_taint", &["key", "value", "effect"]),
+    ("kube_node_status_capacity", &["resource", "unit"]),
+];
+
 /// The exporter's labels whose values are the same on every node, so that a mistyped one can be told.
 const FIXED: [&str; 2] = ["collector", "duration"];
 
@@ -43,13 +55,18 @@ pub struct Catalogue {
 impl Catalogue {
     /// The metrics of an exposition as the scrape jobs store them, and Prometheus' own.
     pub fn new(exposition: &Metrics, jobs: &Jobs) -> Self {
-        let attached = jobs.get(JOB).cloned().unwrap_or_default();
+        let mut attached = jobs.get(JOB).cloned().unwrap_or_default();
+        attached.insert(CLUSTER.to_owned());
         let job = ("job".to_owned(), jobs.keys().cloned().collect());
         let scraped = Metric { labels: attached, values: BTreeMap::from([job]) };
 
         let mut catalogue = Self { metrics: BTreeMap::new(), own: scraped.clone() };
         for name in OF_EACH_SCRAPE {
             catalogue.metrics.insert(name.to_owned(), scraped.clone());
+        }
+        for (name, labels) in OF_KUBE_STATE_METRICS {
+            let labels = ["job", "instance", CLUSTER, "node"].iter().chain(labels).map(ToString::to_string).collect();
+            catalogue.metrics.insert(name.to_owned(), Metric { labels, ..Metric::default() });
         }
         for (name, labels) in exposition {
             let mut metric = scraped.clone();
@@ -116,15 +133,15 @@ mod tests {
 
     #[test]
     fn scraped_metrics_have_the_attached_labels_too() {
-        assert_eq!(labels("up"), "instance job node");
-        assert_eq!(labels("node_load"), "duration hostname instance job node");
+        assert_eq!(labels("up"), "cluster instance job node");
+        assert_eq!(labels("node_load"), "cluster duration hostname instance job node");
         assert!(catalogue().metric("node_lod").is_none());
     }
 
     #[test]
     fn recorded_metrics_and_alerts_have_the_labels_of_their_rules() {
         assert_eq!(labels("a:b"), "kind node");
-        assert_eq!(labels("ALERTS"), "alertname alertstate duration hostname instance job node severity");
+        assert_eq!(labels("ALERTS"), "alertname alertstate cluster duration hostname instance job node severity");
     }
 
     #[test]

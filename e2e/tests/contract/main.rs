@@ -4,22 +4,32 @@
 //! | module | holds |
 //! |---|---|
 //! | `dashboards` | every panel's queries, data source, place, unit and description |
+//! | `answers` | what each query of the dashboard gives on series whose answers are known |
+//! | `sizes` | how many series each panel shows of a fleet of 300 nodes |
+//! | `units` | every panel's unit is that of its metric |
+//! | `clusters` | no query takes the nodes of two clusters for one |
+//! | `lint` | the rules of dashboard-linter |
 //! | `alerts` | every rule's query, every alert's annotations and section in the runbook |
 //! | `scraping` | the labels that the cluster's and the local lab's scrape configurations attach |
-//! | `operator` | the `PrometheusRule` is written from the rule files |
+//! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
 //! | `shipped` | what is under test: files, and the exposition |
 //! | `promql`, `catalogue`, `scrape` | what a query names, and what there is to name |
 
 mod alerts;
+mod answers;
 mod catalogue;
+mod clusters;
 mod dashboards;
-mod operator;
+mod lint;
 mod promql;
 mod promtool;
 mod scrape;
 mod scraping;
 mod shipped;
+mod sizes;
+mod units;
+mod written;
 
 /// Fails with every problem, one a line.
 #[track_caller]

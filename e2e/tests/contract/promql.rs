@@ -33,6 +33,38 @@ pub fn check(query: &str, known: &Catalogue) -> Checked {
     Checked { labels, problems: walk.problems }
 }
 
+/// Every expression in one, itself first.
+pub fn parts(expr: &Expr) -> Vec<&Expr> {
+    let below: Vec<&Expr> = match expr {
+        Expr::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).map(Box::as_ref).collect(),
+        Expr::Binary(binary) => vec![&binary.lhs, &binary.rhs],
+        Expr::Call(call) => call.args.args.iter().map(Box::as_ref).collect(),
+        Expr::Paren(paren) => vec![&paren.expr],
+        Expr::Subquery(subquery) => vec![&subquery.expr],
+        Expr::Unary(unary) => vec![&unary.expr],
+        _ => Vec::new(),
+    };
+    std::iter::once(expr).chain(below.into_iter().flat_map(parts)).collect()
+}
+
+/// The selectors of an expression.
+pub fn selectors(expr: &Expr) -> Vec<&VectorSelector> {
+    let mut selectors = Vec::new();
+    for part in parts(expr) {
+        match part {
+            Expr::VectorSelector(selector) => selectors.push(selector),
+            Expr::MatrixSelector(matrix) => selectors.push(&matrix.vs),
+            _ => {}
+        }
+    }
+    selectors
+}
+
+/// The aggregations that pick series and leave them as they are.
+pub fn picks(operator: &str) -> bool {
+    matches!(operator, "topk" | "bottomk" | "limitk" | "limit_ratio")
+}
+
 struct Walk<'a> {
     known: &'a Catalogue,
     problems: Vec<String>,
@@ -87,8 +119,7 @@ impl Walk<'_> {
         if let Some(modifier) = &aggregate.modifier {
             self.require(&modifier.labels().labels, &inner, &operator);
         }
-        // These pick series and leave them as they are.
-        if matches!(operator.as_str(), "topk" | "bottomk" | "limitk" | "limit_ratio") {
+        if picks(&operator) {
             return inner;
         }
         let mut labels = match &aggregate.modifier {
@@ -198,7 +229,7 @@ fn pinned(expr: &Expr) -> Labels {
     matchers(selector).filter(|matcher| matches!(matcher.op, MatchOp::Equal)).map(|m| m.name.clone()).collect()
 }
 
-fn matchers(selector: &VectorSelector) -> impl Iterator<Item = &Matcher> {
+pub fn matchers(selector: &VectorSelector) -> impl Iterator<Item = &Matcher> {
     let matchers = &selector.matchers;
     matchers.matchers.iter().chain(matchers.or_matchers.iter().flatten()).filter(|matcher| matcher.name != "__name__")
 }

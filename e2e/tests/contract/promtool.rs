@@ -9,12 +9,13 @@ use std::sync::LazyLock;
 use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
 use e2e::workspace::rules::RULES;
+use serde_json::json;
 
-use crate::shipped::{self, PROMETHEUS_CONFIG};
+use crate::shipped::{self, NODE_LEAVING, PROMETHEUS_CONFIG};
 
 #[test]
 fn promtool_accepts_the_rules() {
-    run(["check", "rules"], files(RULES));
+    run(["check", "rules"], [files(RULES), vec![shipped::path(NODE_LEAVING)]].concat());
 }
 
 #[test]
@@ -43,9 +44,31 @@ fn every_alert_has_a_unit_test() {
     }
 }
 
+/// What a query has to give, in promtool's notation: labels such as `{node="a"}`, and a value.
+pub type Answer = (String, f64);
+
+/// Asks queries of series, all rules evaluated, at a time such as `40m`. Series are names with labels, and a sample a
+/// minute in promtool's notation.
+#[track_caller]
+pub fn ask(series: &[(String, String)], at: &str, questions: &[(String, Vec<Answer>)]) {
+    let series: Vec<_> = series.iter().map(|(series, values)| json!({ "series": series, "values": values })).collect();
+    let questions = questions.iter().map(|(expr, answers)| {
+        let samples: Vec<_> =
+            answers.iter().map(|(labels, value)| json!({ "labels": labels, "value": value })).collect();
+        json!({ "expr": expr, "eval_time": at, "exp_samples": samples })
+    });
+    let test = json!({ "interval": "1m", "input_series": series, "promql_expr_test": questions.collect::<Vec<_>>() });
+    let file = json!({ "rule_files": files(RULES), "evaluation_interval": "1m", "tests": [test] });
+    let directory = tempfile::tempdir().unwrap();
+    // JSON is YAML.
+    let path = directory.path().join("questions.yml");
+    fs::write(&path, file.to_string()).unwrap();
+    run(["test", "rules"], vec![path]);
+}
+
 /// Runs promtool on files; what it says is shown when it is not content.
 #[track_caller]
-fn run(subcommand: [&str; 2], files: Vec<PathBuf>) {
+pub fn run(subcommand: [&str; 2], files: Vec<PathBuf>) {
     assert!(!files.is_empty(), "no files for promtool {}", subcommand.join(" "));
     let output = Command::new(promtool()).args(subcommand).args(files).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
@@ -55,7 +78,7 @@ fn run(subcommand: [&str; 2], files: Vec<PathBuf>) {
     assert!(output.status.success(), "promtool {}: {}\n{hint}{said}", subcommand.join(" "), output.status);
 }
 
-fn files(directory: &str) -> Vec<PathBuf> {
+pub fn files(directory: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(shipped::path(directory)).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| path.extension() == Some(OsStr::new("yml"))).collect();
     files.sort();

@@ -24,6 +24,8 @@ pub use e2e::workspace::dashboard::FILE as DASHBOARD;
 pub const DATASOURCES: &str = "grafana/provisioning/datasources/prometheus.yaml";
 pub const PROMETHEUS_CONFIG: &str = "kustomize/prometheus/prometheus.yml";
 pub const RUNBOOK: &str = "docs/runbook.md";
+/// The rules that need kube-state-metrics.
+pub const NODE_LEAVING: &str = "kustomize/components/kube-state-metrics/node-leaving.yml";
 
 /// Every metric that a query may use.
 pub static CATALOGUE: LazyLock<Catalogue> =
@@ -42,13 +44,38 @@ pub fn dashboard() -> Dashboard {
     Dashboard::read(&path(DASHBOARD)).unwrap()
 }
 
-/// The rule files, their paths as in the workspace.
+/// A path as it is in the workspace.
+pub fn name(path: &Path) -> String {
+    path.strip_prefix(workspace::root()).unwrap().display().to_string()
+}
+
+pub fn dashboard_json() -> serde_json::Value {
+    serde_json::from_str(&read(DASHBOARD)).unwrap()
+}
+
+/// The panels as they stand in the file, those of collapsed rows too.
+pub fn panels_json() -> Vec<serde_json::Value> {
+    let top = dashboard_json()["panels"].as_array().unwrap().clone();
+    let collapsed: Vec<_> = top.iter().filter_map(|row| row["panels"].as_array()).flatten().cloned().collect();
+    top.into_iter().chain(collapsed).collect()
+}
+
+/// Every rule file, each after those whose records it uses.
 pub fn rules() -> Vec<RuleFile> {
+    [vec![node_leaving()], always_loaded()].concat()
+}
+
+/// The rule files that need nothing but the exporter.
+pub fn always_loaded() -> Vec<RuleFile> {
     let mut files = RuleFile::read_all(&path(RULES)).unwrap();
     for file in &mut files {
-        file.path = Path::new(&file.path).strip_prefix(workspace::root()).unwrap().display().to_string();
+        file.path = name(Path::new(&file.path));
     }
     files
+}
+
+pub fn node_leaving() -> RuleFile {
+    RuleFile::parse(NODE_LEAVING, &read(NODE_LEAVING)).unwrap()
 }
 
 /// The scrape jobs of the Prometheus that the manifests deploy.

@@ -21,13 +21,15 @@ use crate::stacks::Own;
 /// Prometheus takes up to 10 s to act on a changed target list.
 const LIMIT: Duration = Duration::from_secs(40);
 
-const ALERTS: [&str; 6] = [
+const ALERTS: [&str; 8] = [
     "MiniNodeExporterAbsent",
     "MiniNodeExporterCollectorFailing",
     "MiniNodeExporterLoadHigh",
     "MiniNodeExporterNodeNotScraped",
     "MiniNodeExporterNodeRebooted",
+    "MiniNodeExporterNodesDown",
     "MiniNodeExporterTargetDown",
+    "MiniNodeExporterUpTooLong",
 ];
 
 #[test]
@@ -51,7 +53,9 @@ fn every_alert_fires_and_resolves() -> Result<()> {
     let lab = &own.local;
     let targets = lab.run().dir().join("nodes.json");
     let address = lab.stack().exporters[0].base().trim_start_matches("http://");
-    let listed = json!([{ "targets": [address], "labels": { "node": "worker-1", "instance": "worker-1" } }]);
+    // One exporter stands for two nodes: more than one must be down for MiniNodeExporterNodesDown.
+    let node = |name: &str| json!({ "targets": [address], "labels": { "node": name, "instance": name } });
+    let listed = json!([node("worker-1"), node("worker-2")]);
     replace(&targets, &listed.to_string())?;
     scraped(lab)?;
     firing(lab, "at rest", &[])?;
@@ -63,13 +67,18 @@ fn every_alert_fires_and_resolves() -> Result<()> {
     procfs("uptime", "2000.00 1.00\n")?;
     firing(lab, "half an hour later", &[])?;
 
+    procfs("uptime", "15552001.00 1.00\n")?;
+    firing(lab, "after 180 days", &["MiniNodeExporterUpTooLong"])?;
+    procfs("uptime", "2000.00 1.00\n")?;
+    firing(lab, "half an hour after the next boot", &[])?;
+
     procfs("loadavg", "garbage\n")?;
     firing(lab, "with a bad loadavg", &["MiniNodeExporterCollectorFailing"])?;
     procfs("loadavg", "0.57 0.80 0.77 2/816 12345\n")?;
     firing(lab, "with a good loadavg", &[])?;
 
     lab.exporter().signal(Signal::STOP);
-    firing(lab, "with a stopped exporter", &["MiniNodeExporterTargetDown"])?;
+    firing(lab, "with a stopped exporter", &["MiniNodeExporterNodesDown", "MiniNodeExporterTargetDown"])?;
     lab.exporter().signal(Signal::CONT);
     firing(lab, "with an exporter that goes on", &[])?;
 
@@ -96,7 +105,7 @@ fn scraped(lab: &Local) -> Result<()> {
     let query = r#"node_load{duration="15m"} < on (node) group_left mini_node_exporter:load_threshold"#;
     until(lab, "the first scrape", || {
         let count = lab.stack().prometheus.query(query)?.len();
-        Ok(if count == 1 { Attempt::Ready(()) } else { Attempt::NotYet(format!("{count} nodes")) })
+        Ok(if count == 2 { Attempt::Ready(()) } else { Attempt::NotYet(format!("{count} nodes")) })
     })
 }
 

@@ -1,0 +1,123 @@
+//! Two clusters behind one Prometheus may have nodes of the same name: no query may take them for one.
+
+use e2e::workspace::dashboard::Dashboard;
+use e2e::workspace::variables;
+use promql_parser::parser::{self, Expr, LabelModifier};
+
+use crate::catalogue::CLUSTER;
+use crate::shipped::{self, CATALOGUE, DASHBOARD};
+use crate::{assert_none, promql};
+
+/// What an aggregation without any grouping is.
+#[derive(Clone, Copy, PartialEq)]
+enum Total {
+    /// A figure over all clusters that the reader chose.
+    Wanted,
+    /// One alert for all clusters.
+    Wrong,
+}
+
+#[test]
+fn no_rule_merges_clusters() {
+    let mut problems = Vec::new();
+    for file in shipped::rules() {
+        for rule in file.rules() {
+            let found = merging(&rule.expr, Total::Wrong).into_iter();
+            problems.extend(found.map(|problem| format!("{}: `{}`: {problem}", file.path, rule.name())));
+        }
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn no_panel_merges_clusters() {
+    let dashboard = shipped::dashboard();
+    let mut problems = Vec::new();
+    for (owner, query, _) in queries(&dashboard) {
+        problems.extend(merging(&query, Total::Wanted).into_iter().map(|it| format!("{DASHBOARD}: {owner}: {it}")));
+    }
+    assert_none(&problems);
+}
+
+/// A series that belongs to a cluster says so, wherever its node or collector is named.
+#[test]
+fn every_legend_names_the_cluster() {
+    let dashboard = shipped::dashboard();
+    let mut problems = Vec::new();
+    for (owner, query, legend) in queries(&dashboard) {
+        let known = promql::check(&query, &CATALOGUE).labels.contains(CLUSTER);
+        if known && legend.contains("{{") && !legend.contains("{{cluster}}") {
+            problems.push(format!("{DASHBOARD}: {owner}: no cluster in the legend `{legend}`"));
+        }
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn what_merges_clusters_is_named() {
+    for (query, problem) in [
+        ("max by (node) (up)", "`max by (node)` merges clusters: add `cluster`"),
+        ("max without (cluster) (up)", "`max without (cluster)` merges clusters"),
+        ("rate(a[5m]) / on (node) b", "`/ on (node)` merges clusters: add `cluster`"),
+        ("a unless ignoring (cluster) b", "`unless ignoring (cluster)` merges clusters"),
+        ("count(up) > 1", "`count` without `by` merges clusters"),
+        ("topk(3, sum by (node) (max_over_time(a[1h:1m] @ end())))", "`sum by (node)` merges clusters: add `cluster`"),
+    ] {
+        assert_eq!(merging(query, Total::Wrong), [problem], "{query}");
+    }
+    for query in ["max by (cluster, node) (up) > on (cluster, node) limit", "topk(1, up)", "absent(up)", "a / b"] {
+        assert_eq!(merging(query, Total::Wrong), [""; 0], "{query}");
+    }
+    assert_eq!(merging("count(up)", Total::Wanted), [""; 0]);
+}
+
+/// The queries of panels and annotations, each with its owner and its legend.
+fn queries(dashboard: &Dashboard) -> Vec<(String, String, &str)> {
+    let values = dashboard.values();
+    let panels = dashboard.panels().into_iter();
+    let targets = panels.flat_map(|panel| panel.targets.iter().map(move |target| (panel, target)));
+    let targets = targets.map(|(panel, target)| {
+        (format!("panel {} `{}`, query {}", panel.id, panel.title, target.ref_id), &target.expr, &target.legend_format)
+    });
+    let annotations = dashboard.annotations().iter().filter_map(|annotation| {
+        Some((format!("annotation `{}`", annotation.name), annotation.expr.as_ref()?, &annotation.text_format))
+    });
+    let filled = |(owner, expr, legend): (String, &String, _)| {
+        let query = variables::fill(expr, &values).unwrap_or_else(|error| panic!("{DASHBOARD}: {owner}: {error:#}"));
+        (owner, query, legend)
+    };
+    targets
+        .chain(annotations)
+        .map(filled)
+        .map(|(owner, query, legend): (_, _, &String)| (owner, query, legend.as_str()))
+        .collect()
+}
+
+/// What in a query takes the nodes of two clusters for one.
+fn merging(query: &str, total: Total) -> Vec<String> {
+    let Ok(expr) = parser::parse(query) else { return vec![format!("`{query}` is not PromQL")] };
+    promql::parts(&expr).into_iter().filter_map(|part| merger(part, total)).collect()
+}
+
+fn merger(part: &Expr, total: Total) -> Option<String> {
+    let (operator, modifier, words) = match part {
+        Expr::Aggregate(aggregate) => (aggregate.op.to_string(), aggregate.modifier.as_ref(), ("by", "without")),
+        Expr::Binary(binary) => {
+            (binary.op.to_string(), binary.modifier.as_ref()?.matching.as_ref(), ("on", "ignoring"))
+        }
+        _ => return None,
+    };
+    let has_cluster = |labels: &[String]| labels.iter().any(|label| label == CLUSTER);
+    match modifier {
+        Some(LabelModifier::Include(kept)) if !has_cluster(&kept.labels) => {
+            Some(format!("`{operator} {} ({})` merges clusters: add `cluster`", words.0, kept.labels.join(", ")))
+        }
+        Some(LabelModifier::Exclude(dropped)) if has_cluster(&dropped.labels) => {
+            Some(format!("`{operator} {} ({})` merges clusters", words.1, dropped.labels.join(", ")))
+        }
+        None if matches!(part, Expr::Aggregate(_)) && !promql::picks(&operator) && total == Total::Wrong => {
+            Some(format!("`{operator}` without `by` merges clusters"))
+        }
+        _ => None,
+    }
+}

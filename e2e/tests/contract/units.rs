@@ -1,0 +1,143 @@
+//! A panel's unit against the unit of what its queries give.
+
+use e2e::workspace::variables;
+use promql_parser::parser::{self, Expr};
+use serde_json::Value;
+
+use crate::shipped::{self, DASHBOARD};
+use crate::{assert_none, promql};
+
+/// What a value is measured in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Unit {
+    Seconds,
+    Bytes,
+    /// A share of something.
+    Ratio,
+    /// A count, a state, a load.
+    Number,
+}
+
+#[test]
+fn every_panel_has_the_unit_of_its_metric() {
+    let values = shipped::dashboard().values();
+    let mut problems = Vec::new();
+    for panel in shipped::panels_json() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let owner = format!("panel {} {}, query {}", panel["id"], panel["title"], target["refId"]);
+            let expr = variables::fill(target["expr"].as_str().unwrap(), &values).unwrap();
+            let Ok(parsed) = parser::parse(&expr) else { panic!("{DASHBOARD}: {owner}: `{expr}` is not PromQL") };
+            let (shown, measured) = (shown(&panel, target), unit(&parsed));
+            if !spellings(measured).contains(&shown) {
+                problems.push(format!(
+                    "{DASHBOARD}: {owner}: its unit is `{shown}`, and `{expr}` is in {measured:?}: one of {:?}",
+                    spellings(measured)
+                ));
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn units_are_followed_to_the_result() {
+    for (query, expected) in [
+        ("node_uptime", Unit::Seconds),
+        ("max by (node) (process_resident_memory_bytes)", Unit::Bytes),
+        ("rate(process_cpu_seconds_total[1m])", Unit::Ratio),
+        ("count(node_uptime > 3) or vector(0)", Unit::Number),
+        ("topk(3, max_over_time(scrape_duration_seconds[1h:1m] @ end()))", Unit::Seconds),
+        ("node_load / on (node) mini_node_exporter:load_threshold", Unit::Ratio),
+        ("2 * node_uptime and up", Unit::Seconds),
+        ("a_seconds / b_bytes", Unit::Number),
+    ] {
+        assert_eq!(unit(&parser::parse(query).unwrap()), expected, "{query}");
+    }
+}
+
+/// How Grafana calls a unit.
+fn spellings(unit: Unit) -> &'static [&'static str] {
+    match unit {
+        Unit::Seconds => &["s", "dtdurations"],
+        Unit::Bytes => &["bytes", "decbytes"],
+        Unit::Ratio => &["percentunit"],
+        Unit::Number => &["none", "short"],
+    }
+}
+
+fn unit(expr: &Expr) -> Unit {
+    match expr {
+        Expr::VectorSelector(selector) => of_metric(selector.name.as_deref().unwrap_or_default()),
+        Expr::MatrixSelector(matrix) => of_metric(matrix.vs.name.as_deref().unwrap_or_default()),
+        Expr::Subquery(subquery) => unit(&subquery.expr),
+        Expr::Paren(paren) => unit(&paren.expr),
+        Expr::Unary(unary) => unit(&unary.expr),
+        Expr::Aggregate(aggregate) => match aggregate.op.to_string().as_str() {
+            "count" | "group" | "count_values" => Unit::Number,
+            _ => unit(&aggregate.expr),
+        },
+        Expr::Call(call) => {
+            let of_argument = call.args.args.iter().map(|argument| unit(argument)).find(|unit| *unit != Unit::Number);
+            match (call.func.name, of_argument.unwrap_or(Unit::Number)) {
+                // Seconds a second.
+                ("rate" | "irate", Unit::Seconds) => Unit::Ratio,
+                ("resets" | "changes" | "count_over_time" | "absent" | "present_over_time", _) => Unit::Number,
+                (_, unit) => unit,
+            }
+        }
+        Expr::Binary(binary) => {
+            let (left, right) = (unit(&binary.lhs), unit(&binary.rhs));
+            match binary.op.to_string().as_str() {
+                "/" if left == right => Unit::Ratio,
+                "/" if right == Unit::Number => left,
+                "/" => Unit::Number,
+                "*" if left == Unit::Number => right,
+                _ => left,
+            }
+        }
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => Unit::Number,
+    }
+}
+
+/// By the suffix that Prometheus' naming asks for; the one metric of ours that has none is `node_uptime`.
+fn of_metric(name: &str) -> Unit {
+    match name.trim_end_matches("_total").rsplit('_').next() {
+        Some("seconds") => Unit::Seconds,
+        Some("bytes") => Unit::Bytes,
+        _ if name == "node_uptime" => Unit::Seconds,
+        _ => Unit::Number,
+    }
+}
+
+/// The unit in which a panel shows a query: in a table its column may have one of its own.
+fn shown<'a>(panel: &'a Value, target: &Value) -> &'a str {
+    let default = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default();
+    let organized = panel["transformations"].as_array().into_iter().flatten().find(|step| step["id"] == "organize");
+    let Some(columns) = organized.map(|step| &step["options"]["renameByName"]) else { return default };
+    let column = &columns[format!("Value #{}", target["refId"].as_str().unwrap())];
+    let overrides = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten();
+    let own = overrides.filter(|it| it["matcher"]["options"] == *column).filter_map(|it| it["properties"].as_array());
+    own.flatten().find(|property| property["id"] == "unit").and_then(|it| it["value"].as_str()).unwrap_or(default)
+}
+
+/// A word that `unit` does not know would pass for a number.
+#[test]
+fn every_metric_of_the_dashboard_is_of_a_known_kind() {
+    let values = shipped::dashboard().values();
+    let numbers = [
+        "ALERTS",
+        "mini_node_exporter:load_threshold",
+        "mini_node_exporter_build_info",
+        "node_load",
+        "node_scrape_collector_success",
+        "up",
+    ];
+    for panel in shipped::panels_json() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let expr = variables::fill(target["expr"].as_str().unwrap(), &values).unwrap();
+            for name in promql::selectors(&parser::parse(&expr).unwrap()).into_iter().filter_map(|it| it.name.clone()) {
+                assert!(of_metric(&name) != Unit::Number || numbers.contains(&name.as_str()), "{name}");
+            }
+        }
+    }
+}
