@@ -60,6 +60,16 @@ e2e-container *arguments:
 e2e *arguments:
     cargo test --locked -p e2e --test cluster -- --ignored "$@"
 
+# Attack the binary that is shipped, over loopback: idle crowds, slow clients, garbage, signals. About two minutes.
+[group('prove')]
+abuse *arguments:
+    cargo test --locked -p e2e --test abuse -- --ignored --skip a_million --test-threads 1 "$@"
+
+# Scrape it a million times (or COUNT times), and fail unless its memory and descriptors stay as they are. Minutes.
+[group('prove')]
+soak count="1000000":
+    SOAK_SCRAPES={{ count }} cargo test --locked -p e2e --test abuse -- --ignored --nocapture a_million
+
 # The same where no image registry can be reached: images made of Debian packages, built if they are not there.
 [group('prove')]
 e2e-airgap *arguments:

@@ -9,6 +9,9 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 const BACKLOG: i32 = 1024;
+/// What the kernel may hold of a connection in each direction, in bytes: many answers, and far less than the megabytes
+/// that it would allow a client that does not read.
+const BUFFER: usize = 64 * 1024;
 
 /// A socket address, or a port of this node. No resolver is asked: a static binary has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +103,8 @@ fn listen(address: SocketAddr, only_v6: Option<bool>) -> io::Result<TcpListener>
     // A restart must not wait for the connections of the process before to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    socket.set_send_buffer_size(BUFFER)?;
+    socket.set_recv_buffer_size(BUFFER)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -37,7 +37,7 @@ where
         async move { response.await.map(|response| answering.attach(response)) }
     });
     let mut http = http1::Builder::new();
-    http.header_read_timeout(None).max_buf_size(BUFFER);
+    http.half_close(true).header_read_timeout(None).max_buf_size(BUFFER);
     let mut connection = pin!(http.serve_connection(stream, service));
     let mut stop = pin!(stopping.wait_for(|stop| *stop));
     let mut patience = pin!(None::<Sleep>);

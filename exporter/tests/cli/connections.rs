@@ -70,6 +70,20 @@ fn head_has_no_body_on_the_wire() {
     assert!(rest.starts_with("HTTP/1.1 200 OK\r\n") && rest.ends_with("\r\n\r\nok\n"), "{answers}");
 }
 
+/// As `printf … | nc -N` does.
+#[test]
+fn a_client_that_has_said_all_still_hears_the_answer() {
+    let running = Running::start([""; 0]);
+    for _ in 0..100 {
+        let mut stream = running.connect();
+        stream.write_all(LIVE).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("\r\n\r\nok\n"), "{answer:?}");
+    }
+}
+
 #[test]
 fn nonsense_is_refused_and_nothing_dies_of_it() {
     let running = Running::start([""; 0]);

@@ -1,0 +1,87 @@
+//! Signals under load, and a log that nobody reads.
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::{Client, Exporter, SCRAPE, patience, pause, until};
+
+/// Every answer that was begun is whole, and the exit code is 0.
+#[test]
+#[ignore = "needs the release binary: run `just abuse`"]
+fn sigterm_in_mid_flight_cuts_no_answer() {
+    let mut exporter = Exporter::start(&[]);
+    let start = Barrier::new(33);
+    let whole: u32 = std::thread::scope(|threads| {
+        let scrapers: Vec<_> = (0..32)
+            .map(|_| {
+                let mut client = Client::new(exporter.connect());
+                let start = &start;
+                threads.spawn(move || {
+                    start.wait();
+                    let mut whole = 0;
+                    while client.send(SCRAPE).is_ok() {
+                        match client.answer() {
+                            Ok((status, body)) => assert!(status == 200 && body.ends_with('\n'), "{status} {body}"),
+                            // Closed between two answers; in the middle of one, some bytes would be missing.
+                            Err(_) => break,
+                        }
+                        whole += 1;
+                    }
+                    whole
+                })
+            })
+            .collect();
+        start.wait();
+        pause(Duration::from_millis(300));
+        exporter.signal(Signal::TERM);
+        scrapers.into_iter().map(|scraper| scraper.join().unwrap()).sum()
+    });
+    let began = Instant::now();
+    assert_eq!(exporter.ended(patience(5)).code(), Some(0), "{}", exporter.log());
+    println!("{whole} whole answers before SIGTERM; ended {:?} after the last", began.elapsed());
+    assert!(whole > 32, "no load");
+    assert!(!exporter.log().contains("level=error"), "{}", exporter.log());
+}
+
+/// As a node that is suspended, or a container that is paused: who waited is answered, and nothing is left over.
+#[test]
+#[ignore = "needs the release binary: run `just abuse`"]
+fn a_pause_ends_with_everybody_answered() {
+    let mut exporter = Exporter::start(&[]);
+    let idle = exporter.descriptors();
+    exporter.signal(Signal::STOP);
+    let mut waiting: Vec<Client> = (0..200)
+        .map(|_| {
+            let mut client = Client::new(exporter.connect());
+            client.send(SCRAPE).unwrap();
+            client
+        })
+        .collect();
+    // Longer than a head may take: the time that the exporter was stopped is not held against its clients.
+    pause(Duration::from_secs(11));
+    exporter.signal(Signal::CONT);
+    for (number, client) in waiting.iter_mut().enumerate() {
+        let (status, _) = client.answer().unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert_eq!(status, 200, "client {number}");
+    }
+    exporter.assert_answers_at_once("after a pause");
+    drop(waiting);
+    until("its clients are gone", patience(10), || exporter.descriptors() == idle);
+    exporter.signal(Signal::TERM);
+    assert_eq!(exporter.ended(patience(5)).code(), Some(0));
+}
+
+/// As a container runtime whose disk is full: the pipe is there, and nobody empties it.
+#[test]
+#[ignore = "needs the release binary: run `just abuse`"]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let mut exporter = Exporter::with_unread_log(&["--log.level=debug"]);
+    for _ in 0..3000 {
+        exporter.scrape();
+    }
+    exporter.assert_answers_at_once("with a log that nobody reads");
+    exporter.signal(Signal::TERM);
+    assert_eq!(exporter.ended(patience(5)).code(), Some(0));
+}
