@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::activity::{Activity, Watched};
 use super::site::Service;
@@ -53,7 +53,8 @@ pub(super) async fn serve<S>(
     http.half_close(true).header_read_timeout(None).max_buf_size(BUFFER);
     let mut connection = pin!(http.serve_connection(stream, service));
     let mut stop = pin!(stopping.wait_for(|stop| *stop));
-    let mut patience = pin!(None::<Sleep>);
+    let mut patience = pin!(None);
+    let mut ends_at = None;
     let mut last = false;
     std::future::poll_fn(|cx| {
         loop {
@@ -71,10 +72,17 @@ pub(super) async fn serve<S>(
             connection.as_mut().graceful_shutdown();
         }
         let Some(deadline) = activity.deadline() else { return Poll::Pending };
-        if patience.as_ref().as_pin_ref().is_none_or(|timer| timer.deadline() != deadline) {
-            patience.set(Some(sleep_until(deadline)));
+        if ends_at != Some(deadline) {
+            ends_at = Some(deadline);
+            patience.set(Some(wait_until(deadline)));
         }
         patience.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
     })
     .await;
+}
+
+/// A process that was stopped for a while finds its timers due before it hears of what has arrived meanwhile.
+async fn wait_until(deadline: Instant) {
+    sleep_until(deadline).await;
+    tokio::task::yield_now().await;
 }
