@@ -7,7 +7,6 @@ use crate::build;
 use crate::exposition::Exposition;
 use crate::http::State;
 use crate::procfs::ProcRoot;
-use crate::web::Web;
 
 /// What the line shows of a node's name: no real one is longer, and a pipe takes the whole line at once.
 const LONGEST_NAME: usize = 253;
@@ -16,13 +15,10 @@ const LONGEST_NAME: usize = 253;
 /// node's name comes from.
 ///
 /// A tree that is not the kernel's own may never answer: it is looked at by a thread of its own, for which nobody waits.
-pub fn announce(state: &Arc<State>, name_from: &'static str, web: Option<&Web>) {
-    let rules = web.map(Web::rules);
-    let tls = rules.as_ref().is_some_and(|rules| rules.has_tls());
-    let auth = rules.as_ref().is_some_and(|rules| rules.has_users());
+pub fn announce(state: &Arc<State>, name_from: &'static str) {
     let kernels_own = state.exposition().node().root().path() == Path::new(ProcRoot::KERNEL);
     let state = Arc::clone(state);
-    let say = move || say(state.exposition(), name_from, tls, auth);
+    let say = move || say(state.exposition(), name_from);
     if kernels_own {
         say();
     } else {
@@ -30,7 +26,7 @@ pub fn announce(state: &Arc<State>, name_from: &'static str, web: Option<&Web>) 
     }
 }
 
-fn say(exposition: &Exposition, name_from: &str, tls: bool, auth: bool) {
+fn say(exposition: &Exposition, name_from: &str) {
     let node = exposition.node();
     let procfs = node.root().path().display();
     let name: String = node.hostname().unwrap_or_default().chars().take(LONGEST_NAME).collect();
@@ -42,8 +38,6 @@ fn say(exposition: &Exposition, name_from: &str, tls: bool, auth: bool) {
         node = name,
         node_from = name_from,
         collectors = names.join(","),
-        tls,
-        auth,
         "started"
     );
     if node.is_empty() {

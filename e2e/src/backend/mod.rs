@@ -1,5 +1,6 @@
 //! What stands a stack up and takes it down.
 
+pub mod existing;
 pub mod kind;
 pub mod local;
 pub mod sweep;

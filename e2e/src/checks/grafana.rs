@@ -23,17 +23,17 @@ pub(super) fn grafana_healthy(subject: Subject<'_>) -> Outcome {
 
 /// It reaches the Prometheus that is provisioned.
 pub(super) fn datasource_healthy(subject: Subject<'_>) -> Outcome {
-    with_grafana(subject, "a healthy data source", LIMIT, |grafana| {
-        grafana.datasource_healthy(&subject.shipped.datasource()?)
-    })
+    with_grafana(subject, "a healthy data source", LIMIT, |grafana| grafana.datasource_healthy(&subject.datasource()?))
 }
 
-/// It holds the dashboard as it lies in the tree.
+/// It holds each dashboard as it lies in the tree.
 pub(super) fn dashboard_loaded(subject: Subject<'_>) -> Outcome {
-    let file = &subject.shipped.dashboard;
     with_grafana(subject, "the dashboard", PROVISIONED, |grafana| {
-        let path = grafana.dashboard_loaded(file)?;
-        Ok(format!("`{}` at {path}, {} panels as in the file", file.title, file.panels().len()))
+        let loaded = subject.shipped.dashboards.iter().map(|file| {
+            let path = grafana.dashboard_loaded(file)?;
+            Ok(format!("`{}` at {path}, {} panels as in the file", file.title, file.panels().len()))
+        });
+        Ok(loaded.collect::<Result<Vec<_>>>()?.join("; "))
     })
 }
 

@@ -24,24 +24,56 @@ use report::{CheckReport, Outcome};
 /// adds to that.
 const FIRST_SAMPLE: Duration = Duration::from_secs(40);
 
-/// A check: its stable name, and what it does.
-struct Check {
-    name: &'static str,
+/// A check.
+pub struct Check {
+    /// Stable.
+    pub name: &'static str,
+    /// What is true when it passes, in a sentence.
+    pub proves: &'static str,
     run: fn(Subject<'_>) -> Outcome,
 }
 
-const CHECKS: &[Check] = &[
-    Check { name: "exporter-ready", run: targets::exporter_ready },
-    Check { name: "targets-up", run: targets::targets_up },
-    Check { name: "one-target-per-node", run: targets::one_target_per_node },
-    Check { name: "node-labels", run: labels::node_labels },
-    Check { name: "uptime", run: uptime::uptime },
-    Check { name: "load", run: load::load },
-    Check { name: "rules-healthy", run: rules::rules_healthy },
-    Check { name: "grafana-healthy", run: grafana::grafana_healthy },
-    Check { name: "datasource-healthy", run: grafana::datasource_healthy },
-    Check { name: "dashboard-loaded", run: grafana::dashboard_loaded },
-    Check { name: "panels-have-data", run: panels::panels_have_data },
+/// All checks, in the order in which they are run.
+pub const CHECKS: &[Check] = &[
+    Check { name: "exporter-ready", proves: "the exporters can read what they need", run: targets::exporter_ready },
+    Check {
+        name: "targets-up",
+        proves: "Prometheus has a target for every node, and scrapes it with success",
+        run: targets::targets_up,
+    },
+    Check {
+        name: "one-target-per-node",
+        proves: "each node has exactly one target, and no target belongs to none",
+        run: targets::one_target_per_node,
+    },
+    Check {
+        name: "node-labels",
+        proves: "node, instance and hostname of every sample are the node's name, and no label ends a series at a roll-out",
+        run: labels::node_labels,
+    },
+    Check { name: "uptime", proves: "node_uptime is the kernel's uptime, and grows", run: uptime::uptime },
+    Check {
+        name: "load",
+        proves: "node_load has three durations for each node, with the values of the kernel's loadavg",
+        run: load::load,
+    },
+    Check {
+        name: "rules-healthy",
+        proves: "every rule that ships is loaded, and was evaluated without an error",
+        run: rules::rules_healthy,
+    },
+    Check { name: "grafana-healthy", proves: "Grafana answers and has its database", run: grafana::grafana_healthy },
+    Check { name: "datasource-healthy", proves: "Grafana reaches Prometheus", run: grafana::datasource_healthy },
+    Check {
+        name: "dashboard-loaded",
+        proves: "Grafana holds the dashboard as it is in the file",
+        run: grafana::dashboard_loaded,
+    },
+    Check {
+        name: "panels-have-data",
+        proves: "every query of the dashboard gives samples, from Prometheus and through Grafana",
+        run: panels::panels_have_data,
+    },
 ];
 
 /// What is checked, and what it is held against.
@@ -56,11 +88,28 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     CHECKS.iter().map(|check| check.name)
 }
 
+/// Which checks are run.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Only these; all if none is named.
+    pub only: Vec<String>,
+    /// All but these, which the report shows as left out.
+    pub skip: Vec<String>,
+}
+
 /// Runs every check in order, and hands over each report as soon as it is there; a check that fails does not keep the
 /// next from being run. An interrupt ends the series: a check that it cut short has seen nothing, and is not reported.
 pub fn run_all(subject: Subject<'_>, report: impl Fn(&CheckReport)) -> Vec<CheckReport> {
-    let reports = CHECKS.iter().map(|check| check.run(subject)).take_while(|_| !interrupt::seen());
-    reports.inspect(|done| report(done)).collect()
+    run(subject, &Choice::default(), report)
+}
+
+/// As [`run_all`], for the checks that are chosen.
+pub fn run(subject: Subject<'_>, choice: &Choice, report: impl Fn(&CheckReport)) -> Vec<CheckReport> {
+    let named = |names: &[String], check: &Check| names.iter().any(|name| name == check.name);
+    let wanted = CHECKS.iter().filter(|check| choice.only.is_empty() || named(&choice.only, check));
+    let left_out = |check: &Check| CheckReport { name: check.name, outcome: Outcome::LeftOut, seconds: 0.0 };
+    let reports = wanted.map(|check| if named(&choice.skip, check) { left_out(check) } else { check.run(subject) });
+    reports.take_while(|_| !interrupt::seen()).inspect(|done| report(done)).collect()
 }
 
 /// Runs only the check of that name; nothing if there is none.
@@ -79,6 +128,11 @@ impl Check {
 impl<'s> Subject<'s> {
     fn stack(self) -> &'s Stack {
         self.backend.stack()
+    }
+
+    /// The uid of the data source through which Grafana is asked.
+    fn datasource(self) -> Result<String> {
+        self.stack().datasource.clone().map_or_else(|| self.shipped.datasource(), Ok)
     }
 
     /// Polls until `look` succeeds; what it fails with is the observation. What cannot change, and a part of the stack

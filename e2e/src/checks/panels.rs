@@ -21,7 +21,7 @@ fn look(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
     let report = ask(subject, "samples for every panel", |query| Ok(stack.prometheus.query(&query.expr)?.len()))?;
     let through = match stack.grafana.here() {
         Some(grafana) => {
-            let datasource = subject.shipped.datasource()?;
+            let datasource = subject.datasource()?;
             ask(subject, "samples for every panel through Grafana", |query| grafana.answers(&datasource, query))?;
             "from Prometheus and through Grafana"
         }
@@ -33,7 +33,7 @@ fn look(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
 /// Asks until no panel lacks samples: a rate needs two scrapes, and a recorded metric an evaluation.
 fn ask(subject: Subject<'_>, what: &str, mut run: impl FnMut(&Query) -> Result<usize>) -> Result<Report> {
     subject.poll(what, FIRST_SAMPLE, || {
-        let report = queries::ask(&subject.shipped.dashboard, &mut run)?;
+        let report = queries::ask(&subject.shipped.dashboards, &mut run)?;
         let problems = report.problems().join("; ");
         match report.answers.iter().any(|(_, answer)| answer.as_ref().is_err_and(anyhow::Error::is::<Final>)) {
             _ if problems.is_empty() => Ok(report),

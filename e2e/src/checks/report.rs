@@ -1,6 +1,9 @@
 //! The report of `lab check`, as text and as JSON, and the exit code that follows from it.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
 use crate::terminal::exit::Exit;
@@ -28,7 +31,7 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
-    /// It was not run, as asked with `--without`.
+    /// It was not run, as asked.
     LeftOut,
 }
 
@@ -60,7 +63,7 @@ impl CheckReport {
             Outcome::Passed { observed, details } => (Mark::Pass, observed.as_str(), details.as_slice()),
             Outcome::Failed { observed } => (Mark::Fail, observed.as_str(), &[][..]),
             Outcome::Skipped { reason } => (Mark::Skip, reason.as_str(), &[][..]),
-            Outcome::LeftOut => (Mark::None, "left out, as asked with `--without`", &[][..]),
+            Outcome::LeftOut => (Mark::None, "left out, as asked", &[][..]),
         };
         let mut lines = format!("{mark} {:<20} {:>5.1} s  {text}", self.name, self.seconds);
         for detail in details {
@@ -90,6 +93,8 @@ pub enum Format {
     Text,
     /// One JSON document at the end.
     Json,
+    /// One `JUnit` document at the end, as CI systems show it.
+    Junit,
 }
 
 impl Report {
@@ -105,6 +110,30 @@ impl Report {
         }
     }
 
+    /// The report as JSON.
+    pub fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)?)
+    }
+
+    /// The report as `JUnit` XML: a suite of the backend's name, and a test case for each check.
+    pub fn junit(&self) -> Result<String> {
+        let mut suite = TestSuite::new(self.backend);
+        for check in &self.checks {
+            let (status, text) = match &check.outcome {
+                Outcome::Passed { observed, .. } => (TestCaseStatus::success(), observed.as_str()),
+                Outcome::Failed { observed } => (failed(observed), observed.as_str()),
+                Outcome::Skipped { reason } => (skipped(reason), reason.as_str()),
+                Outcome::LeftOut => (skipped("left out, as asked"), ""),
+            };
+            let mut case = TestCase::new(check.name, status);
+            case.set_classname("lab").set_time(Duration::from_secs_f64(check.seconds)).set_system_out(text);
+            suite.add_test_case(case);
+        }
+        let mut report = quick_junit::Report::new("lab check");
+        report.add_test_suite(suite);
+        Ok(report.to_string()?)
+    }
+
     /// How many checks came to what, and how long everything took.
     pub fn summary(&self) -> String {
         let count = |wanted: fn(&Outcome) -> bool| self.checks.iter().filter(|check| wanted(&check.outcome)).count();
@@ -118,6 +147,18 @@ impl Report {
             count(|outcome| matches!(outcome, Outcome::LeftOut)),
         )
     }
+}
+
+fn failed(observed: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_message(observed.lines().next().unwrap_or_default());
+    status
+}
+
+fn skipped(reason: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(reason);
+    status
 }
 
 #[cfg(test)]
@@ -137,6 +178,33 @@ mod tests {
         assert_eq!(report(vec![passed(), Outcome::LeftOut]).exit(), Exit::Ok);
         assert_eq!(report(vec![passed(), skipped()]).exit(), Exit::Skipped);
         assert_eq!(report(vec![skipped(), failed(), passed()]).exit(), Exit::Failed);
+    }
+
+    /// Every outcome once, in every form: a skipped check shown or counted as passed is what this is about.
+    #[test]
+    fn each_form_tells_the_four_outcomes_apart() {
+        let passed = Outcome::Passed { observed: "1 of 1 up".into(), details: vec!["a: 1".into()] };
+        let failed = Outcome::Failed { observed: "2 < 3".into() };
+        let skipped = Outcome::Skipped { reason: "no Grafana".into() };
+        let report = report(vec![passed, failed, skipped, Outcome::LeftOut]);
+        let lines: Vec<String> = report.checks.iter().map(CheckReport::text).collect();
+        assert_eq!(
+            anstream::adapter::strip_str(&lines.join("\n")).to_string(),
+            "pass load                   0.5 s  1 of 1 up\n       a: 1\n\
+             FAIL load                   0.5 s  2 < 3\n\
+             skip load                   0.5 s  no Grafana\n\
+             none load                   0.5 s  left out, as asked"
+        );
+        assert_eq!(report.summary(), "1 passed, 1 failed, 1 skipped, 1 left out; start 0.0 s, checks 2.0 s");
+        let junit = report.junit().unwrap();
+        for part in [
+            r#"<testsuite name="local" tests="4" skipped="2" errors="0" failures="1""#,
+            r#"<failure message="2 &lt; 3"/>"#,
+            r#"<skipped message="no Grafana"/>"#,
+            r#"<testcase name="load" classname="lab" time="0.500">"#,
+        ] {
+            assert!(junit.contains(part), "no {part} in\n{junit}");
+        }
     }
 
     #[test]

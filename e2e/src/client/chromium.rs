@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_shipped_dashboard_fits_the_window() {
-        let dashboard = Shipped::read().unwrap().dashboard;
+        let dashboard = Shipped::read().unwrap().dashboards.remove(0);
         let page = Page::of(&dashboard, "http://127.0.0.1:3000/d/mini-node-exporter", Duration::from_secs(60));
         assert!(page.url.starts_with("http://127.0.0.1:3000/d/mini-node-exporter?kiosk&from=now-60s&to=now"));
         let lowest = dashboard.visible().iter().map(|panel| panel.grid_pos.y + panel.grid_pos.h).max().unwrap();

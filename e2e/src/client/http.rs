@@ -6,17 +6,29 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use ureq::config::{Config, ConfigBuilder};
 use ureq::http::{Response, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::typestate::AgentScope;
 use ureq::{Agent, Body};
+
+use super::access::Access;
 
 /// The deadline of one request.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// A server by its base address, such as `http://127.0.0.1:9090`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Server {
     base: String,
     agent: Agent,
+    authorization: Option<String>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.base).finish()
+    }
 }
 
 /// What a server answered, whatever its status.
@@ -44,24 +56,27 @@ struct Request {
 }
 
 impl Server {
-    /// Nothing is asked yet.
+    /// One on this machine; nothing is asked yet.
     pub fn new(base: impl Into<String>) -> Self {
         Self::with_limit(base, LIMIT)
     }
 
     /// As [`Server::new`], with another deadline for each request.
     pub fn with_limit(base: impl Into<String>, limit: Duration) -> Self {
-        let agent = Agent::config_builder()
-            .timeout_global(Some(limit))
-            // A proxy from the environment is for the outside; what is asked here is on this machine.
-            .proxy(None)
-            .http_status_as_error(false)
-            // Where a server sends whoever it does not admit is an answer to show, not to follow.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .build()
-            .into();
-        Self { base: base.into(), agent }
+        // A proxy from the environment is for the outside.
+        Self::of(base.into(), config(limit).proxy(None).build(), None)
+    }
+
+    /// One anywhere, that wants to see some credentials; reached as the environment says (`HTTPS_PROXY` and its like).
+    pub fn elsewhere(base: &str, access: &Access) -> Self {
+        let tls =
+            access.tls.clone().unwrap_or_else(|| TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build());
+        let config = config(LIMIT).tls_config(tls).build();
+        Self::of(base.trim_end_matches('/').to_owned(), config, access.authorization.clone())
+    }
+
+    fn of(base: String, config: Config, authorization: Option<String>) -> Self {
+        Self { base, agent: config.into(), authorization }
     }
 
     pub fn base(&self) -> &str {
@@ -71,14 +86,22 @@ impl Server {
     /// Asks for a path. The parameters are encoded here.
     pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
         let request = Request { method: "GET", url: format!("{}{path}", self.base) };
-        let sent = self.agent.get(&request.url).query_pairs(parameters.iter().copied()).call();
+        let mut sent = self.agent.get(&request.url).query_pairs(parameters.iter().copied());
+        if let Some(authorization) = &self.authorization {
+            sent = sent.header("Authorization", authorization);
+        }
+        let sent = sent.call();
         request.read(sent)
     }
 
     /// Sends a JSON document to a path.
     pub fn post(&self, path: &str, body: &Value) -> Result<Answer> {
         let request = Request { method: "POST", url: format!("{}{path}", self.base) };
-        let sent = self.agent.post(&request.url).send_json(body);
+        let mut sent = self.agent.post(&request.url);
+        if let Some(authorization) = &self.authorization {
+            sent = sent.header("Authorization", authorization);
+        }
+        let sent = sent.send_json(body);
         request.read(sent)
     }
 }
@@ -111,6 +134,15 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url)
     }
+}
+
+fn config(limit: Duration) -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .timeout_global(Some(limit))
+        .http_status_as_error(false)
+        // Where a server sends whoever it does not admit is an answer to show, not to follow.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
 }
 
 /// As much of a body as fits a message.

@@ -1,5 +1,6 @@
 //! The parts of a stack as seen from outside, over HTTP.
 
+pub mod access;
 pub mod chromium;
 pub mod exporter;
 pub mod exposition;

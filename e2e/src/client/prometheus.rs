@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use super::access::Access;
 use super::http::Server;
 use crate::wait::poll::Final;
 
@@ -95,6 +96,11 @@ impl Prometheus {
     /// The Prometheus with that base address, such as `http://127.0.0.1:9090`.
     pub fn new(base: impl Into<String>) -> Self {
         Self(Server::new(base))
+    }
+
+    /// The Prometheus at an address anywhere.
+    pub fn elsewhere(base: &str, access: &Access) -> Self {
+        Self(Server::elsewhere(base, access))
     }
 
     pub fn base(&self) -> &str {

@@ -165,6 +165,11 @@ impl Dashboard {
         serde_json::from_str(&text).with_context(|| format!("{}: not a classic dashboard", path.display()))
     }
 
+    /// Reads every `*.json` that lies in a directory itself, in the order of their names.
+    pub fn read_all(directory: &Path) -> Result<Vec<Self>> {
+        super::files(directory, "json")?.iter().map(|path| Self::read(path)).collect()
+    }
+
     /// The panels and rows that show when it opens.
     pub fn visible(&self) -> &[Panel] {
         &self.panels

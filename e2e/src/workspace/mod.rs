@@ -66,3 +66,12 @@ fn directory(variable: &str, below_home: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
     Ok(path)
 }
+
+/// The files with that extension in a directory itself, in the order of their names.
+fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension().is_some_and(|own| own == extension));
+    paths.sort();
+    Ok(paths)
+}

@@ -58,13 +58,14 @@ pub fn queries(dashboard: &Dashboard) -> Result<Vec<Query>> {
     Ok(queries)
 }
 
-/// Runs every query of a dashboard; `run` says how many samples one gave.
-pub fn ask(dashboard: &Dashboard, mut run: impl FnMut(&Query) -> Result<usize>) -> Result<Report> {
-    let answers = queries(dashboard)?.into_iter().map(|query| {
+/// Runs every query of some dashboards; `run` says how many samples one gave.
+pub fn ask(dashboards: &[Dashboard], mut run: impl FnMut(&Query) -> Result<usize>) -> Result<Report> {
+    let mut answers = Vec::new();
+    for query in dashboards.iter().map(queries).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
         let answer = run(&query);
-        (query, answer)
-    });
-    Ok(Report { answers: answers.collect() })
+        answers.push((query, answer));
+    }
+    Ok(Report { answers })
 }
 
 impl Report {
@@ -150,10 +151,11 @@ mod tests {
 
     #[test]
     fn an_annotation_may_find_nothing_and_a_panel_may_not() {
-        let report = ask(&dashboard(), |_| Ok(0)).unwrap();
+        let report = ask(&[dashboard()], |_| Ok(0)).unwrap();
         let nobody = "no samples: variable `node` (`group by (node) (up)`), panel 2 `Up`, query A (`up{node=~\".+\"}`)";
         assert_eq!(report.problems(), [nobody]);
-        let report = ask(&dashboard(), |query| if query.needs_samples { Ok(3) } else { Err(anyhow!("bad")) }).unwrap();
+        let report =
+            ask(&[dashboard()], |query| if query.needs_samples { Ok(3) } else { Err(anyhow!("bad")) }).unwrap();
         assert_eq!(report.problems(), ["bad: annotation `Reboots`"]);
         let lines = ["variable `node`: samples 3", "panel 2 `Up`: samples A 3", "annotation `Reboots`: samples failed"];
         assert_eq!(report.lines(), lines);

@@ -41,11 +41,7 @@ pub struct Rule {
 impl RuleFile {
     /// Reads every `*.yml` that lies in a directory itself, in the order of their names.
     pub fn read_all(directory: &Path) -> Result<Vec<Self>> {
-        let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
-        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
-        paths.sort();
-        paths
+        super::files(directory, "yml")?
             .iter()
             .map(|path| {
                 let name = path.display().to_string();

@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result};
 /// What each variable stands for.
 pub type Values = BTreeMap<String, String>;
 
-/// The macros that Grafana itself fills in, as for a look at the last hour. The intervals span several scrapes of every
-/// stack that ships here.
+/// The macros that Grafana itself fills in. A rate's interval spans several scrapes of every stack that ships here; the
+/// step is that of a graph of some minutes, for a stack that has been up for seconds has nothing at whole minutes.
 pub fn built_in() -> Values {
     [
-        ("__interval", "1m"),
-        ("__interval_ms", "60000"),
+        ("__interval", "5s"),
+        ("__interval_ms", "5000"),
         ("__rate_interval", "1m"),
         ("__range", "1h"),
         ("__range_s", "3600"),

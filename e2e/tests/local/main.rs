@@ -8,6 +8,7 @@
 //! | `alerts` | every alert fires and resolves |
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
+//! | `existing` | `lab check` on a stack that somebody else runs |
 //! | `ends` | however a lab ends, it leaves nothing behind |
 //! | `several`, `ports` | labs beside each other, and ports that are taken |
 //! | `usage` | the command line, its output and its exit codes |
@@ -21,6 +22,7 @@ mod alerts;
 mod children;
 mod cluster_needs;
 mod ends;
+mod existing;
 mod failing;
 mod faults;
 mod fetching;

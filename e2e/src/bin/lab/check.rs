@@ -1,33 +1,43 @@
-//! `lab check`: up, every check, down.
+//! `lab check`: up, every check, down; or every check of a stack that runs already.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
+use e2e::backend::existing::{self, Existing};
 use e2e::backend::{self, Ports};
-use e2e::checks;
 use e2e::checks::report::{Format, Report};
-use e2e::terminal::exit::Exit;
+use e2e::checks::{self, CHECKS, Choice};
+use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
+use e2e::workspace::shipped::Shipped;
 
 use crate::cli;
-use crate::start::start;
+use crate::start::{Started, start};
 
 pub fn check(args: &cli::Check) -> Result<Exit> {
+    if args.list {
+        let rows: Vec<_> = CHECKS.iter().map(|check| vec![check.name.to_owned(), check.proves.to_owned()]).collect();
+        out::table(&rows)?;
+        return Ok(Exit::Ok);
+    }
     let progress = Progress::default();
-    let started = start(&args.start, Ports::Any, &progress)?;
-    let checks = checks::run_all(started.subject(), |report| match args.format {
+    let started = match args.existing().map_err(Usage)? {
+        Some(options) => look(args, &options, &progress)?,
+        None => start(&args.start, shipped(args)?, Ports::Any, &progress)?,
+    };
+    let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
+    let checks = checks::run(started.subject(), &choice, |report| match args.format {
         // If nothing can be written the summary below says so; the exit code is right either way.
         Format::Text => drop(out::line(&report.text())),
-        Format::Json => progress.line(&report.text()),
+        Format::Json | Format::Junit => progress.line(&report.text()),
     });
     let backend = started.backend;
     let report = Report { backend: backend.name(), steps: progress.times(), checks };
-    let json = serde_json::to_string_pretty(&report)?;
     if report.exit() == Exit::Failed || interrupt::seen() {
         // Whoever interrupts may be a pipeline whose time is up, and which wants to know what took so long.
-        let _ = fs::write(backend.run().dir().join("report.json"), &json);
+        let _ = fs::write(backend.run().dir().join("report.json"), report.json()?);
         for line in backend.complaints() {
             progress.line(&format!("  | {line}"));
         }
@@ -37,10 +47,21 @@ pub fn check(args: &cli::Check) -> Result<Exit> {
     interrupt::check().with_context(|| format!("{} checks were done", report.checks.len()))?;
     let written = match args.format {
         Format::Text => out::line(&report.summary()),
-        Format::Json => out::line(&json),
+        Format::Json => out::line(&report.json()?),
+        Format::Junit => out::line(&report.junit()?),
     };
     match written {
         Err(error) if !error.reader_has_gone() => Err(OutError::into(error)),
         _ => Ok(report.exit()),
     }
+}
+
+fn shipped(args: &cli::Check) -> Result<Shipped> {
+    Shipped::read_from(args.existing.dashboards.as_deref(), args.existing.rules.as_deref())
+}
+
+fn look(args: &cli::Check, options: &existing::Options, progress: &Progress) -> Result<Started> {
+    let shipped = shipped(args)?;
+    interrupt::listen()?;
+    Ok(Started { backend: Box::new(Existing::look(options, progress)?), shipped })
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use e2e::backend::Ports;
 use e2e::backend::kind::{self, images::Override};
 use e2e::backend::local::{self, WantedGrafana};
+use e2e::backend::{Ports, existing};
+use e2e::checks;
 use e2e::checks::report::Format;
+use e2e::client::access::Access;
+use e2e::stack;
 
 /// Stands up mini-node-exporter with a real Prometheus, and checks that its metrics arrive.
 #[derive(Debug, Parser)]
@@ -27,7 +30,7 @@ pub struct Cli {
 pub enum Command {
     /// Stands the stack up, shows links and samples, and stays until Ctrl-C.
     Up(Up),
-    /// Stands the stack up, runs every check, and takes it down.
+    /// Stands the stack up, runs every check, and takes it down; or checks a stack that runs already.
     Check(Check),
     /// Saves a picture of the Grafana dashboard of a lab.
     Screenshot(Screenshot),
@@ -67,12 +70,12 @@ pub struct Start {
     /// Use this exporter binary instead of building the workspace's.
     #[arg(long, value_name = "FILE", value_parser = path)]
     pub exporter: Option<PathBuf>,
-    /// Use this Prometheus binary instead of looking for one.
-    #[arg(long, value_name = "FILE", value_parser = path)]
-    pub prometheus: Option<PathBuf>,
-    /// Use this Grafana program instead of looking for one.
-    #[arg(long, value_name = "FILE", value_parser = path, conflicts_with_all = ["grafana_home", "without"])]
-    pub grafana: Option<PathBuf>,
+    /// Use this Prometheus binary instead of looking for one; `lab check` takes the address of one that runs, too.
+    #[arg(long, value_name = "FILE|URL", value_parser = named)]
+    pub prometheus: Option<Named>,
+    /// Use this Grafana program instead of looking for one; beside the address of a Prometheus, one of a Grafana.
+    #[arg(long, value_name = "FILE|URL", value_parser = named, conflicts_with_all = ["grafana_home", "without"])]
+    pub grafana: Option<Named>,
     /// Use the Grafana in this folder, which holds `bin`, `conf` and `public`.
     #[arg(long, value_name = "DIR", value_parser = path, conflicts_with = "without")]
     pub grafana_home: Option<PathBuf>,
@@ -108,9 +111,51 @@ pub struct Up {
 pub struct Check {
     #[command(flatten)]
     pub start: Start,
+    #[command(flatten, next_help_heading = "A stack that runs already")]
+    pub existing: Existing,
+    /// Run only this check; may be repeated.
+    #[arg(long, value_name = "CHECK", value_parser = check_name())]
+    pub only: Vec<String>,
+    /// Leave this check out; may be repeated.
+    #[arg(long, value_name = "CHECK", value_parser = check_name())]
+    pub skip: Vec<String>,
+    /// List the checks, and what each proves.
+    #[arg(long)]
+    pub list: bool,
     /// How the report is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// How a stack that runs already is reached. Nothing is started or changed there.
+#[derive(Debug, Args)]
+pub struct Existing {
+    /// With the address of a Prometheus: the nodes are those of this kubectl context, and exporters are asked too.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The namespace of the exporters in that context.
+    #[arg(long, value_name = "NS", default_value = "mini-node-exporter", requires = "context")]
+    pub namespace: String,
+    /// Credentials and certificates for Prometheus, in its own format (as promtool takes it); Grafana's token comes from
+    /// `GRAFANA_TOKEN`.
+    #[arg(long = "http.config.file", value_name = "FILE", value_parser = path)]
+    pub http_config: Option<PathBuf>,
+    /// The name of the exporter's scrape job there.
+    #[arg(long, value_name = "NAME", default_value = stack::JOB)]
+    pub job: String,
+    /// Check these dashboards (*.json) instead of ours.
+    #[arg(long, value_name = "DIR", value_parser = path)]
+    pub dashboards: Option<PathBuf>,
+    /// Check these rules (*.yml) instead of ours.
+    #[arg(long, value_name = "DIR", value_parser = path)]
+    pub rules: Option<PathBuf>,
+}
+
+/// A program by its file, or one that runs by its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    File(PathBuf),
+    Address(String),
 }
 
 /// The flags of `lab screenshot`.
@@ -159,19 +204,80 @@ impl Start {
         let grafana = match (&self.grafana_home, &self.grafana) {
             _ if self.without.contains(&Part::Grafana) => None,
             (Some(home), _) => Some(WantedGrafana::Home(home.clone())),
-            (None, Some(program)) => Some(WantedGrafana::Program(program.clone())),
-            (None, None) => Some(WantedGrafana::Any),
+            (None, Some(Named::File(program))) => Some(WantedGrafana::Program(program.clone())),
+            (None, Some(Named::Address(_)) | None) => Some(WantedGrafana::Any),
         };
         local::Options {
             procfs: self.procfs.clone(),
             exporter: self.exporter.clone(),
-            prometheus: self.prometheus.clone(),
+            prometheus: self.prometheus.as_ref().and_then(Named::file).cloned(),
             grafana,
             ports,
             edit_config: None,
             state: None,
             check_limit: None,
         }
+    }
+}
+
+impl Named {
+    pub fn file(&self) -> Option<&PathBuf> {
+        if let Self::File(file) = self { Some(file) } else { None }
+    }
+
+    pub fn address(&self) -> Option<&String> {
+        if let Self::Address(address) = self { Some(address) } else { None }
+    }
+}
+
+impl Check {
+    /// Where a stack is that runs already, if one is meant; the error is a usage error.
+    pub fn existing(&self) -> Result<Option<existing::Options>, String> {
+        let (start, flags) = (&self.start, &self.existing);
+        let Some(prometheus) = start.prometheus.as_ref().and_then(Named::address) else {
+            let given = [
+                ("--context", flags.context.is_some()),
+                ("--http.config.file", flags.http_config.is_some()),
+                ("--job", flags.job != stack::JOB),
+            ];
+            return match given.iter().find(|(_, given)| *given) {
+                Some((flag, _)) => {
+                    Err(format!("`{flag}` needs `--prometheus URL`, the address of a Prometheus that runs"))
+                }
+                None => Ok(None),
+            };
+        };
+        let grafana = match &start.grafana {
+            Some(Named::File(file)) => {
+                return Err(format!("`--grafana {}` is not an address, and `--prometheus` is", file.display()));
+            }
+            Some(Named::Address(address)) => Some(address.clone()),
+            None => None,
+        };
+        let starts = [
+            ("--backend kind", start.backend == Backend::Kind),
+            ("--path.procfs", start.procfs.is_some()),
+            ("--exporter", start.exporter.is_some()),
+            ("--grafana-home", start.grafana_home.is_some()),
+            ("--nodes", start.nodes.is_some()),
+            ("--image", !start.images.is_empty()),
+            ("--keep", start.keep),
+        ];
+        if let Some((flag, _)) = starts.iter().find(|(_, given)| *given) {
+            return Err(format!("`{flag}` starts something, and `--prometheus {prometheus}` only looks at what runs"));
+        }
+        let access =
+            flags.http_config.as_deref().map(Access::read).transpose().map_err(|error| format!("{error:#}"))?;
+        let token = std::env::var("GRAFANA_TOKEN").ok().filter(|token| !token.is_empty());
+        let cluster = flags.context.clone();
+        Ok(Some(existing::Options {
+            prometheus: prometheus.clone(),
+            grafana,
+            access: access.unwrap_or_default(),
+            grafana_access: token.as_deref().map(Access::token).unwrap_or_default(),
+            job: flags.job.clone(),
+            cluster: cluster.map(|context| existing::Cluster { context, namespace: flags.namespace.clone() }),
+        }))
     }
 }
 
@@ -190,6 +296,10 @@ impl Start {
             ("--grafana", self.grafana.is_some()),
             ("--grafana-home", self.grafana_home.is_some()),
         ];
+        let address = [&self.prometheus, &self.grafana].into_iter().flatten().find_map(Named::address);
+        if let Some(address) = address {
+            return Err(format!("`{address}` runs already, and this starts a stack: use `lab check --prometheus URL`"));
+        }
         let (flags, advice) = match self.backend {
             Backend::Local => (only_kind, "needs `--backend kind`"),
             Backend::Kind => (only_local, "needs `--backend local`; a cluster runs images, see `--image NAME=REF`"),
@@ -212,6 +322,23 @@ impl Start {
             keep: self.keep,
         }
     }
+}
+
+/// The names of the checks, which an error lists.
+fn check_name() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(checks::names())
+}
+
+/// A file, or an address. Credentials in an address would stand in every message about it.
+fn named(text: &str) -> Result<Named, String> {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
+        return path(text).map(Named::File);
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.contains('@') {
+        return Err("an address must not hold credentials: use `--http.config.file`, or `GRAFANA_TOKEN`".into());
+    }
+    if host.is_empty() { Err("an address needs a host".into()) } else { Ok(Named::Address(text.to_owned())) }
 }
 
 /// A path, made absolute: a bare `FILE` is the one in this directory, never another of that name on `PATH`.
@@ -241,8 +368,9 @@ mod tests {
     fn what_was_named_is_what_is_run() {
         let here = std::env::current_dir().unwrap();
         let start = Cli::parse_from("lab --exporter e --prometheus p --grafana g --path.procfs t".split(' ')).up.start;
-        for (path, name) in [(start.exporter, "e"), (start.prometheus, "p"), (start.grafana, "g"), (start.procfs, "t")]
-        {
+        let file = |named: Option<Named>| named.and_then(|named| named.file().cloned());
+        let (prometheus, grafana) = (file(start.prometheus), file(start.grafana));
+        for (path, name) in [(start.exporter, "e"), (prometheus, "p"), (grafana, "g"), (start.procfs, "t")] {
             assert_eq!(path, Some(here.join(name)));
         }
     }
@@ -259,5 +387,27 @@ mod tests {
             assert!(check(&format!("{flag} --backend kind")).unwrap_err().contains("`--image NAME=REF`"));
             assert_eq!(check(flag), Ok(()));
         }
+    }
+
+    #[test]
+    fn an_address_means_a_stack_that_runs() {
+        let parse = |words: &str| match Cli::parse_from(["lab", "check"].into_iter().chain(words.split(' '))).command {
+            Some(Command::Check(check)) => check.existing(),
+            other => panic!("{other:?}"),
+        };
+        let options = parse("--prometheus https://p/x --grafana http://g --context c --job j").unwrap().unwrap();
+        assert_eq!((options.prometheus.as_str(), options.grafana.as_deref()), ("https://p/x", Some("http://g")));
+        assert_eq!((options.cluster.unwrap().namespace.as_str(), options.job.as_str()), ("mini-node-exporter", "j"));
+        assert!(parse("--prometheus ./prometheus").unwrap().is_none());
+        for (words, said) in [
+            ("--context c", "`--context` needs `--prometheus URL`"),
+            ("--prometheus http://p --grafana ./g", "is not an address"),
+            ("--prometheus http://p --path.procfs t", "`--path.procfs` starts something"),
+        ] {
+            assert!(parse(words).unwrap_err().contains(said), "{words}");
+        }
+        let refused =
+            Cli::try_parse_from(["lab", "check", "--prometheus", "http://u:s3cret@p"]).unwrap_err().to_string();
+        assert!(refused.contains("must not hold credentials"), "{refused}");
     }
 }

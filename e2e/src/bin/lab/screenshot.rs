@@ -38,7 +38,7 @@ pub fn screenshot(mut args: cli::Screenshot) -> Result<Exit> {
     }
     let grafana = grafana(&mut args.start, &progress)?;
     let Some(chromium) = chromium(grafana) else { return Ok(Exit::Skipped) };
-    let started = start(&args.start, Ports::Any, &progress)?;
+    let started = start(&args.start, Shipped::read()?, Ports::Any, &progress)?;
     let taken = of_own(&started, &args, &chromium, &progress);
     if taken.is_err() && !interrupt::seen() {
         backend::save_evidence(&*started.backend, &progress);
@@ -53,7 +53,7 @@ fn grafana(start: &mut cli::Start, progress: &Progress) -> Result<Option<String>
         return Ok(None);
     }
     match progress.step("look for Grafana", |step| Ok(tools::find(Tool::Grafana, None, step)))? {
-        Ok(found) => start.grafana = Some(found.path),
+        Ok(found) => start.grafana = Some(cli::Named::File(found.path)),
         Err(error) => return Ok(Some(format!("{error:#}"))),
     }
     Ok(None)
@@ -82,7 +82,7 @@ fn of_run(id: &str, args: &cli::Screenshot, chromium: &Chromium, progress: &Prog
     let link = record.links.iter().find(|(name, _)| name == "grafana");
     let (_, link) = link.with_context(|| format!("run {id} has no Grafana"))?;
     let place = tempfile::tempdir()?;
-    let page = Page::of(&Shipped::read()?.dashboard, link, window(record.age()));
+    let page = Page::of(&Shipped::read()?.dashboards[0], link, window(record.age()));
     draw(&page, args, chromium, &place.path().join("chromium"), progress)
 }
 
@@ -98,7 +98,7 @@ fn of_own(started: &Started, args: &cli::Screenshot, chromium: &Chromium, progre
     let stay = humantime::format_duration(args.stay);
     progress.step(&format!("let the lab run for {stay}"), |_| poll::pause(args.stay))?;
     let grafana = started.backend.stack().grafana.here().context("there is no Grafana")?;
-    let dashboard = &started.shipped.dashboard;
+    let dashboard = &started.shipped.dashboards[0];
     let page = Page::of(dashboard, &grafana.link(&dashboard.uid), window(args.stay));
     draw(&page, args, chromium, &started.backend.run().dir().join("chromium"), progress)
 }

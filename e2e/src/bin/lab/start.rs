@@ -24,15 +24,13 @@ impl Started {
     }
 }
 
-/// Stands the chosen stack up. The files come first, for one that cannot be read would only fail later; then the sweep,
-/// for what a killed run left must not be in the way.
-pub fn start(args: &Start, ports: Ports, progress: &Progress) -> Result<Started> {
+/// Stands the chosen stack up. The sweep comes first, for what a killed run left must not be in the way.
+pub fn start(args: &Start, shipped: Shipped, ports: Ports, progress: &Progress) -> Result<Started> {
     args.check().map_err(Usage)?;
     if let Some(root) = &args.procfs {
         let flag = || format!("--path.procfs {}", root.display());
         ensure!(root.metadata().with_context(flag)?.is_dir(), "{}: not a directory", flag());
     }
-    let shipped = Shipped::read()?;
     interrupt::listen()?;
     sweep::sweep(progress);
     let backend: Box<dyn Backend> = match args.backend {

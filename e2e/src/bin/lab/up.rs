@@ -11,6 +11,7 @@ use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
 use e2e::wait::interrupt::{self, Interrupted};
 use e2e::wait::poll;
+use e2e::workspace::shipped::Shipped;
 
 use crate::start::start;
 use crate::{cli, tables};
@@ -20,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 pub fn up(args: &cli::Up) -> Result<Exit> {
     let progress = Progress::default();
-    let backend = match start(&args.start, Ports::Usual, &progress) {
+    let backend = match start(&args.start, Shipped::read()?, Ports::Usual, &progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; nothing is left" });
             return Ok(Exit::Ok);

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::access::Access;
 use super::http::{Refused, Server};
 use crate::wait::poll::Final;
 use crate::workspace::dashboard::Dashboard;
@@ -17,10 +18,25 @@ use crate::workspace::queries::Query;
 #[derive(Clone, Debug)]
 pub struct Grafana(Server);
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Datasource {
+    uid: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    is_default: bool,
+}
+
 impl Grafana {
     /// The Grafana with that base address, such as `http://127.0.0.1:3000`.
     pub fn new(base: impl Into<String>) -> Self {
         Self(Server::new(base))
+    }
+
+    /// The Grafana at an address anywhere.
+    pub fn elsewhere(base: &str, access: &Access) -> Self {
+        Self(Server::elsewhere(base, access))
     }
 
     pub fn base(&self) -> &str {
@@ -116,19 +132,27 @@ impl Grafana {
     /// Fails for good where Grafana lists its data sources and this one is not among them: it reads what is provisioned
     /// before it answers anything.
     fn expect_datasource(&self, uid: &str) -> Result<()> {
-        #[derive(Deserialize)]
-        struct Datasource {
-            uid: String,
-            #[serde(rename = "type")]
-            kind: String,
-        }
-        // Newer versions may not show the list to a viewer.
-        let Ok(list) = self.0.get("/api/datasources", &[])?.json::<Vec<Datasource>>() else { return Ok(()) };
+        let Some(list) = self.datasources()? else { return Ok(()) };
         if list.iter().any(|datasource| datasource.uid == uid) {
             return Ok(());
         }
         let there = names(list.iter().map(|datasource| format!("{} ({})", datasource.uid, datasource.kind)));
         bail!(Final(format!("no data source has uid `{uid}`; Grafana has: {there}")))
+    }
+
+    /// The uid of the data source that a dashboard falls back to: the default one, or else the first that is a
+    /// Prometheus. Nothing where Grafana does not show its list.
+    pub fn default_prometheus(&self) -> Result<Option<String>> {
+        let Some(mut list) = self.datasources()? else { return Ok(None) };
+        list.retain(|datasource| datasource.kind == "prometheus");
+        list.sort_by_key(|datasource| !datasource.is_default);
+        Ok(Some(list.into_iter().next().context("Grafana has no data source of type prometheus")?.uid))
+    }
+
+    /// Nothing where Grafana does not show the list to whoever asks, as newer versions do not to a viewer.
+    fn datasources(&self) -> Result<Option<Vec<Datasource>>> {
+        let answer = self.0.get("/api/datasources", &[])?;
+        Ok(if answer.status == 403 { None } else { Some(answer.json()?) })
     }
 
     fn get(&self, path: &str) -> Result<Value> {

@@ -1,0 +1,242 @@
+//! `lab check` on a stack that runs already, which somebody else started.
+
+use std::ffi::OsString;
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use axum::Router;
+use axum::extract::Request;
+use axum::response::IntoResponse as _;
+use e2e::backend::Backend as _;
+use e2e::backend::local::{Options, prometheus::config};
+use e2e::client::access::Access;
+use e2e::client::prometheus::Prometheus;
+use e2e::process::child::Process;
+use e2e::process::log::Line;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use serde_json::{Value, json};
+
+use crate::lab::{self, Ended, Lab};
+use crate::passing::OF_GRAFANA;
+use crate::stacks::{Own, samples};
+
+/// The password `s3cret` as bcrypt has it, at the least cost.
+const HASH: &str = "$2b$04$LjKtYpbAxJ6bsqOwDEHbJ.wvo47Ltysmh9DMtEoNU9wGB8VTOh2VS";
+
+#[test]
+fn a_lab_that_another_process_runs() -> Result<()> {
+    let own = live()?;
+    let lab = Lab::new()?;
+    let began = std::time::Instant::now();
+    let ended = check(&lab, own.local.stack().prometheus.base(), &["--format", "json"])?.expect_code(0)?;
+    let seconds = began.elapsed().as_secs_f64();
+    ensure!(seconds <= 5.0 * e2e::wait::poll::patience(), "it took {seconds:.1} s, and 5 s is the limit");
+    let report: Value = serde_json::from_str(&ended.stdout).context(ended.stdout)?;
+    ensure!(report["backend"] == "existing", "{report}");
+    for check in report["checks"].as_array().context("no checks")? {
+        let outcome = if OF_GRAFANA.iter().any(|name| check["name"] == *name) { "left-out" } else { "passed" };
+        ensure!(check["outcome"] == outcome, "{check}");
+    }
+    lab.expect_nothing_left()
+}
+
+#[test]
+fn checks_can_be_chosen_and_listed() -> Result<()> {
+    let own = live()?;
+    let lab = Lab::new()?;
+    let base = own.local.stack().prometheus.base();
+    let only = check(&lab, base, &["--only", "targets-up", "--only", "load", "--skip", "load"])?.expect_code(0)?.stdout;
+    ensure!(only.contains("pass targets-up") && only.contains("none load") && !only.contains("uptime"), "{only}");
+    let junit = check(&lab, base, &["--only", "targets-up", "--format", "junit"])?.expect_code(0)?.stdout;
+    ensure!(junit.contains(r#"<testcase name="targets-up" classname="lab""#), "{junit}");
+    let list = lab.run(&["check", "--list"], &[])?.expect_code(0)?.stdout;
+    for name in e2e::checks::names() {
+        ensure!(list.lines().any(|line| line.starts_with(name)), "no {name} in {list}");
+    }
+    lab.run(&["check", "--only", "no-such"], &[])?.expect_code(2)?.expect_stderr("possible values: exporter-ready")?;
+    Ok(())
+}
+
+/// Each defect is in somebody else's configuration, and the report names it.
+#[test]
+fn what_is_wrong_there_is_named() -> Result<()> {
+    type Defect = (fn(&mut Value), &'static str, &'static str);
+    let defects: [Defect; 5] = [
+        (a_port_that_nobody_listens_on, "targets-up", "connection refused"),
+        (|config| drop(labels(config).remove("instance")), "node-labels", "not the node's name"),
+        (a_duration_dropped, "load", r#"durations ["1m", "5m"]"#),
+        (|config| config["rule_files"] = json!([]), "rules-healthy", "Prometheus has loaded no rule"),
+        (a_metric_renamed, "uptime", "node_uptime of worker-1 has 0 samples"),
+    ];
+    for (edit, failing, said) in defects {
+        let own = Own::with_config(edit)?;
+        let lab = Lab::new()?;
+        let base = own.local.stack().prometheus.base();
+        let ended = check(&lab, base, &["--only", failing])?.expect_code(1)?;
+        let line = ended.stdout.lines().find(|line| line.starts_with("FAIL")).unwrap_or_default().to_owned();
+        ensure!(line.contains(failing) && line.contains(said), "no `{said}` of {failing} in: {}", ended.stdout);
+        ensure!(lab.evidence().len() == 1, "the report of a failure is kept");
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_there_and_no_such_job_are_named() -> Result<()> {
+    let lab = Lab::new()?;
+    check(&lab, "http://127.0.0.1:1", &[])?.expect_code(1)?.expect_stderr("http://127.0.0.1:1/api/v1/targets")?;
+    let own = live()?;
+    let ended = check(&lab, own.local.stack().prometheus.base(), &["--job", "node"])?.expect_code(1)?;
+    ended.expect_stderr("no target in job `node`; its jobs: mini-node-exporter, prometheus")?;
+    lab.expect_nothing_left()
+}
+
+/// It only reads: GET, and POST to query endpoints.
+#[test]
+fn nothing_is_changed_there() -> Result<()> {
+    let own = live()?;
+    let audit = Audit::before(own.local.stack().prometheus.base())?;
+    let lab = Lab::new()?;
+    check(&lab, &audit.base, &[])?.expect_code(0)?;
+    let requests = audit.requests.lock().unwrap().clone();
+    ensure!(requests.len() > 20, "{requests:?}");
+    for request in requests {
+        ensure!(request.starts_with("GET /api/v1/"), "{request}");
+    }
+    Ok(())
+}
+
+#[test]
+fn behind_tls_and_a_password() -> Result<()> {
+    let own = live()?;
+    let dir = tempfile::tempdir()?;
+    let place = dir.path();
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+    fs::write(place.join("cert.pem"), cert.pem())?;
+    fs::write(place.join("key.pem"), signing_key.serialize_pem())?;
+    let tls = json!({ "cert_file": "cert.pem", "key_file": "key.pem" });
+    let web = json!({ "tls_server_config": tls, "basic_auth_users": { "sre": HASH } });
+    fs::write(place.join("web.yml"), web.to_string())?;
+    let stack = own.local.stack();
+    let node = stack.nodes.first().context("no node")?;
+    let mut scraping = config(node, stack.exporters[0].base().trim_start_matches("http://"));
+    scraping["rule_files"] = json!([e2e::workspace::root().join("kustomize/prometheus/rules/*.yml")]);
+    scraping["scrape_configs"].as_array_mut().context("no scrape configs")?.truncate(1);
+    fs::write(place.join("prometheus.yml"), scraping.to_string())?;
+    let flags = [
+        "--config.file=prometheus.yml",
+        "--web.config.file=web.yml",
+        "--storage.tsdb.path=data",
+        "--web.listen-address=127.0.0.1:0",
+    ];
+    let flags: Vec<OsString> = flags.iter().map(OsString::from).collect();
+    let process = Process::start("prometheus", &lab::prometheus()?, &flags, &[], place.join("prometheus.log"))?;
+    let limit = Duration::from_secs(30);
+    let address = process.wait_for_line("its address", limit, |line| {
+        (Line(line).message() == "Listening on").then(|| Line(line).field("address"))?
+    })?;
+    let base = format!("https://{address}");
+
+    let access = json!({ "basic_auth": { "username": "sre", "password_file": "password" }, "tls_config": { "ca_file": "cert.pem" } });
+    fs::write(place.join("password"), "s3cret\n")?;
+    let file = place.join("http.yml");
+    fs::write(&file, access.to_string())?;
+    let prometheus = Prometheus::elsewhere(&base, &Access::read(&file)?);
+    process.wait_until("scraping", Duration::from_secs(40), || {
+        // Growth needs two.
+        let series = prometheus.range("node_uptime[1m]")?;
+        ensure!(series.iter().any(|series| series.values.len() > 3), "{series:?}");
+        Ok(())
+    })?;
+    let lab = Lab::new()?;
+    let flag = file.display().to_string();
+    // The panels ask for what Prometheus shows of itself too, and this one does not scrape itself.
+    let passing = check(&lab, &base, &["--http.config.file", &flag, "--skip", "panels-have-data"])?.expect_code(0)?;
+    ensure!(!passing.stdout.contains("s3cret") && !passing.stderr.contains("s3cret"), "a secret is shown");
+    fs::write(place.join("password"), "s3cret-but-wrong\n")?;
+    let refused =
+        check(&lab, &base, &["--http.config.file", &flag])?.expect_code(1)?.expect_stderr("401 Unauthorized")?;
+    ensure!(!refused.stderr.contains("s3cret"), "{}", refused.stderr);
+    // The certificate is nobody's whom the system trusts.
+    check(&lab, &base, &[])?.expect_code(1)?.expect_stderr("certificate")?;
+    process.stop();
+    lab.expect_nothing_left()
+}
+
+/// A stack on the live `/proc`, with two scrapes at least.
+fn live() -> Result<Own> {
+    let own = Own::start(Options::default())?;
+    samples(&own)?;
+    own.local.prometheus().wait_until("with two scrapes", Duration::from_secs(40), || {
+        let series = own.local.stack().prometheus.range("node_uptime[1m]")?;
+        ensure!(series.iter().any(|series| series.values.len() > 3), "{series:?}");
+        Ok(())
+    })?;
+    Ok(own)
+}
+
+fn check(lab: &Lab, base: &str, words: &[&str]) -> Result<Ended> {
+    let command = ["check", "--prometheus", base].into_iter().chain(words.iter().copied());
+    lab.run(&command.collect::<Vec<_>>(), &[])
+}
+
+/// A server in front of a Prometheus that writes down what it is asked for.
+struct Audit {
+    base: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Audit {
+    fn before(prometheus: &str) -> Result<Self> {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
+        let base = format!("http://{}", listener.local_addr()?);
+        let (seen, behind) = (Arc::clone(&requests), prometheus.to_owned());
+        let router = Router::new().fallback(move |request: Request| async move {
+            let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+            seen.lock().unwrap().push(format!("{} {path}", request.method()));
+            // On this thread nothing else waits: each request is asked in its turn.
+            let answer = ureq::get(format!("{behind}{path}")).config().http_status_as_error(false).build().call();
+            let mut answer = answer.expect("Prometheus answers");
+            (answer.status(), answer.body_mut().read_to_string().expect("a body")).into_response()
+        });
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                axum::serve(listener, router).await.expect("it serves");
+            });
+        });
+        Ok(Self { base, requests })
+    }
+}
+
+fn target(config: &mut Value) -> &mut Value {
+    &mut config["scrape_configs"][0]["static_configs"][0]
+}
+
+fn labels(config: &mut Value) -> &mut serde_json::Map<String, Value> {
+    target(config)["labels"].as_object_mut().expect("the exporter's target has labels")
+}
+
+fn a_port_that_nobody_listens_on(config: &mut Value) {
+    target(config)["targets"] = json!(["127.0.0.1:1"]);
+}
+
+fn a_duration_dropped(config: &mut Value) {
+    relabel(config, &json!({ "source_labels": ["duration"], "regex": "15m", "action": "drop" }));
+}
+
+fn a_metric_renamed(config: &mut Value) {
+    let (from, to) = ("node_uptime", "node_up_time");
+    relabel(
+        config,
+        &json!({ "source_labels": ["__name__"], "regex": from, "target_label": "__name__", "replacement": to }),
+    );
+}
+
+fn relabel(config: &mut Value, rule: &Value) {
+    config["scrape_configs"][0]["metric_relabel_configs"] = json!([rule]);
+}
