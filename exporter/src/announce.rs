@@ -7,6 +7,7 @@ use crate::build;
 use crate::exposition::Exposition;
 use crate::http::State;
 use crate::procfs::ProcRoot;
+use crate::web::Web;
 
 /// What the line shows of a node's name: no real one is longer, and a pipe takes the whole line at once.
 const LONGEST_NAME: usize = 253;
@@ -15,10 +16,13 @@ const LONGEST_NAME: usize = 253;
 /// node's name comes from.
 ///
 /// A tree that is not the kernel's own may never answer: it is looked at by a thread of its own, for which nobody waits.
-pub fn announce(state: &Arc<State>, name_from: &'static str) {
+pub fn announce(state: &Arc<State>, name_from: &'static str, web: Option<&Web>) {
+    let rules = web.map(Web::rules);
+    let tls = rules.as_ref().is_some_and(|rules| rules.has_tls());
+    let auth = rules.as_ref().is_some_and(|rules| rules.has_users());
     let kernels_own = state.exposition().node().root().path() == Path::new(ProcRoot::KERNEL);
     let state = Arc::clone(state);
-    let say = move || say(state.exposition(), name_from);
+    let say = move || say(state.exposition(), name_from, tls, auth);
     if kernels_own {
         say();
     } else {
@@ -26,7 +30,7 @@ pub fn announce(state: &Arc<State>, name_from: &'static str) {
     }
 }
 
-fn say(exposition: &Exposition, name_from: &str) {
+fn say(exposition: &Exposition, name_from: &str, tls: bool, auth: bool) {
     let node = exposition.node();
     let procfs = node.root().path().display();
     let name: String = node.hostname().unwrap_or_default().chars().take(LONGEST_NAME).collect();
@@ -38,6 +42,8 @@ fn say(exposition: &Exposition, name_from: &str) {
         node = name,
         node_from = name_from,
         collectors = names.join(","),
+        tls,
+        auth,
         "started"
     );
     if node.is_empty() {

@@ -23,6 +23,10 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// Listen on what systemd passes instead.
     pub systemd_socket: bool,
+    /// Where to answer about health alone, without TLS.
+    pub health: Option<ListenAddress>,
+    /// The file that says who may connect and who may ask.
+    pub web_config: Option<PathBuf>,
     /// What the endpoints answer from.
     pub http: http::Config,
     /// Where the node's name comes from: `flag`, `environment` or `procfs`.
@@ -64,10 +68,14 @@ where
         (Some(_), _) => "flag",
     };
     let listen = matches.get_many(LISTEN_ADDRESS).unwrap_or_default().copied().collect();
-    Ok(Settings { listen, systemd_socket: matches.get_flag(SYSTEMD_SOCKET), http, node_name_from, log })
+    let (health, web_config) = (value(&matches, HEALTH_ADDRESS), value(&matches, WEB_CONFIG));
+    let systemd_socket = matches.get_flag(SYSTEMD_SOCKET);
+    Ok(Settings { listen, systemd_socket, health, web_config, http, node_name_from, log })
 }
 
 const LISTEN_ADDRESS: &str = "web.listen-address";
+const WEB_CONFIG: &str = "web.config.file";
+const HEALTH_ADDRESS: &str = "web.health-address";
 const SYSTEMD_SOCKET: &str = "web.systemd-socket";
 const CORS_ORIGIN: &str = "web.cors.origin";
 const TELEMETRY_PATH: &str = "web.telemetry-path";
@@ -113,6 +121,14 @@ fn command() -> Command {
                 .value_parser(Checked(|text| text.parse::<ListenAddress>().map_err(|error| error.to_string()))),
         )
         .arg(switch(SYSTEMD_SOCKET, "Listen on the sockets that systemd passes, instead of an address"))
+        .arg(
+            flag(WEB_CONFIG, "FILE", "TLS, client certificates, passwords, headers, rate limit: see the README")
+                .value_parser(clap::value_parser!(PathBuf)),
+        )
+        .arg(
+            flag(HEALTH_ADDRESS, "ADDRESS", "Address for /healthz/* alone, without TLS, for probes")
+                .value_parser(Checked(|text| text.parse::<ListenAddress>().map_err(|error| error.to_string()))),
+        )
         .arg(
             flag(CORS_ORIGIN, "REGEX", "Origins whose web pages may read the answers; has to match a whole origin")
                 .value_parser(Checked(|text| text.parse::<http::Origins>().map_err(|error| error.to_string()))),

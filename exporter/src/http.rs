@@ -21,6 +21,7 @@ mod landing;
 mod limit;
 mod metrics;
 mod path;
+mod protect;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ use crate::procfs::ProcRoot;
 pub use cors::Origins;
 use limit::Limit;
 pub use path::{BadPath, TelemetryPath};
+pub use protect::{Peer, protected};
 
 /// What the endpoints answer from. The default is what the command line without flags gives.
 pub struct Config {
@@ -124,6 +126,11 @@ pub fn router(state: Arc<State>) -> Router {
         Some(origins) => router.layer(axum::middleware::from_fn_with_state(origins, cors::allow)),
         None => router,
     }
+}
+
+/// Of the endpoints, those about health alone.
+pub fn health(state: Arc<State>) -> Router {
+    Router::new().route(path::LIVE, get(health::live)).route(path::READY, get(health::ready)).with_state(state)
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -1,7 +1,7 @@
 //! A lean Prometheus exporter for a Linux node: its hostname, its uptime and its load.
 //!
-//! Dependencies point one way: [`server`] and [`http`] know [`collector`], which knows [`node`], which knows
-//! [`procfs`], which knows the file system and nothing else.
+//! Dependencies point one way: [`server`] and [`http`] know [`web`], and [`http`] knows [`collector`], which knows
+//! [`node`], which knows [`procfs`], which knows the file system and nothing else.
 //!
 //! What Prometheus would scrape from a procfs tree, without a socket:
 //!
@@ -26,6 +26,7 @@ pub mod log;
 pub mod node;
 pub mod procfs;
 pub mod server;
+pub mod web;
 
 pub use node::Node;
 pub use procfs::ProcRoot;

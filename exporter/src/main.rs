@@ -4,9 +4,12 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use mini_node_exporter::cli::{self, Settings};
+use mini_node_exporter::server::Site;
+use mini_node_exporter::web::Web;
 use mini_node_exporter::{announce, http, log, server};
 
 fn main() -> ExitCode {
@@ -26,6 +29,10 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: Settings) -> anyhow::Result<()> {
+    let web = settings
+        .web_config
+        .map(|file| Web::load(&file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display())));
+    let web = web.transpose()?;
     let state = http::State::new(settings.http).context("cannot register the collectors")?;
     // One thread answers everything: a scrape takes microseconds, and a second thread would only cost memory.
     let runtime =
@@ -33,8 +40,15 @@ fn run(settings: Settings) -> anyhow::Result<()> {
     runtime.block_on(async {
         // Before the first `listening`: whoever has read that line may send a signal.
         let signals = server::signals().context("cannot handle signals")?;
+        let mut sites = Vec::new();
         let listeners = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };
-        announce::announce(&state, settings.node_name_from);
-        server::serve(listeners, http::router(state), signals).await
+        for listener in listeners {
+            sites.push(Site::new(listener, http::router(Arc::clone(&state)), web.clone()));
+        }
+        for listener in server::bind(settings.health.as_slice())? {
+            sites.push(Site::health(listener, http::health(Arc::clone(&state))));
+        }
+        announce::announce(&state, settings.node_name_from, web.as_deref());
+        server::serve(sites, signals).await
     })
 }

@@ -2,7 +2,8 @@
 //!
 //! A client may be slow, silent, or many; none of that may keep the exporter from answering others or from ending:
 //!
-//! - a request's head must be complete 10 s after it began (or after the connection was opened),
+//! - a request's head must be complete 10 s after it began (or after the connection was opened, with a TLS handshake
+//!   before it),
 //! - a connection between two requests is kept for 150 s, longer than any usual scrape interval,
 //! - an answer that the client does not take is given up after 30 s without progress,
 //! - at most 256 connections are open at once, fewer where the process may not open that many files. When all are
@@ -17,6 +18,7 @@ mod address;
 mod connection;
 mod connections;
 mod signals;
+mod site;
 mod systemd;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
@@ -37,6 +38,8 @@ use activity::Activity;
 pub use address::{BadAddress, ListenAddress};
 use connections::Connections;
 pub use signals::signals;
+use site::Service;
+pub use site::Site;
 pub use systemd::inherited;
 
 /// How long requests being answered get after the first signal.
@@ -59,25 +62,21 @@ pub fn bind(addresses: &[ListenAddress]) -> anyhow::Result<Vec<StdListener>> {
     Ok(listeners)
 }
 
-/// Answers until a signal's name arrives. Logs one line `listening` per listener, with the address really bound.
+/// Answers until a signal's name arrives. Logs one line `listening` per site, with the address really bound.
 /// Connections that are left when it returns end with the runtime.
 ///
 /// # Errors
 ///
 /// A listener that was bound cannot be listened on after all.
-pub async fn serve(
-    listeners: Vec<StdListener>,
-    app: Router,
-    mut signals: UnboundedReceiver<&'static str>,
-) -> anyhow::Result<()> {
+pub async fn serve(sites: Vec<Site>, mut signals: UnboundedReceiver<&'static str>) -> anyhow::Result<()> {
     let connections = Arc::new(Connections::new());
     let (stop, stopping) = watch::channel(false);
     let mut accepting = tokio::task::JoinSet::new();
-    for listener in listeners {
+    for Site { listener, service, message } in sites {
         let address = listener.local_addr().context("a listener has no address")?;
         let listener = TcpListener::from_std(listener).with_context(|| format!("cannot listen on {address}"))?;
-        tracing::info!(%address, "listening");
-        accepting.spawn(accept(listener, app.clone(), Arc::clone(&connections), stopping.clone()));
+        tracing::info!(%address, "{message}");
+        accepting.spawn(accept(listener, service, Arc::clone(&connections), stopping.clone()));
     }
     let signal = signals.recv().await;
     tracing::info!(signal, "shutting down");
@@ -92,14 +91,19 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(listener: TcpListener, app: Router, connections: Arc<Connections>, stopping: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    service: Service,
+    connections: Arc<Connections>,
+    stopping: watch::Receiver<bool>,
+) {
     let mut complained: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 tracing::debug!(%peer, "connection");
                 let activity = Activity::new();
-                let serve = connection::serve(stream, activity.clone(), app.clone(), stopping.clone());
+                let serve = connection::serve(stream, peer.ip(), activity.clone(), service.clone(), stopping.clone());
                 connections.admit(activity, serve).await;
             }
             // The client has gone again: nothing is wrong here.

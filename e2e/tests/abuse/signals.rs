@@ -51,14 +51,14 @@ fn sigterm_in_mid_flight_cuts_no_answer() {
 fn a_pause_ends_with_everybody_answered() {
     let mut exporter = Exporter::start(&[]);
     let idle = exporter.descriptors();
+    let accepted: Vec<Client> = (0..100).map(|_| Client::new(exporter.connect())).collect();
+    until("they are accepted", patience(10), || exporter.descriptors() == idle + accepted.len());
     exporter.signal(Signal::STOP);
-    let mut waiting: Vec<Client> = (0..200)
-        .map(|_| {
-            let mut client = Client::new(exporter.connect());
-            client.send(SCRAPE).unwrap();
-            client
-        })
-        .collect();
+    let queued = (0..100).map(|_| Client::new(exporter.connect()));
+    let mut waiting: Vec<Client> = accepted.into_iter().chain(queued).collect();
+    for client in &mut waiting {
+        client.send(SCRAPE).unwrap();
+    }
     // Longer than a head may take: the time that the exporter was stopped is not held against its clients.
     pause(Duration::from_secs(11));
     exporter.signal(Signal::CONT);

@@ -11,6 +11,11 @@ pub(super) const READY: &str = "/healthz/ready";
 
 const FIXED: [&str; 6] = [LANDING, HOSTNAME, UPTIME, LOAD, LIVE, READY];
 
+/// Whether a request asks for nothing but health.
+pub(super) fn is_health(path: &str) -> bool {
+    [LIVE, READY].contains(&path)
+}
+
 /// Where the exposition is: `/` and segments of letters, digits, `-`, `_`, `.`, and no other endpoint's path. The
 /// router would panic on an overlap, and take other letters for a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

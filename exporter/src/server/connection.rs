@@ -1,10 +1,10 @@
 //! One connection, from its first byte to its end.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::task::Poll;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -14,9 +14,12 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::activity::{Activity, Watched};
+use super::site::Service;
+use crate::http::Peer;
+use crate::web::Stream;
 
 /// A head that does not fit is answered with 431.
 const BUFFER: usize = 16 * 1024;
@@ -25,22 +28,33 @@ const BUFFER: usize = 16 * 1024;
 ///
 /// hyper's own header timeout is not used: it also runs between two requests, and would close every connection that
 /// Prometheus keeps open from one scrape to the next. Nor does its graceful shutdown cut a half-sent request.
-pub(super) async fn serve<S>(stream: S, activity: Activity, app: Router, mut stopping: watch::Receiver<bool>)
-where
+pub(super) async fn serve<S>(
+    stream: S,
+    peer: IpAddr,
+    activity: Activity,
+    Service { app, web }: Service,
+    mut stopping: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+    // What is watched is what crosses the network: a TLS handshake has to be as quick as the head that follows it.
+    let stream = TokioIo::new(Stream::new(web.as_deref(), Watched::new(stream, activity.clone())));
     let app = TowerToHyperService::new(app);
     let service = service_fn(|request: Request<Incoming>| {
         let answering = activity.begin_answer();
-        let response = hyper::service::Service::call(&app, request.map(Body::new));
+        let mut request = request.map(Body::new);
+        if web.is_some() {
+            request.extensions_mut().insert(Peer(peer));
+        }
+        let response = hyper::service::Service::call(&app, request);
         async move { response.await.map(|response| answering.attach(response)) }
     });
     let mut http = http1::Builder::new();
     http.half_close(true).header_read_timeout(None).max_buf_size(BUFFER);
     let mut connection = pin!(http.serve_connection(stream, service));
     let mut stop = pin!(stopping.wait_for(|stop| *stop));
-    let mut patience = pin!(None::<Sleep>);
+    let mut patience = pin!(None);
+    let mut ends_at = None;
     let mut last = false;
     std::future::poll_fn(|cx| {
         loop {
@@ -58,10 +72,17 @@ where
             connection.as_mut().graceful_shutdown();
         }
         let Some(deadline) = activity.deadline() else { return Poll::Pending };
-        if patience.as_ref().as_pin_ref().is_none_or(|timer| timer.deadline() != deadline) {
-            patience.set(Some(sleep_until(deadline)));
+        if ends_at != Some(deadline) {
+            ends_at = Some(deadline);
+            patience.set(Some(wait_until(deadline)));
         }
         patience.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
     })
     .await;
+}
+
+/// A process that was stopped for a while finds its timers due before it hears of what has arrived meanwhile.
+async fn wait_until(deadline: Instant) {
+    sleep_until(deadline).await;
+    tokio::task::yield_now().await;
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{GRACE, bind, serve};
+use super::{GRACE, Site, bind, serve};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -68,10 +68,11 @@ impl Server {
             waits.notified().await;
             "done"
         };
-        let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
-        let address = listeners[0].local_addr().unwrap();
+        let listener = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
+        let address = listener.local_addr().unwrap();
         let (signals, signalled) = mpsc::unbounded_channel();
-        let task = tokio::spawn(serve(listeners, Router::new().route("/", get(handler)), signalled));
+        let task =
+            tokio::spawn(serve(vec![Site::new(listener, Router::new().route("/", get(handler)), None)], signalled));
         Self { address, task, signals, begun, go }
     }
 

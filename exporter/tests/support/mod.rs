@@ -1,6 +1,8 @@
 //! What the test binaries share.
 #![allow(dead_code)]
 
+pub mod https;
+pub mod pki;
 pub mod router;
 pub mod running;
 pub mod tree;

@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 
 /// Patience for what should take milliseconds, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -96,6 +97,24 @@ impl Running {
         get(self.address, path)
     }
 
+    /// The same with further lines of the head, and with the whole answer.
+    pub fn ask(&self, path: &str, lines: &str) -> (u16, String) {
+        ask(self.address, path, lines)
+    }
+
+    /// From another address of this machine.
+    pub fn connect_from(&self, address: IpAddr) -> TcpStream {
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+        socket.connect_timeout(&self.address.into(), SOON).unwrap();
+        socket.set_read_timeout(Some(SOON)).unwrap();
+        socket.into()
+    }
+
+    pub fn is_running(&self) -> bool {
+        TcpStream::connect_timeout(&self.address, SOON).is_ok()
+    }
+
     /// The next line of the log that contains `text`.
     pub fn wait_for_line(&mut self, text: &str) -> String {
         let deadline = Instant::now() + SOON;
@@ -158,4 +177,14 @@ pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {path}: {answer:?}"));
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_string())
+}
+
+/// One request, with further lines of the head, each with its end: the status, and the whole answer.
+pub fn ask(address: SocketAddr, path: &str, lines: &str) -> (u16, String) {
+    let mut stream = connect(address);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{lines}\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer to {path}: {answer:?}"));
+    (status.parse().unwrap(), answer)
 }

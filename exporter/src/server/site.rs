@@ -1,0 +1,42 @@
+//! What listens, and what is answered there.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::http;
+use crate::web::Web;
+
+/// A listener and what its clients are answered.
+pub struct Site {
+    pub(super) listener: TcpListener,
+    pub(super) service: Service,
+    pub(super) message: &'static str,
+}
+
+/// What the clients of one listener are answered, and over what.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) app: Router,
+    pub(super) web: Option<Arc<Web>>,
+}
+
+impl Site {
+    /// The endpoints, behind a web configuration where there is one.
+    #[must_use]
+    pub fn new(listener: TcpListener, app: Router, web: Option<Arc<Web>>) -> Self {
+        let app = match &web {
+            Some(web) => http::protected(app, Arc::clone(web)),
+            None => app,
+        };
+        Self { listener, service: Service { app, web }, message: "listening" }
+    }
+
+    /// The endpoints about health, for anybody who can connect. Its line in the log has a message of its own: whoever
+    /// looks for `listening` wants the other.
+    #[must_use]
+    pub fn health(listener: TcpListener, app: Router) -> Self {
+        Self { listener, service: Service { app, web: None }, message: "listening for health probes" }
+    }
+}

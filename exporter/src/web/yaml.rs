@@ -1,0 +1,170 @@
+//! A YAML file as a small tree in which everything knows its line.
+//!
+//! Not through serde: its messages quote the value that does not fit, which here may be a key or a password's hash.
+
+use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+
+use super::problem::Problem;
+
+/// The format has three levels.
+const DEEPEST: usize = 8;
+
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) value: Value,
+}
+
+pub(super) enum Value {
+    Null,
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+pub(super) struct Entry {
+    pub(super) line: usize,
+    pub(super) key: String,
+    pub(super) node: Node,
+}
+
+/// The file's one document; an empty file is null.
+pub(super) fn parse(text: &str) -> Result<Node, Problem> {
+    let mut events = Events(Parser::new_from_str(text));
+    let mut root = None;
+    loop {
+        match events.next()? {
+            (Event::StreamEnd, _) => return Ok(root.unwrap_or(Node { line: 1, value: Value::Null })),
+            (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {}
+            (_, line) if root.is_some() => return Err(Problem::at(line, "a second document begins")),
+            first => root = Some(events.node(first, 0)?),
+        }
+    }
+}
+
+struct Events<'a>(Parser<'a, StrInput<'a>>);
+
+impl<'a> Events<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, usize), Problem> {
+        match self.0.next() {
+            Some(Ok((event, Span { start, .. }))) => Ok((event, start.line())),
+            Some(Err(error)) => {
+                let at = error.marker();
+                Err(Problem::at(at.line(), format!("not valid YAML at column {}", at.col() + 1)))
+            }
+            None => Ok((Event::StreamEnd, 0)),
+        }
+    }
+
+    fn node(&mut self, (event, line): (Event<'a>, usize), depth: usize) -> Result<Node, Problem> {
+        if depth > DEEPEST {
+            return Err(Problem::at(line, "nested too deeply"));
+        }
+        let value = match event {
+            Event::Scalar(text, style, _, tag) => {
+                let is_text = check(tag.as_deref(), line)?;
+                let is_null = matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL");
+                if is_null && style == ScalarStyle::Plain && !is_text {
+                    Value::Null
+                } else {
+                    Value::Text(text.into_owned())
+                }
+            }
+            Event::SequenceStart(_, _, tag) => {
+                check(tag.as_deref(), line)?;
+                self.list(depth)?
+            }
+            Event::MappingStart(_, _, tag) => {
+                check(tag.as_deref(), line)?;
+                self.map(depth)?
+            }
+            _ => return Err(Problem::at(line, "aliases are not supported: write the value out")),
+        };
+        Ok(Node { line, value })
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Value::List(items)),
+                item => items.push(self.node(item, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut entries: Vec<Entry> = Vec::new();
+        loop {
+            let (line, key) = match self.next()? {
+                (Event::MappingEnd, _) => return Ok(Value::Map(entries)),
+                (Event::Scalar(key, ..), line) => (line, key.into_owned()),
+                (_, line) => return Err(Problem::at(line, "a key is not plain text")),
+            };
+            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+                return Err(Problem::at(line, format!("the key of line {} is given again", first.line)));
+            }
+            let value = self.next()?;
+            entries.push(Entry { line, key, node: self.node(value, depth + 1)? });
+        }
+    }
+}
+
+/// Whether a tag says that this is text; other tags would change what is meant.
+fn check(tag: Option<&Tag>, line: usize) -> Result<bool, Problem> {
+    match tag {
+        None => Ok(false),
+        Some(tag) if tag.core_suffix() == Some("str") => Ok(true),
+        Some(_) => Err(Problem::at(line, "tags other than `!!str` are not supported")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(node: &Node) -> String {
+        match &node.value {
+            Value::Null => "~".to_string(),
+            Value::Text(text) => format!("{text:?}"),
+            Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+            Value::Map(entries) => {
+                let entry = |entry: &Entry| format!("{}@{}: {}", entry.key, entry.line, shown(&entry.node));
+                format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    fn read(text: &str) -> String {
+        parse(text).map_or_else(|problem| problem.to_string(), |node| shown(&node))
+    }
+
+    #[test]
+    fn every_style_becomes_one_tree() {
+        assert_eq!(read(""), "~");
+        assert_eq!(read("# only a comment\n"), "~");
+        assert_eq!(read("---\na: 1\n...\n"), "{a@2: \"1\"}");
+        assert_eq!(read("\u{feff}a: b\n"), "{a@1: \"b\"}");
+        assert_eq!(
+            read("a:\n  b: 'x'\n  c:\n    - 1\n    - \"~\"\nd: ~\n"),
+            "{a@1: {b@2: \"x\", c@3: [\"1\", \"~\"]}, d@6: ~}"
+        );
+        assert_eq!(read("{a: [b, c], d: {}}"), "{a@1: [\"b\", \"c\"], d@1: {}}");
+        assert_eq!(read("a: |\n  one\n  two\n"), "{a@1: \"one\\ntwo\\n\"}");
+        assert_eq!(read("a: !!str null\n"), "{a@1: \"null\"}");
+    }
+
+    #[test]
+    fn what_is_no_such_tree_names_its_line_and_nothing_else() {
+        for (text, problem) in [
+            ("a: b\n  secret: [\n", "line 2: not valid YAML at column 9"),
+            ("a: b\na: secret\n", "line 2: the key of line 1 is given again"),
+            ("a: &x secret\nb: *x\n", "line 2: aliases are not supported: write the value out"),
+            ("a: !!binary c2VjcmV0\n", "line 1: tags other than `!!str` are not supported"),
+            ("a: b\n---\nc: secret\n", "line 3: a second document begins"),
+            ("[a, b]: secret\n", "line 1: a key is not plain text"),
+            (&"- ".repeat(20), "line 1: nested too deeply"),
+        ] {
+            assert_eq!(read(text), problem, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Files that change while it runs.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::https::Client;
+use crate::support::pki::Pki;
+use crate::support::running::{Running, SOON};
+use crate::{TLS, basic, start, user};
+
+/// Asks until it is so.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < SOON, "not after {SOON:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+/// Asks for longer than a change takes to be seen.
+fn stays(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2500) {
+        assert!(is_so(), "not after {:?}: {what}", began.elapsed());
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+fn end(running: Running, complaints: usize) -> Vec<String> {
+    running.signal(Signal::TERM);
+    let (code, log, _) = running.wait(SOON);
+    assert_eq!(code, Some(0), "{log:#?}");
+    let bad: Vec<_> = log.iter().filter(|line| line.contains("web configuration is bad")).collect();
+    assert_eq!(bad.len(), complaints, "{log:#?}");
+    log
+}
+
+#[test]
+fn a_new_certificate_is_served_to_new_connections() {
+    let pki = Pki::new();
+    let running = start(&pki, TLS);
+    let before = Client::new(&pki);
+    assert_eq!(before.get(running.address(), "/metrics").unwrap().status, 200);
+    let after = Client { roots: pki.rotate(), ..Client::new(&pki) };
+    eventually("the new certificate", || after.get(running.address(), "/metrics").is_ok());
+    assert!(before.get(running.address(), "/metrics").is_err());
+    end(running, 0);
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_is_one_line() {
+    let pki = Pki::new();
+    let running = start(&pki, &format!("{TLS}{}", user("alice", "secret")));
+    let client = Client::new(&pki);
+    let alice = basic("alice", "secret");
+    let is_as_before = || {
+        let (with, without) =
+            (client.ask(running.address(), "/metrics", &alice), client.get(running.address(), "/metrics"));
+        with.is_ok_and(|answer| answer.status == 200) && without.is_ok_and(|answer| answer.status == 401)
+    };
+    assert!(is_as_before());
+    let key = pki.read("server.key");
+    for (file, bad) in [("web.yml", "tls_config: {}\n"), ("server.key", "none"), ("web.yml", "")] {
+        let good = pki.read(file);
+        pki.replace(file, bad);
+        stays(bad, is_as_before);
+        pki.replace(file, good);
+        stays("healed", is_as_before);
+    }
+    let log = end(running, 3);
+    let said = |text: &str| log.iter().any(|line| line.contains(text));
+    assert!(
+        said("unknown key `tls_config`") && said("holds no private key") && said("TLS is gone from it"),
+        "{log:#?}"
+    );
+    assert!(!log.iter().any(|line| line.contains("secret") || key.lines().any(|part| line.contains(part))), "{log:#?}");
+}
+
+#[test]
+fn users_come_and_go_but_never_the_last_one() {
+    let pki = Pki::new();
+    let running = start(&pki, &user("alice", "secret"));
+    let status = |name, password| {
+        let lines = basic(name, password);
+        running.ask("/metrics", &lines).0
+    };
+    assert_eq!((status("alice", "secret"), status("bob", "other")), (200, 401));
+    pki.replace("web.yml", user("bob", "other"));
+    eventually("bob is let in", || status("bob", "other") == 200);
+    assert_eq!(status("alice", "secret"), 401, "whoever is gone is not remembered");
+    pki.replace("web.yml", "basic_auth_users: {}\n");
+    stays("somebody is asked for a password", || status("alice", "secret") == 401 && running.get("/metrics").0 == 401);
+    end(running, 1);
+}
+
+/// It may be half written: half of it may be good YAML that asks for nothing.
+#[test]
+fn a_file_that_was_written_just_now_is_left_alone() {
+    let pki = Pki::new();
+    let running = start(&pki, &user("alice", "secret"));
+    assert_eq!(running.get("/metrics").0, 401);
+    let began = Instant::now();
+    pki.write("web.yml", user("bob", "other"));
+    eventually("bob is let in", || running.ask("/metrics", &basic("bob", "other")).0 == 200);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    end(running, 0);
+}
+
+#[test]
+fn an_emptied_bucket_is_not_filled_by_another_change() {
+    let pki = Pki::new();
+    let limit = "rate_limit: {interval: 1h, burst: 1}\n";
+    let running = start(&pki, limit);
+    assert_eq!((running.get("/metrics").0, running.get("/metrics").0), (200, 429));
+    pki.replace("web.yml", format!("{limit}http_server_config: {{headers: {{X-Frame-Options: deny}}}}\n"));
+    eventually("the new header", || running.ask("/metrics", "").1.contains("x-frame-options: deny"));
+    stays("no token", || running.get("/metrics").0 == 429);
+    end(running, 0);
+}
+
+/// As Kubernetes changes a mounted Secret: the directory behind a link is another one at once.
+#[test]
+fn a_mounted_secret_changes_by_its_link() {
+    let pki = Pki::new();
+    for (directory, user) in [("one", user("alice", "secret")), ("two", user("bob", "other"))] {
+        std::fs::create_dir(pki.path(directory)).unwrap();
+        crate::support::pki::age(&pki.write(&format!("{directory}/web.yml"), user));
+    }
+    std::os::unix::fs::symlink("one", pki.path("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/web.yml", pki.path("web.yml")).unwrap();
+    let running = Running::start(["--web.config.file".as_ref(), pki.path("web.yml").as_os_str()]);
+    assert_eq!(running.ask("/metrics", &basic("alice", "secret")).0, 200);
+    std::os::unix::fs::symlink("two", pki.path("..next")).unwrap();
+    std::fs::rename(pki.path("..next"), pki.path("..data")).unwrap();
+    eventually("bob is let in", || running.ask("/metrics", &basic("bob", "other")).0 == 200);
+    end(running, 0);
+}
