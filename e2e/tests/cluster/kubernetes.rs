@@ -25,7 +25,7 @@ pub fn every_node_runs_an_exporter(kind: &mut Kind) -> Result<()> {
     Ok(())
 }
 
-pub fn every_endpoint_answers(kind: &mut Kind) -> Result<()> {
+pub fn every_endpoint_answers_through_the_node_port(kind: &mut Kind) -> Result<()> {
     let stack = kind.stack();
     let base = stack.exporters[0].base();
     for path in ["/", "/metrics", "/healthz/live", "/healthz/ready"] {

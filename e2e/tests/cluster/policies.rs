@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 
 use crate::kubernetes::{EXPORTER, pods};
 
-pub fn needs_admission(kind: &Kind) -> Option<&'static str> {
+pub fn without_admission(kind: &Kind) -> Option<&'static str> {
     kind.airgap().then_some("Kubernetes 1.20, the airgap mode's, knows no Pod Security admission")
 }
 
-pub fn needs_policies(kind: &Kind) -> Option<&'static str> {
+pub fn without_network_policies(kind: &Kind) -> Option<&'static str> {
     kind.airgap().then_some("the airgap mode's network enforces no policy")
 }
 
-pub fn pod_security(kind: &mut Kind) -> Result<()> {
+pub fn pod_security_refuses_a_privileged_pod(kind: &mut Kind) -> Result<()> {
     let mut pod = client(kind, "refused", "nobody")?;
     pod["spec"]["hostPID"] = json!(true);
     let refused = apply(kind, "mini-node-exporter", &pod, &["--dry-run=server"]);
@@ -29,7 +29,7 @@ pub fn pod_security(kind: &mut Kind) -> Result<()> {
     Ok(())
 }
 
-pub fn network(kind: &mut Kind) -> Result<()> {
+pub fn network_policy_admits_only_prometheus(kind: &mut Kind) -> Result<()> {
     let policy = workspace::root().join("kustomize/components/network-policy/network-policy.yaml");
     kind.kubectl().command(["apply", "--filename"]).arg(policy).run()?;
     let targets = pods(kind, EXPORTER)?;

@@ -14,7 +14,7 @@ use e2e::wait::poll::{self, Attempt};
 use crate::kubernetes::{EXPORTER, PROMETHEUS, node_of, pods};
 use crate::values::every_check_passes;
 
-pub fn deleted_pod(kind: &mut Kind) -> Result<()> {
+pub fn a_deleted_pod_s_successor_is_scraped_within_30_s(kind: &mut Kind) -> Result<()> {
     let node = worker(kind)?;
     let pod = pods(kind, EXPORTER)?.into_iter().find(|pod| node_of(pod) == node).context("no exporter there")?;
     let before = start_time(kind, &node)?.context("it has not been scraped")?;
@@ -22,7 +22,7 @@ pub fn deleted_pod(kind: &mut Kind) -> Result<()> {
     scraped_anew(kind, &node, before, Duration::from_secs(30))
 }
 
-pub fn killed_container(kind: &mut Kind) -> Result<()> {
+pub fn a_killed_container_is_scraped_within_10_s(kind: &mut Kind) -> Result<()> {
     // The exporter is found by its program: the node's image need not have any tool for it.
     const KILL: &str = r#"for exe in /proc/[0-9]*/exe; do
         case "$(readlink "$exe")" in */mini-node-exporter) pid=${exe#/proc/}; kill -9 "${pid%/exe}" && found=1;; esac
@@ -33,7 +33,7 @@ pub fn killed_container(kind: &mut Kind) -> Result<()> {
     scraped_anew(kind, &node, before, Duration::from_secs(10))
 }
 
-pub fn restarted_prometheus(kind: &mut Kind) -> Result<()> {
+pub fn a_restarted_prometheus_keeps_discovering(kind: &mut Kind) -> Result<()> {
     let pod = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
     kind.kubectl().command(["delete", "pod", &name(&pod)]).limit(Duration::from_secs(60)).run()?;
     rollout::await_workloads(kind.kubectl(), Duration::from_secs(60))?;
@@ -41,7 +41,7 @@ pub fn restarted_prometheus(kind: &mut Kind) -> Result<()> {
     every_check_passes(kind)
 }
 
-pub fn stopped_worker(kind: &mut Kind) -> Result<()> {
+pub fn a_stopped_worker_is_down_and_no_other(kind: &mut Kind) -> Result<()> {
     let node = worker(kind)?;
     docker(["kill", &node]).run()?;
     let began = Instant::now();

@@ -32,7 +32,7 @@ pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
     Ok(())
 }
 
-pub fn roll_out_to_a_fixture(kind: &mut Kind) -> Result<()> {
+pub fn a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap(kind: &mut Kind) -> Result<()> {
     let fixture = workspace::root().join("fixtures/ten-years-up/proc");
     let began = now();
     redeploy(kind, Some(&fixture))?;
@@ -41,7 +41,7 @@ pub fn roll_out_to_a_fixture(kind: &mut Kind) -> Result<()> {
     no_gap_since(kind, began)
 }
 
-pub fn roll_out_back(kind: &mut Kind) -> Result<()> {
+pub fn a_roll_out_back_gives_the_node_s_own_values(kind: &mut Kind) -> Result<()> {
     let began = now();
     redeploy(kind, None)?;
     every_check_passes(kind)?;

@@ -1,12 +1,11 @@
-//! What the trials share: a run, its network, and the image; made by the first trial that runs, ended by `main`.
+//! What the trials share: a run, its network, and the image.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use e2e::backend::kind::images::{self, Image, split};
 use e2e::backend::kind::is_on;
 use e2e::backend::sweep;
@@ -14,66 +13,15 @@ use e2e::docker::Docker;
 use e2e::docker::containers::{self, LABEL};
 use e2e::run::Run;
 use e2e::terminal::progress::Progress;
-use e2e::wait::{interrupt, poll};
-use libtest_mimic::{Failed, Trial};
+use e2e::wait::poll;
 use testcontainers::core::{AccessMode, Mount, WaitFor};
 use testcontainers::{ContainerRequest, GenericImage, ImageExt as _};
 
 use crate::log::Log;
+use crate::trials::Shared;
 
 /// How long a container may take until it says what it is waited for to say.
 const START: Duration = Duration::from_secs(20);
-
-/// What a trial does.
-pub type Body = fn(&Site) -> Result<()>;
-
-#[derive(Clone, Default)]
-pub struct Shared {
-    held: Arc<Mutex<Held>>,
-}
-
-#[derive(Default)]
-struct Held {
-    site: Option<Site>,
-    broken: bool,
-}
-
-impl Shared {
-    pub fn trial(&self, name: &'static str, body: Body) -> Trial {
-        let held = Arc::clone(&self.held);
-        Trial::test(name, move || {
-            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            run(&mut held, body).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    }
-
-    /// Removes whatever is still there.
-    pub fn end(&self) -> Result<()> {
-        let site = self.held.lock().unwrap_or_else(PoisonError::into_inner).site.take();
-        site.map_or(Ok(()), |site| containers::remove(site.run.id()))
-    }
-}
-
-fn run(held: &mut Held, body: Body) -> Result<()> {
-    interrupt::check()?;
-    ensure!(!held.broken, "the image or its network did not come about, see the first failure");
-    if held.site.is_none() {
-        held.broken = true;
-        held.site = Some(Site::make()?);
-        held.broken = false;
-    }
-    let site = held.site.as_ref().context("no site")?;
-    site.log.clear();
-    let result = body(site);
-    if result.is_err() {
-        let lines = site.log.lines();
-        eprintln!("\nits containers said {}", if lines.is_empty() { "nothing" } else { "last:" });
-        for line in lines {
-            eprintln!("  | {line}");
-        }
-    }
-    result
-}
 
 /// The place that the trials' containers live in.
 pub struct Site {
@@ -84,7 +32,7 @@ pub struct Site {
     log: Log,
 }
 
-impl Site {
+impl Shared for Site {
     fn make() -> Result<Self> {
         let progress = Progress::default();
         progress.line("");
@@ -96,6 +44,20 @@ impl Site {
         Ok(Self { run, engine, exporter, network, log: Log::default() })
     }
 
+    fn begin(&mut self) {
+        self.log.clear();
+    }
+
+    fn last_words(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    fn end(self, _failed: bool) -> Result<()> {
+        containers::remove(self.run.id())
+    }
+}
+
+impl Site {
     pub fn run(&self) -> &Run {
         &self.run
     }

@@ -12,7 +12,7 @@ use e2e::terminal::progress::Progress;
 use crate::running::{Running, inspect};
 use crate::site::Site;
 
-pub fn what_a_killed_run_left(site: &Site) -> Result<()> {
+pub fn containers_and_networks_of_a_killed_run(site: &Site) -> Result<()> {
     let id = format!("{}-killed", site.run().id());
     let result = swept(site, &id);
     // Had the sweep failed, nothing would ever remove them: so much for the trial's own mess.

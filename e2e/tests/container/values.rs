@@ -100,7 +100,7 @@ pub fn the_live_proc_is_the_node_s_own(site: &Site) -> Result<()> {
     })
 }
 
-pub fn every_listen_address(site: &Site) -> Result<()> {
+pub fn every_listen_address_is_logged_and_answers(site: &Site) -> Result<()> {
     // The third is the DaemonSet's; where the container's kernel has no IPv6, it has to do with IPv4.
     for (address, port) in [("0.0.0.0:23333", Some(PORT)), ("0.0.0.0:0", None), (":23333", Some(PORT)), (":0", None)] {
         let running = Running::start(site.exporter().with_cmd([format!("--web.listen-address={address}")]))?;
