@@ -65,7 +65,7 @@ pub fn with_2_on_a_bad_command_line(site: &Site) -> Result<()> {
     for (flag, named) in [
         ("--no-such-flag", vec!["--no-such-flag"]),
         ("--web.max-requests=many", vec!["--web.max-requests", "many"]),
-        ("--web.listen-address=localhost:23333", vec!["--web.listen-address", "localhost:23333"]),
+        ("--web.listen-address=exporter.example:23333", vec!["--web.listen-address", "exporter.example:23333"]),
     ] {
         let request = site.exporter().with_cmd([flag]);
         let container =

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,13 +18,13 @@ use e2e::run::evidence;
 use e2e::stack::{Part, Procfs, Stack};
 use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
+use e2e::workspace::rules::RULES;
 use e2e::workspace::shipped::Shipped;
 use e2e::{checks, workspace};
 use serde_json::json;
-use testcontainers::ImageExt as _;
 
 use crate::running::{PORT, Running};
-use crate::site::{Site, read_only};
+use crate::site::Site;
 use crate::values::fixture;
 
 /// The port that Prometheus listens on, inside its container.
@@ -86,16 +87,14 @@ impl<'s> Pair<'s> {
 }
 
 fn start_prometheus(site: &Site, node: &str, exporter: &str) -> Result<Running> {
-    // The local stack's own configuration, which wants the rules where the workspace has them.
+    // The local stack's own configuration, which names its rules and itself relative to its folder.
     let written = site.run().dir().join("prometheus");
     fs::create_dir_all(&written)?;
     fs::write(written.join("prometheus.yml"), serde_json::to_vec_pretty(&config(node, exporter))?)?;
     let itself = json!([{ "targets": [format!("localhost:{PROMETHEUS}")] }]);
     fs::write(written.join("self.json"), itself.to_string())?;
-    let rules = workspace::root().join("kustomize/prometheus/rules");
-    let staged = site.stage(&rules)?;
-    let request = site.prometheus(&site.stage(&written)?)?;
-    Running::start(request.with_mount(read_only(&staged, &rules.to_string_lossy())))
+    symlink(workspace::root().join(RULES), written.join("rules"))?;
+    Running::start(site.prometheus(&site.stage(&written)?)?)
 }
 
 impl Backend for Pair<'_> {
