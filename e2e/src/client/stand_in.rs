@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 
@@ -17,7 +18,8 @@ pub struct StandIn {
 impl StandIn {
     /// Answers each path, with its query if it has one, with what the first pair that begins it says; 404 elsewhere.
     pub fn answering(answers: &'static [(&'static str, &'static str)]) -> Self {
-        Self::of(Router::new().fallback(move |uri: Uri| async move {
+        // Whoever answers and closes before the body is read resets the connection, and the answer may be lost.
+        Self::of(Router::new().fallback(move |uri: Uri, _body: Bytes| async move {
             let path = uri.path_and_query().map_or("/", |path| path.as_str());
             let found = answers.iter().find(|(begins, _)| path.starts_with(begins));
             found.map_or(StatusCode::NOT_FOUND.into_response(), |(_, recorded)| replay(recorded))
