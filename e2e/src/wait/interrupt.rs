@@ -21,9 +21,11 @@ const ENDED_BY_SECOND_SIGNAL: i32 = 130;
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Starts to listen for SIGINT, SIGTERM and SIGHUP.
+/// Starts to listen for SIGINT, SIGTERM and SIGHUP, except for those that whoever started this process had it ignore:
+/// `nohup lab` is meant to outlive its terminal, and a script's `lab &` its Ctrl-C.
 pub fn listen() -> std::io::Result<()> {
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0) {
         // The order matters: the shutdown looks at the flag that the first signal has set.
         flag::register_conditional_shutdown(signal, ENDED_BY_SECOND_SIGNAL, Arc::clone(&SEEN))?;
         flag::register(signal, Arc::clone(&SEEN))?;
@@ -48,4 +50,26 @@ pub fn seen() -> bool {
 /// Fails once this process was asked to end.
 pub fn check() -> Result<(), Interrupted> {
     if seen() { Err(Interrupted) } else { Ok(()) }
+}
+
+/// The signals that are ignored, one bit each, as the kernel writes them; none where it does not say.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_the_bits_of_the_kernel_s_mask() {
+        assert_eq!(
+            ignored("SigBlk:\t0000000000000004\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n"),
+            0x1001
+        );
+        for unknown in ["", "SigIgn:", "SigIgn:\tnone"] {
+            assert_eq!(ignored(unknown), 0);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
 use crate::lab::{Lab, Running};
@@ -32,6 +32,22 @@ fn a_hang_up() -> Result<()> {
     let running = lab.start(&["up"], &lab.parts())?;
     running.wait_for("prometheus  http://")?;
     expect_a_quiet_end(&lab, &running, Signal::HUP)
+}
+
+/// `nohup lab up` is meant to outlive its terminal.
+#[test]
+fn a_hang_up_after_nohup_is_ignored() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start_nohup(&["up"], &lab.parts())?;
+    let id = running.id()?;
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid()?.as_raw_nonzero()))?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).context("no SigIgn")?.trim();
+    let hang_up = 1 << (Signal::HUP.as_raw() - 1);
+    ensure!(u64::from_str_radix(ignored, 16)? & hang_up != 0, "SIGHUP is not ignored: {ignored}");
+    running.signal(Signal::HUP)?;
+    let status = lab.run(&["status"], &[])?.expect_code(0)?.stdout;
+    ensure!(status.contains(&id) && status.contains("running"), "{status}");
+    expect_a_quiet_end(&lab, &running, Signal::TERM)
 }
 
 #[test]

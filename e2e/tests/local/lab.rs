@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -17,6 +17,8 @@ use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::exporter;
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use tempfile::TempDir;
 
 /// The world. What runs in it is ended before its directory goes.
@@ -82,11 +84,21 @@ impl Lab {
 
     /// Starts `lab` with these words, and then these parts, in the background.
     pub fn start(&self, words: &[&str], parts: &[OsString]) -> Result<Running> {
+        let args: Vec<OsString> = words.iter().map(OsString::from).chain(parts.iter().cloned()).collect();
+        self.start_program(Path::new(env!("CARGO_BIN_EXE_lab")), &args)
+    }
+
+    /// As [`Lab::start`], through `nohup`.
+    pub fn start_nohup(&self, words: &[&str], parts: &[OsString]) -> Result<Running> {
+        let words = [env!("CARGO_BIN_EXE_lab")].iter().chain(words).map(OsString::from);
+        self.start_program(Path::new("nohup"), &words.chain(parts.iter().cloned()).collect::<Vec<_>>())
+    }
+
+    fn start_program(&self, program: &Path, args: &[OsString]) -> Result<Running> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let log = self.dir().join(format!("{}.out", COUNT.fetch_add(1, Ordering::Relaxed)));
-        let args: Vec<OsString> = words.iter().map(OsString::from).chain(parts.iter().cloned()).collect();
         let env = [("XDG_STATE_HOME", self.dir().into())];
-        let process = Process::start("lab", Path::new(env!("CARGO_BIN_EXE_lab")), &args, &env, log.clone())?;
+        let process = Process::start("lab", program, args, &env, log.clone())?;
         Ok(Running { process, log })
     }
 
@@ -201,8 +213,12 @@ impl Running {
 
     /// Sends a signal to `lab` alone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.pid()?, signal)?)
+    }
+
+    pub fn pid(&self) -> Result<Pid> {
         let pid = self.process.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        Ok(kill_process(pid.context("lab has no process id")?, signal)?)
+        pid.context("lab has no process id")
     }
 
     /// Waits for the end, and fails unless this is the code.
@@ -249,7 +265,13 @@ pub fn ended(command: Cmd) -> Result<Ended> {
 pub fn begin() -> Result<()> {
     static READY: LazyLock<std::io::Result<()>> = LazyLock::new(|| {
         guard::through(env!("CARGO_BIN_EXE_lab"));
-        interrupt::listen()
+        interrupt::listen()?;
+        // Children go on ignoring what their parent ignores, as in `nohup cargo test`, but not what it has a handler
+        // for: this one does nothing, and `lab` starts as from a terminal.
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            flag::register(signal, Arc::default())?;
+        }
+        Ok(())
     });
     READY.as_ref().map_err(|error| anyhow!("no signal handler: {error}"))?;
     Ok(interrupt::check()?)
