@@ -45,7 +45,7 @@ fn a_pod_label_two_durations_and_no_rules() -> Result<()> {
             json!([{ "source_labels": ["duration"], "regex": "15m", "action": "drop" }]);
         config["rule_files"] = json!([]);
     })?;
-    fails(&own.local, "node-labels", &["of node worker-1 has labels that nobody asked for: [\"pod\"]"])?;
+    fails(&own.local, "node-labels", &["of node worker-1 has a label `pod`"])?;
     fails(&own.local, "load", &["node_load of worker-1 has durations [\"1m\", \"5m\"]"])?;
     fails(&own.local, "rules-healthy", &["Prometheus has loaded no rule"])?;
     passes(&own.local, "targets-up").map(drop)
