@@ -27,6 +27,8 @@ pub struct Settings {
     pub health: Option<ListenAddress>,
     /// The file that says who may connect and who may ask.
     pub web_config: Option<PathBuf>,
+    /// Whose web pages may read the answers; without it, nobody's.
+    pub cors: Option<http::Origins>,
     /// What the endpoints answer from.
     pub http: http::Config,
     /// Where the node's name comes from: `flag`, `environment` or `procfs`.
@@ -56,7 +58,6 @@ where
         telemetry_path: value(&matches, TELEMETRY_PATH).unwrap_or(defaults.telemetry_path),
         max_requests: value(&matches, MAX_REQUESTS).unwrap_or(defaults.max_requests),
         exporter_metrics: !matches.get_flag(DISABLE_EXPORTER_METRICS),
-        cors: value(&matches, CORS_ORIGIN),
     };
     let log = Log {
         level: value(&matches, LOG_LEVEL).unwrap_or(LevelFilter::INFO),
@@ -70,7 +71,8 @@ where
     let listen = matches.get_many(LISTEN_ADDRESS).unwrap_or_default().copied().collect();
     let (health, web_config) = (value(&matches, HEALTH_ADDRESS), value(&matches, WEB_CONFIG));
     let systemd_socket = matches.get_flag(SYSTEMD_SOCKET);
-    Ok(Settings { listen, systemd_socket, health, web_config, http, node_name_from, log })
+    let cors = value(&matches, CORS_ORIGIN);
+    Ok(Settings { listen, systemd_socket, health, web_config, cors, http, node_name_from, log })
 }
 
 const LISTEN_ADDRESS: &str = "web.listen-address";

@@ -38,7 +38,7 @@ use crate::collector::{self, Collector};
 use crate::exposition::Exposition;
 use crate::node::Node;
 use crate::procfs::ProcRoot;
-pub use cors::Origins;
+pub use cors::{Origins, readable_by};
 use limit::Limit;
 pub use path::{BadPath, TelemetryPath};
 pub use protect::{Peer, protected};
@@ -57,8 +57,6 @@ pub struct Config {
     pub max_requests: usize,
     /// Whether `process_*` is exposed.
     pub exporter_metrics: bool,
-    /// Whose web pages may read the answers; without it, nobody's.
-    pub cors: Option<Origins>,
 }
 
 impl Default for Config {
@@ -70,7 +68,6 @@ impl Default for Config {
             telemetry_path: TelemetryPath::default(),
             max_requests: 40,
             exporter_metrics: true,
-            cors: None,
         }
     }
 }
@@ -80,7 +77,6 @@ pub struct State {
     exposition: Exposition,
     telemetry_path: TelemetryPath,
     scrapes: Limit,
-    cors: Option<Origins>,
 }
 
 impl State {
@@ -95,7 +91,6 @@ impl State {
             exposition: Exposition::new(Arc::new(node), config.collectors, config.exporter_metrics)?,
             telemetry_path: config.telemetry_path,
             scrapes: Limit::new(config.max_requests),
-            cors: config.cors,
         }))
     }
 
@@ -112,8 +107,7 @@ impl State {
 
 /// The endpoints as a service, which needs no socket.
 pub fn router(state: Arc<State>) -> Router {
-    let cors = state.cors.clone();
-    let router = Router::new()
+    Router::new()
         .route(path::LANDING, get(landing::page))
         .route(path::HOSTNAME, get(info::hostname))
         .route(path::UPTIME, get(info::uptime))
@@ -121,11 +115,7 @@ pub fn router(state: Arc<State>) -> Router {
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))
         .route(state.telemetry_path.as_str(), get(metrics::scrape))
-        .with_state(state);
-    match cors {
-        Some(origins) => router.layer(axum::middleware::from_fn_with_state(origins, cors::allow)),
-        None => router,
-    }
+        .with_state(state)
 }
 
 /// Of the endpoints, those about health alone.

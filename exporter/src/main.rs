@@ -42,8 +42,15 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         let signals = server::signals().context("cannot handle signals")?;
         let mut sites = Vec::new();
         let listeners = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };
+        let mut app = http::router(Arc::clone(&state));
+        if let Some(web) = &web {
+            app = http::protected(app, Arc::clone(web));
+        }
+        if let Some(origins) = settings.cors {
+            app = http::readable_by(origins, app);
+        }
         for listener in listeners {
-            sites.push(Site::new(listener, http::router(Arc::clone(&state)), web.clone()));
+            sites.push(Site::new(listener, app.clone(), web.clone()));
         }
         for listener in server::bind(settings.health.as_slice())? {
             sites.push(Site::health(listener, http::health(Arc::clone(&state))));

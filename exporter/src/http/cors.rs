@@ -2,13 +2,14 @@
 
 use std::str::FromStr;
 
+use axum::Router;
 use axum::extract::{Request, State as Shared};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use regex_lite::Regex;
 
@@ -24,8 +25,13 @@ impl FromStr for Origins {
     }
 }
 
-/// Allows them to read an answer, and to ask beforehand whether they may send a password.
-pub(super) async fn allow(Shared(origins): Shared<Origins>, request: Request, next: Next) -> Response {
+/// The same endpoints, whose answers the pages of these origins may read. It goes around the passwords of a web
+/// configuration: a browser asks without one whether it may send it.
+pub fn readable_by(origins: Origins, app: Router) -> Router {
+    app.layer(from_fn_with_state(origins, allow))
+}
+
+async fn allow(Shared(origins): Shared<Origins>, request: Request, next: Next) -> Response {
     let is_allowed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| origins.0.is_match(origin));
     let allowed = request.headers().get(ORIGIN).filter(is_allowed).cloned();
     let asks = request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use prometheus::proto::MetricFamily;
 use tower::ServiceExt;
 
-use super::{Config, State, router};
+use super::{Config, State, readable_by, router};
 use crate::collector::{self, Collector};
 use crate::node::Scrape;
 use crate::procfs::Error;
@@ -167,7 +167,7 @@ async fn pages_of_other_origins_may_read_only_where_a_flag_allows_it() {
         |response: &axum::http::Response<Body>| response.headers().get("access-control-allow-origin").cloned();
     let nobody = asked_by(&app(ordinary()), Method::GET, "https://a.example").await;
     assert_eq!((allowed(&nobody), nobody.headers().get("vary")), (None, None));
-    let app = app(Config { cors: Some(r"https://(a|b)\.example".parse().unwrap()), ..ordinary() });
+    let app = readable_by(r"https://(a|b)\.example".parse().unwrap(), app(ordinary()));
     for (origin, is_allowed) in [
         ("https://a.example", true),
         ("https://b.example", true),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::http;
 use crate::web::Web;
 
 /// A listener and what its clients are answered.
@@ -23,13 +22,10 @@ pub(super) struct Service {
 }
 
 impl Site {
-    /// The endpoints, behind a web configuration where there is one.
+    /// The endpoints, over TLS where a web configuration says so. What else it asks for is up to the endpoints:
+    /// [`protected`](crate::http::protected).
     #[must_use]
     pub fn new(listener: TcpListener, app: Router, web: Option<Arc<Web>>) -> Self {
-        let app = match &web {
-            Some(web) => http::protected(app, Arc::clone(web)),
-            None => app,
-        };
         Self { listener, service: Service { app, web }, message: "listening" }
     }
 

@@ -132,3 +132,24 @@ fn nothing_of_a_password_is_in_the_log() {
         assert!(!log.contains(secret), "{secret} in:\n{log}");
     }
 }
+
+/// A browser asks without a password whether the page may send one, and reads that it has to.
+#[test]
+fn a_page_of_an_allowed_origin_may_send_a_password() {
+    let pki = Pki::new();
+    let config = format!("basic_auth_users:\n  alice: {}\n", hash("secret", 4));
+    let arguments = ["--web.listen-address=127.0.0.1:0", "--web.cors.origin=https://a\\.example"];
+    let running = start_with(&pki, &config, &arguments);
+    let answer = |method: &str| {
+        let mut stream = running.connect();
+        let lines = "Origin: https://a.example\r\nAccess-Control-Request-Method: GET\r\nConnection: close";
+        write!(stream, "{method} /metrics HTTP/1.1\r\nHost: test\r\n{lines}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("access-control-allow-origin: https://a.example\r\n"), "{answer}");
+        answer
+    };
+    let may = answer("OPTIONS");
+    assert!(may.starts_with("HTTP/1.1 204") && may.contains("access-control-allow-headers: Accept, Authorization"));
+    assert!(answer("GET").starts_with("HTTP/1.1 401"));
+}
