@@ -10,6 +10,7 @@
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
 //! | `existing` | `lab check` on a stack that somebody else runs |
 //! | `ends` | however a lab ends, it leaves nothing behind |
+//! | `places` | odd machines: no locks, odd paths, copied checkouts, builds without a version |
 //! | `several`, `ports` | labs beside each other, and ports that are taken |
 //! | `usage` | the command line, its output and its exit codes |
 //! | `cluster_needs` | what a cluster needs is asked for before anything is made; no engine is needed to see that |
@@ -28,6 +29,7 @@ mod faults;
 mod fetching;
 mod lab;
 mod passing;
+mod places;
 mod ports;
 mod several;
 mod shared;

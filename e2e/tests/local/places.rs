@@ -1,0 +1,121 @@
+//! What other people's machines do to a tool like this: file systems without locks, odd paths, copied checkouts, builds
+//! without a version. Each was a public bug report of another project.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::process::child::Process;
+use e2e::process::command::Cmd;
+use rustix::process::Signal;
+
+use crate::lab::{Lab, ended, prometheus};
+
+/// As on NFS, where a lock on a file that is open for reading is refused: what cannot be told is alive.
+#[test]
+fn a_lock_that_cannot_be_told_is_held() -> Result<()> {
+    let lab = Lab::new()?;
+    let source = lab.dir().join("flock.c");
+    fs::write(&source, "#include <errno.h>\nint flock(int fd, int how) { errno = EBADF; return -1; }\n")?;
+    let library = lab.dir().join("flock.so");
+    Cmd::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).run()?;
+
+    let living = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec sleep 300")?))?;
+    living.wait_for("start the exporter")?;
+    let runs = lab.runs();
+    let without_locks = |words: &[&str]| ended(lab.command(words).env("LD_PRELOAD", &library));
+    let status = without_locks(&["status"])?.expect_code(0)?.stdout;
+    ensure!(status.contains("running"), "{status}");
+    let other =
+        without_locks(&["check", "--without", "grafana", "--prometheus", "/bin/false", "--exporter", "/bin/false"])?;
+    ensure!(!other.stderr.contains("removed"), "{}", other.stderr);
+    ensure!(lab.runs() == runs, "{:?}, and {runs:?} is alive", lab.runs());
+    living.signal(Signal::INT)?;
+    living.expect_code(0)?;
+    lab.expect_nothing_left()
+}
+
+/// Process ids are other processes' in another PID namespace, or on another host over the same directory.
+#[test]
+fn down_ends_no_innocent_process() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start(&["up"], &lab.parts())?;
+    let id = running.id()?;
+    let innocent =
+        Process::start("innocent", "/bin/sleep".as_ref(), &["300".into()], &[], lab.dir().join("innocent.log"))?;
+    let record = lab.dir().join("mini-node-exporter/runs").join(&id).join("run.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&record)?)?;
+    json["pid"] = innocent.pid().context("no process id")?.into();
+    fs::write(&record, json.to_string())?;
+
+    lab.run(&["down"], &[])?.expect_code(0)?;
+    running.expect_code(0)?;
+    innocent.alive()?;
+    innocent.signal(Signal::KILL);
+    ensure!(lab.runs().is_empty(), "{:?}", lab.runs());
+    Ok(())
+}
+
+#[test]
+fn a_bare_name_is_the_file_here_and_not_one_on_path() -> Result<()> {
+    let lab = Lab::new()?;
+    let other = lab.prometheus_that("exit 7")?;
+    let here = other.with_file_name("prometheus");
+    fs::rename(&other, &here)?;
+    let real = prometheus()?;
+    let path = std::env::join_paths([
+        real.parent().context("no folder")?.to_owned(),
+        PathBuf::from("/usr/bin"),
+        PathBuf::from("/bin"),
+    ])?;
+    let mut words = lab.parts();
+    words[3] = "prometheus".into();
+    let command = lab.command(["check".into()].into_iter().chain(words)).env("PATH", path).dir(lab.dir());
+    ended(command)?.expect_code(1)?.expect_stderr("prometheus ended with exit status: 7")?;
+    lab.expect_nothing_left()
+}
+
+/// Prometheus reads the paths in its configuration as patterns: no path of ours may stand in it.
+#[test]
+fn glob_letters_in_the_state_directory() -> Result<()> {
+    let lab = Lab::new()?;
+    let state = lab.dir().join("[ab]*?{c}");
+    fs::create_dir(&state)?;
+    let words = ["check".into()].into_iter().chain(lab.parts());
+    let said = ended(lab.command(words).env("XDG_STATE_HOME", &state))?.expect_code(0)?.stdout;
+    ensure!(said.contains("pass rules-healthy") && said.contains("pass panels-have-data"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_file_that_cannot_be_read_fails_before_anything_is_started() -> Result<()> {
+    let lab = Lab::new()?;
+    let dashboards = lab.dir().join("dashboards");
+    fs::create_dir(&dashboards)?;
+    fs::write(dashboards.join("mine.json"), "{")?;
+    let mut words = lab.parts();
+    words.extend(["--dashboards".into(), dashboards.into()]);
+    let failed = lab.run(&["check"], &words)?.expect_code(1)?.expect_stderr("mine.json: not a classic dashboard")?;
+    ensure!(!failed.stderr.contains("start the exporter"), "{}", failed.stderr);
+    lab.expect_nothing_left()
+}
+
+#[test]
+fn a_checkout_that_was_moved_with_its_target_is_refused() -> Result<()> {
+    let lab = Lab::new()?;
+    let refused = ended(lab.command(["doctor"]).env("CARGO_MANIFEST_DIR", "/elsewhere/e2e"))?.expect_code(1)?;
+    refused.expect_stderr("runs in /elsewhere/e2e: run `cargo clean -p e2e -p mini-node-exporter` here first")?;
+    Ok(())
+}
+
+#[test]
+fn a_build_without_a_version_will_do() -> Result<()> {
+    let lab = Lab::new()?;
+    let says = "prometheus, version  (branch: , revision: unknown)\\n  go version:       go1.26.8\\n";
+    let real = prometheus()?;
+    let body = format!("[ \"$1\" != --version ] || {{ printf '{says}'; exit; }}\nexec '{}' \"$@\"", real.display());
+    let built_by_hand = lab.script("built-by-hand", &body)?;
+    let ended = lab.run(&["check"], &lab.parts_with_prometheus(&built_by_hand))?.expect_code(0)?;
+    ended.expect_stderr("a build without a version, flag")?;
+    lab.expect_nothing_left()
+}
