@@ -5,6 +5,7 @@ pub mod kind;
 pub mod local;
 pub mod sweep;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ pub trait Backend {
 
     /// The run that the stack belongs to.
     fn run(&self) -> &Run;
+
+    /// The name and reference of each image that the parts run from; none where they are programs.
+    fn images(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::new()
+    }
 
     /// Fails once a part that should run does not.
     fn alive(&self) -> Result<()>;

@@ -1,5 +1,6 @@
 //! The report of `lab check`, as text and as JSON, and the exit code that follows from it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -79,6 +80,9 @@ impl CheckReport {
 pub struct Report {
     /// `local` or `kind`.
     pub backend: &'static str,
+    /// The name and reference of each image that the parts ran from.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<&'static str, String>,
     /// The steps that stood the stack up, and the seconds each took.
     pub steps: Vec<(String, f64)>,
     /// The checks, in the order they were run.
@@ -134,17 +138,20 @@ impl Report {
         Ok(report.to_string()?)
     }
 
-    /// How many checks came to what, and how long everything took.
+    /// How many checks came to what, how long everything took, and with which images.
     pub fn summary(&self) -> String {
         let count = |wanted: fn(&Outcome) -> bool| self.checks.iter().filter(|check| wanted(&check.outcome)).count();
-        let start: f64 = self.steps.iter().map(|(_, seconds)| seconds).sum();
-        let checks: f64 = self.checks.iter().map(|check| check.seconds).sum();
+        // The sum of nothing is -0.0, which would be shown as such.
+        let start = 0.0 + self.steps.iter().map(|(_, seconds)| seconds).sum::<f64>();
+        let checks = 0.0 + self.checks.iter().map(|check| check.seconds).sum::<f64>();
+        let images = self.images.iter().map(|(name, reference)| format!("\nimage {name:<11} {reference}"));
         format!(
-            "{} passed, {} failed, {} skipped, {} left out; start {start:.1} s, checks {checks:.1} s",
+            "{} passed, {} failed, {} skipped, {} left out; start {start:.1} s, checks {checks:.1} s{}",
             count(|outcome| matches!(outcome, Outcome::Passed { .. })),
             count(|outcome| matches!(outcome, Outcome::Failed { .. })),
             count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
             count(|outcome| matches!(outcome, Outcome::LeftOut)),
+            images.collect::<String>()
         )
     }
 }
@@ -167,7 +174,7 @@ mod tests {
 
     fn report(outcomes: Vec<Outcome>) -> Report {
         let checks = outcomes.into_iter().map(|outcome| CheckReport { name: "load", outcome, seconds: 0.5 }).collect();
-        Report { backend: "local", steps: Vec::new(), checks }
+        Report { backend: "local", images: BTreeMap::new(), steps: Vec::new(), checks }
     }
 
     #[test]
@@ -205,6 +212,16 @@ mod tests {
         ] {
             assert!(junit.contains(part), "no {part} in\n{junit}");
         }
+    }
+
+    #[test]
+    fn the_images_are_named() {
+        let images = BTreeMap::from([("grafana", "host/grafana:9".to_owned())]);
+        let report = Report { images, ..report(Vec::new()) };
+        let summary = report.summary();
+        assert!(summary.ends_with("\nimage grafana     host/grafana:9"), "{summary}");
+        let json = serde_json::to_string(&report).unwrap();
+        assert!(json.contains(r#""images":{"grafana":"host/grafana:9"}"#), "{json}");
     }
 
     #[test]

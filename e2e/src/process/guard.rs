@@ -27,13 +27,6 @@ pub fn through(program: impl Into<PathBuf>) {
     PROGRAM.get_or_init(|| program.into());
 }
 
-/// The program that guards, if one does.
-pub fn program() -> Option<PathBuf> {
-    let program = PROGRAM.get()?;
-    // A link to `/proc/self/exe` would name whoever follows it.
-    Some(program.canonicalize().unwrap_or_else(|_| program.clone()))
-}
-
 /// The program and arguments that start `program` under guard, or as it is where nothing can guard it.
 pub fn wrap(program: &Path, args: &[OsString]) -> (OsString, Vec<OsString>) {
     let Some(guard) = PROGRAM.get().filter(|_| cfg!(target_os = "linux")) else {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::Kind;
-use e2e::backend::kind::kubectl::name;
+use e2e::backend::kind::objects::Pod;
 use e2e::client::http::Server;
 use serde_json::Value;
 
@@ -17,8 +17,8 @@ pub const PROMETHEUS: &str = "app.kubernetes.io/name=prometheus";
 
 pub fn every_node_runs_an_exporter(kind: &mut Kind) -> Result<()> {
     let pods = pods(kind, EXPORTER)?;
-    let on: Vec<String> = pods.iter().map(node_of).collect();
-    let distinct: BTreeSet<String> = on.iter().cloned().collect();
+    let on: Vec<&str> = pods.iter().map(|pod| pod.spec.node_name.as_str()).collect();
+    let distinct: BTreeSet<String> = on.iter().map(|&node| node.to_owned()).collect();
     ensure!(distinct == kind.stack().nodes, "exporters run on {on:?}, and the nodes are {:?}", kind.stack().nodes);
     ensure!(on.len() == distinct.len(), "a node runs two: {on:?}");
     ensure!(distinct.iter().any(|node| node.ends_with("control-plane")), "none on the control plane: {on:?}");
@@ -44,24 +44,18 @@ pub fn every_endpoint_answers_through_the_node_port(kind: &mut Kind) -> Result<(
 pub fn only_prometheus_has_a_token(kind: &mut Kind) -> Result<()> {
     for (label, wanted) in [(EXPORTER, false), (PROMETHEUS, true)] {
         for pod in pods(kind, label)? {
-            let volumes = pod["spec"]["volumes"].as_array().cloned().unwrap_or_default();
             // A projected volume since Kubernetes 1.21, a Secret before.
             let token = |name: &str| name.starts_with("kube-api-access-") || name.contains("-token-");
-            let has = volumes.iter().any(|volume| volume["name"].as_str().is_some_and(token));
-            ensure!(has == wanted, "pod {}: a mounted token is {has}, and should be {wanted}", name(&pod));
+            let has = pod.spec.volumes.iter().any(|volume| token(&volume.name));
+            ensure!(has == wanted, "pod {}: a mounted token is {has}, and should be {wanted}", pod.metadata.name);
         }
     }
     Ok(())
 }
 
 /// The pods with a label that are not on their way out.
-pub fn pods(kind: &Kind, label: &str) -> Result<Vec<Value>> {
-    let mut pods = kind.kubectl().get(["pods", "--selector", label])?;
-    pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+pub fn pods(kind: &Kind, label: &str) -> Result<Vec<Pod>> {
+    let mut pods = kind.cluster.kubectl.get(["pods", "--selector", label])?.pods;
+    pods.retain(|pod| !pod.is_gone());
     Ok(pods)
-}
-
-/// The node that a pod was bound to.
-pub fn node_of(pod: &Value) -> String {
-    pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned()
 }

@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 use crate::kubernetes::{EXPORTER, pods};
 
 pub fn without_admission(kind: &Kind) -> Option<&'static str> {
-    kind.airgap().then_some("Kubernetes 1.20, the airgap mode's, knows no Pod Security admission")
+    kind.cluster.airgap.then_some("Kubernetes 1.20, the airgap mode's, knows no Pod Security admission")
 }
 
 pub fn without_network_policies(kind: &Kind) -> Option<&'static str> {
-    kind.airgap().then_some("the airgap mode's network enforces no policy")
+    kind.cluster.airgap.then_some("the airgap mode's network enforces no policy")
 }
 
 pub fn pod_security_refuses_a_privileged_pod(kind: &mut Kind) -> Result<()> {
-    let mut pod = client(kind, "refused", "nobody")?;
+    let mut pod = client(kind, "refused", "nobody");
     pod["spec"]["hostPID"] = json!(true);
     let refused = apply(kind, "mini-node-exporter", &pod, &["--dry-run=server"]);
     let error = refused.err().context("a pod in the host's PID namespace was admitted")?.to_string();
@@ -31,14 +31,13 @@ pub fn pod_security_refuses_a_privileged_pod(kind: &mut Kind) -> Result<()> {
 
 pub fn network_policy_admits_only_prometheus(kind: &mut Kind) -> Result<()> {
     let policy = workspace::root().join("kustomize/components/network-policy/network-policy.yaml");
-    kind.kubectl().command(["apply", "--filename"]).arg(policy).run()?;
-    let targets = pods(kind, EXPORTER)?;
-    let address = targets.first().and_then(|pod| pod["status"]["podIP"].as_str()).context("no exporter")?;
-    let url = format!("http://{address}:23333/metrics");
+    kind.cluster.kubectl.command(["apply", "--filename"]).arg(policy).run()?;
+    let target = pods(kind, EXPORTER)?.pop().context("no exporter")?;
+    let url = format!("http://{}:23333/metrics", target.status.ip);
     let friend = reaches(kind, "friend", "prometheus", &url);
     let stranger = reaches(kind, "stranger", "stranger", &url);
     // Whatever came of it: the trials that follow ask the exporter through its node port.
-    kind.kubectl().command(["delete", "networkpolicy", "--all"]).run()?;
+    kind.cluster.kubectl.command(["delete", "networkpolicy", "--all"]).run()?;
     ensure!(friend?, "a pod with Prometheus' label does not reach {url}");
     ensure!(!stranger?, "a pod without Prometheus' label reaches {url}");
     Ok(())
@@ -46,16 +45,18 @@ pub fn network_policy_admits_only_prometheus(kind: &mut Kind) -> Result<()> {
 
 /// Whether a pod in another namespace, with that name as its label, gets an answer.
 fn reaches(kind: &Kind, pod: &str, label: &str, url: &str) -> Result<bool> {
-    let mut client = client(kind, pod, label)?;
+    let mut client = client(kind, pod, label);
     client["spec"]["containers"][0]["command"] = json!(["wget", "-q", "-T", "5", "-O", "/dev/null", url]);
     apply(kind, "default", &client, &[])?;
     let what = format!("the end of the pod `{pod}`");
+    let label = format!("app.kubernetes.io/name={label}");
     poll::until(&what, Duration::from_secs(60), Duration::from_millis(500), || {
-        match kind.kubectl().get(["--namespace=default", "pods", pod]) {
-            Ok(found) => match found.first().and_then(|pod| pod["status"]["phase"].as_str()) {
-                Some("Succeeded") => Attempt::Ready(true),
-                Some("Failed") => Attempt::Ready(false),
-                _ => Attempt::NotYet(found.first().map_or("no pod".into(), |pod| pod["status"].to_string())),
+        match kind.cluster.kubectl.get(["--namespace=default", "pods", "--selector", &label]) {
+            Ok(found) => match found.pods.first() {
+                Some(pod) if pod.status.phase == "Succeeded" => Attempt::Ready(true),
+                Some(pod) if pod.status.phase == "Failed" => Attempt::Ready(false),
+                Some(pod) => Attempt::NotYet(format!("{:?}", pod.status)),
+                None => Attempt::NotYet("no pod".into()),
             },
             Err(error) => Attempt::NotYet(format!("{error:#}")),
         }
@@ -63,9 +64,9 @@ fn reaches(kind: &Kind, pod: &str, label: &str, url: &str) -> Result<bool> {
 }
 
 /// A pod of Prometheus' image, which has a `wget`.
-fn client(kind: &Kind, name: &str, label: &str) -> Result<Value> {
-    let image = kind.image(Image::Prometheus).context("no image of Prometheus")?;
-    Ok(json!({
+fn client(kind: &Kind, name: &str, label: &str) -> Value {
+    let image = &kind.cluster.images[&Image::Prometheus];
+    json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": { "name": name, "labels": { "app.kubernetes.io/name": label } },
@@ -85,14 +86,14 @@ fn client(kind: &Kind, name: &str, label: &str) -> Result<Value> {
                 "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
             }],
         },
-    }))
+    })
 }
 
 fn apply(kind: &Kind, namespace: &str, object: &Value, extra: &[&str]) -> Result<()> {
     let file = kind.run().dir().join("pod.json");
     std::fs::write(&file, object.to_string())?;
     let namespace = format!("--namespace={namespace}");
-    let command = kind.kubectl().command(["apply", &namespace]).args(extra).arg("--filename").arg(&file);
+    let command = kind.cluster.kubectl.command(["apply", &namespace]).args(extra).arg("--filename").arg(&file);
     command.limit(Duration::from_secs(30)).run()?;
     Ok(())
 }

@@ -5,20 +5,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend;
-use e2e::backend::kind::kubectl::name;
 use e2e::backend::kind::{Kind, rollout};
 use e2e::docker::docker;
 use e2e::stack::JOB;
 use e2e::wait::poll::{self, Attempt};
 
-use crate::kubernetes::{EXPORTER, PROMETHEUS, node_of, pods};
+use crate::kubernetes::{EXPORTER, PROMETHEUS, pods};
 use crate::values::every_check_passes;
 
 pub fn a_deleted_pod_s_successor_is_scraped_within_30_s(kind: &mut Kind) -> Result<()> {
     let node = worker(kind)?;
-    let pod = pods(kind, EXPORTER)?.into_iter().find(|pod| node_of(pod) == node).context("no exporter there")?;
+    let pod = pods(kind, EXPORTER)?.into_iter().find(|pod| pod.spec.node_name == node).context("no exporter there")?;
     let before = start_time(kind, &node)?.context("it has not been scraped")?;
-    kind.kubectl().command(["delete", "pod", &name(&pod), "--wait=false"]).run()?;
+    kind.cluster.kubectl.command(["delete", "pod", &pod.metadata.name, "--wait=false"]).run()?;
     scraped_anew(kind, &node, before, Duration::from_secs(30))
 }
 
@@ -35,8 +34,9 @@ pub fn a_killed_container_is_scraped_within_10_s(kind: &mut Kind) -> Result<()> 
 
 pub fn a_restarted_prometheus_keeps_discovering(kind: &mut Kind) -> Result<()> {
     let pod = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
-    kind.kubectl().command(["delete", "pod", &name(&pod)]).limit(Duration::from_secs(60)).run()?;
-    rollout::await_workloads(kind.kubectl(), Duration::from_secs(60))?;
+    let kubectl = &kind.cluster.kubectl;
+    kubectl.command(["delete", "pod", &pod.metadata.name]).limit(Duration::from_secs(60)).run()?;
+    rollout::await_workloads(kubectl, Duration::from_secs(60))?;
     // Its volume went with the pod, so everything it has now was discovered and scraped since.
     every_check_passes(kind)
 }
@@ -65,9 +65,9 @@ pub fn a_stopped_worker_is_down_and_no_other(kind: &mut Kind) -> Result<()> {
 
 /// A worker that does not run Prometheus, so that what is done to it does not blind the observer.
 fn worker(kind: &Kind) -> Result<String> {
-    let taken: Vec<String> = pods(kind, PROMETHEUS)?.iter().map(node_of).collect();
-    let free = |node: &&String| !taken.contains(node) && !node.ends_with("control-plane");
-    kind.stack().nodes.iter().find(free).cloned().context("every worker runs a Prometheus")
+    let taken = pods(kind, PROMETHEUS)?;
+    let is_free = |node: &str| !node.ends_with("control-plane") && taken.iter().all(|pod| pod.spec.node_name != node);
+    kind.stack().nodes.iter().find(|node| is_free(node)).cloned().context("every worker runs a Prometheus")
 }
 
 /// When the exporter of a node started, in seconds since 1970, as its newest sample tells.

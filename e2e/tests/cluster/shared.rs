@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use e2e::backend::Backend as _;
 use e2e::backend::Ports;
+use e2e::backend::kind::images::{self, Image};
 use e2e::backend::kind::{Kind, Options, is_on};
 use e2e::backend::sweep;
+use e2e::terminal::out::Mark;
 use e2e::terminal::progress::Progress;
 
 use crate::trials::Shared;
@@ -17,20 +19,26 @@ impl Shared for Kind {
         progress.line("");
         sweep::sweep(&progress);
         let airgap = is_on("LAB_AIRGAP");
+        // Debian packages no Grafana.
+        let grafana = !airgap || images::chosen(Image::Grafana, &[]).is_some();
         let options = Options {
             nodes: 3,
             airgap,
-            // Debian packages no Grafana.
-            grafana: !airgap,
+            grafana,
             images: Vec::new(),
             procfs: None,
             ports: Ports::Any,
             keep: is_on("LAB_KEEP"),
         };
-        if airgap {
-            progress.line("skip everything about Grafana: the airgap mode has none, for Debian packages none");
+        if !grafana {
+            let why = "everything about Grafana: Debian packages none, and LAB_IMAGE_GRAFANA names no image";
+            progress.say(Mark::Skip, why);
         }
-        Kind::start(&options, &progress)
+        let kind = Kind::start(&options, &progress)?;
+        for (name, reference) in kind.images() {
+            progress.say(Mark::Note, &format!("image {name}: {reference}"));
+        }
+        Ok(kind)
     }
 
     fn last_words(&self) -> Vec<String> {

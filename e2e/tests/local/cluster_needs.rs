@@ -18,14 +18,14 @@ fn no_docker() -> Result<()> {
 fn an_engine_that_does_not_answer() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[("docker", "echo 'Cannot connect to the daemon at unix:///nowhere' >&2; exit 1")])?;
-    refused(&lab, bin, &["Docker does not answer (Cannot connect to the daemon at unix:///nowhere): start its engine"])
+    refused(&lab, bin, &["Docker does not answer (Cannot connect to the daemon at unix:///nowhere): start its daemon"])
 }
 
 #[test]
 fn an_engine_that_is_not_ours_to_use() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[("docker", "echo 'permission denied while trying to connect' >&2; exit 1")])?;
-    refused(&lab, bin, &["Docker does not answer (permission denied while", "be a member of the group `docker`"])
+    refused(&lab, bin, &["Docker does not answer (permission denied while", "join the group `docker`"])
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn an_image_that_cannot_be_had() -> Result<()> {
     let words = ["--image", "exporter=mine:nope"];
     let ended = run(&lab, bin, &words)?.expect_code(1)?;
     ended
-        .expect_stderr("the image mine:nope is not here and cannot be pulled: no such host")?
+        .expect_stderr("there is no image mine:nope here, and it cannot be pulled: no such host")?
         .expect_stderr("without `--image exporter=…`")?;
     lab.expect_nothing_left()
 }

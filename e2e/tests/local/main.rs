@@ -14,6 +14,7 @@
 //! | `several`, `ports` | labs beside each other, and ports that are taken |
 //! | `usage` | the command line, its output and its exit codes |
 //! | `cluster_needs` | what a cluster needs is asked for before anything is made; no engine is needed to see that |
+//! | `engine` | what is asked of Docker, where engines differ |
 //! | `fetching` | where Prometheus comes from: a cache of its own, and a stand-in for the network |
 //!
 //! `lab` and `stacks` are what the tests are written with. Most of their time the tests wait for a Prometheus, so more
@@ -23,6 +24,7 @@ mod alerts;
 mod children;
 mod cluster_needs;
 mod ends;
+mod engine;
 mod existing;
 mod failing;
 mod faults;

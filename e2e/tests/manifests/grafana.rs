@@ -72,7 +72,12 @@ fn nothing_calls_home() {
 fn only_the_lab_shows_grafana_to_anybody() {
     for rendering in render::all().iter().filter(|rendering| rendering.names("Deployment").contains("grafana")) {
         let anonymous = environment(&rendering.name).get("GF_AUTH_ANONYMOUS_ENABLED").copied();
-        assert_eq!(anonymous, (rendering.name == "kind").then_some("true"), "{}", rendering.name);
+        assert_eq!(
+            anonymous,
+            ["kind", "airgap-grafana"].contains(&&*rendering.name).then_some("true"),
+            "{}",
+            rendering.name
+        );
     }
     assert_eq!(environment("kind")["GF_AUTH_ANONYMOUS_ORG_ROLE"], "Viewer");
 }

@@ -3,7 +3,7 @@
 //! | module | what it proves |
 //! |---|---|
 //! | `snapshots` | each tree renders to what was last reviewed |
-//! | `pod_security` | every pod meets the restricted Pod Security Standard, control by control |
+//! | `pod_security` | every pod meets the restricted Pod Security Standard |
 //! | `workloads` | images, probes, resources, accounts and tokens of every workload |
 //! | `references` | selectors, ports, generated names and volumes fit together |
 //! | `scrape` | which pods become targets, and with which labels; the same for prometheus-operator |

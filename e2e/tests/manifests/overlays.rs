@@ -8,7 +8,7 @@ use crate::render::{self, Rendering, at, directories, list, outside_the_tree, te
 #[test]
 fn these_are_the_trees() {
     let kustomize = workspace::root().join("kustomize");
-    assert_eq!(directories(&kustomize.join("overlays")), ["airgap", "kind", "production"]);
+    assert_eq!(directories(&kustomize.join("overlays")), ["airgap", "airgap-grafana", "kind", "production"]);
     let components = directories(&kustomize.join("components"));
     for component in ["host-procfs", "network-policy", "pod-monitor"] {
         assert!(components.iter().any(|there| there == component), "{component}");
@@ -21,6 +21,7 @@ fn the_stack_listens_on_three_ports_of_every_node() {
         ("stack", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
         ("kind", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
         ("airgap", json!({"mini-node-exporter": 30000, "prometheus": 30001})),
+        ("airgap-grafana", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
         ("production", json!({})),
         ("production-with-every-component", json!({})),
     ] {
@@ -55,6 +56,20 @@ fn airgap_has_no_grafana() {
     let left: Vec<_> = objects.iter().filter(|object| object.to_string().contains("grafana")).collect();
     // The datasource's and the dashboard's files are Grafana's, and gone too.
     assert!(left.is_empty(), "{left:#?}");
+}
+
+/// The airgap cluster has no DNS, so the name in Grafana's data source is one of its pod's own hosts.
+#[test]
+fn grafana_of_the_airgap_finds_prometheus_without_dns() {
+    let rendering = render::named("airgap-grafana");
+    let grafana = &rendering.object("Deployment", "grafana")["spec"]["template"]["spec"];
+    let service = rendering.object("Service", "prometheus");
+    let address = text(service, "/spec/clusterIP");
+    assert!(address.starts_with("10.96.0."), "{address} is not among the lowest of kind's service addresses");
+    assert_eq!(grafana["hostAliases"], json!([{"ip": address, "hostnames": ["prometheus"]}]));
+    let env = list(grafana, "/containers/0/env");
+    let url = json!({"name": "PROMETHEUS_URL", "value": "http://prometheus:9090"});
+    assert!(env.contains(&url) && service["spec"]["ports"][0]["port"] == 9090, "{env:?}");
 }
 
 #[test]
@@ -107,7 +122,7 @@ fn components_combine() {
 
 #[test]
 fn prometheus_is_bounded() {
-    for tree in ["stack", "kind", "airgap"] {
+    for tree in ["stack", "kind", "airgap", "airgap-grafana"] {
         let deployment = render::named(tree).object("Deployment", "prometheus");
         assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate", "{tree}");
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];

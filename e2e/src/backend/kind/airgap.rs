@@ -1,4 +1,4 @@
-//! The images of the airgap mode, built from Debian packages alone by the steps in `e2e/airgap`, whose README says how.
+//! The images of the airgap mode, built from Debian packages only by the steps in `e2e/airgap`, whose README says how.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::terminal::progress::Progress;
 use crate::wait::lock;
 use crate::{tools, workspace};
 
-/// What the airgap mode has an image of.
-pub const HERE: [Image; 2] = [Image::Node, Image::Prometheus];
+/// The images that the airgap mode builds. Of Grafana there is no package.
+pub const BUILT: [Image; 2] = [Image::Node, Image::Prometheus];
 
 /// The steps in order: name, script, deadline in minutes, and the images that need it.
 const STEPS: [(&str, &str, u64, &[Image]); 6] = [
-    ("fetch Debian packages and sources", "fetch", 10, &HERE),
+    ("fetch Debian packages and sources", "fetch", 10, &BUILT),
     ("build the base image", "base/build", 5, &[Image::Node]),
     ("build Kubernetes", "kubernetes/build", 45, &[Image::Node]),
     ("build the control plane's images", "control-plane/build", 5, &[Image::Node]),
@@ -25,25 +25,25 @@ const STEPS: [(&str, &str, u64, &[Image]); 6] = [
     ("build the Prometheus image", "prometheus/build", 5, &[Image::Prometheus]),
 ];
 
-/// Builds what is missing of the wanted images, and gives their references. A second call does nothing.
+/// Builds those of the wanted images that are missing, and gives the references of all.
 pub fn ensure(engine: &Docker, wanted: &[Image], progress: &Progress) -> Result<Images> {
     if wanted.contains(&Image::Node) && !engine.has_cgroup_v1() {
         bail!(
-            "the airgap mode has been proved on cgroup version 1 alone, and this engine uses another: \
-             run without `--airgap`, on an engine that can pull images"
+            "the airgap mode needs cgroup version 1, and this engine uses another: run without `--airgap`, on an \
+             engine that can pull images"
         );
     }
     if let Some(images) = present(wanted)? {
         return Ok(images);
     }
-    let _one_at_a_time = progress.step("await other builds of the airgap images", |step| {
+    let _one_at_a_time = progress.step("wait for other builds of the airgap images", |step| {
         lock::hold(&cache()?.join("lock"), Duration::from_secs(60 * 60), step)
     })?;
     build(wanted, progress)?;
-    present(wanted)?.context("every step of the airgap build succeeded, and yet an image is missing")
+    present(wanted)?.context("every step of the airgap build succeeded, but an image is missing")
 }
 
-/// Runs every step that the wanted images need; one whose result is there ends at once.
+/// Runs every step that the wanted images need. One whose result exists ends at once.
 fn build(wanted: &[Image], progress: &Progress) -> Result<()> {
     let logs = cache()?.join("logs");
     std::fs::create_dir_all(&logs)?;
@@ -91,7 +91,7 @@ fn cache() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Whether both images are here already.
+/// Whether both images exist already.
 pub fn is_built() -> bool {
-    present(&HERE).is_ok_and(|images| images.is_some())
+    present(&BUILT).is_ok_and(|images| images.is_some())
 }

@@ -1,181 +1,197 @@
-//! A typed handle on one `kind` cluster.
+//! A throw-away cluster, and the one owner of all that is made for it.
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
-use serde_json::{Value, json};
+use anyhow::{Context as _, Error, Result, bail};
 
-use super::shim;
-use crate::docker::explain;
-use crate::process::command::Cmd;
-use crate::run::Run;
-use crate::workspace;
+use super::images::{self, Image, Images};
+use super::kind_cli::{self, KindCli, NODE_PORTS};
+use super::kubectl::Kubectl;
+use super::{Options, overlay, rollout};
+use crate::backend::Ports;
+use crate::client::exporter::Exporter;
+use crate::client::grafana::Grafana;
+use crate::client::prometheus::Prometheus;
+use crate::docker::{Docker, docker};
+use crate::run::{Run, evidence};
+use crate::stack::{Part, Procfs, Stack};
+use crate::terminal::out::Mark;
+use crate::terminal::progress::Progress;
+use crate::tools::{self, Tool, Version, pins};
+use crate::wait::interrupt::{self, Interrupted};
 
-/// The port of each part on every node, fixed by the manifests.
-pub const NODE_PORTS: [u16; 3] = [30000, 30001, 30002];
+/// How long the nodes may take, for which a create that succeeded leaves little to do.
+const READY: Duration = Duration::from_secs(90);
 
-/// A cluster by its name; it need not be there yet.
-#[derive(Clone, Debug)]
+/// How long a roll-out may take; one in trouble ends sooner.
+const ROLL_OUT: Duration = Duration::from_secs(120);
+
+/// The cluster of a run. Dropping it deletes the cluster, unless that is to be kept.
+#[derive(Debug)]
 pub struct Cluster {
-    name: String,
-    program: PathBuf,
-    kubeconfig: PathBuf,
-    env: Vec<(&'static str, OsString)>,
-}
-
-/// What a new cluster is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape<'s> {
-    /// The node image.
-    pub image: &'s str,
-    /// How many nodes, the control plane included.
-    pub nodes: usize,
-    /// Whether the nodes are made of Debian packages.
+    pub run: Run,
+    pub kubectl: Kubectl,
+    pub images: Images,
     pub airgap: bool,
-    /// The ports on this machine for [`NODE_PORTS`]; 0 for any.
-    pub ports: [u16; 3],
+    keep: bool,
+    docker: Docker,
+    kind: KindCli,
 }
 
 impl Cluster {
-    /// The cluster of a run; nothing is made yet.
-    pub fn of(run: &Run, program: &Path) -> Result<Self> {
-        Self::at(run.id(), run.dir(), program)
-    }
-
-    /// The cluster of a run that may be another process'.
-    pub fn at(id: &str, dir: &Path, program: &Path) -> Result<Self> {
-        let env = if shim::needed() { shim::install(&dir.join("bin"))? } else { Vec::new() };
-        let kubeconfig = dir.join("kubeconfig");
-        Ok(Self { name: format!("mne-{id}"), program: program.to_owned(), kubeconfig, env })
-    }
-
-    /// The name of the control plane's node and container.
-    pub fn control_plane(&self) -> String {
-        format!("{}-control-plane", self.name)
-    }
-
-    /// The cluster's own kubeconfig file.
-    pub fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
-    }
-
-    /// Makes the cluster, and waits until its control plane is ready.
-    pub fn create(&self, shape: Shape<'_>, dir: &Path) -> Result<()> {
-        let config = dir.join("kind.yaml");
-        let text = serde_json::to_vec_pretty(&configuration(shape)?)?;
-        std::fs::write(&config, text).with_context(|| format!("{} cannot be written", config.display()))?;
-        // Nodes of a create that fails are retained for their logs; whoever asked for the cluster deletes it.
-        self.kind(["create", "cluster", "--name", &self.name, "--image", shape.image, "--wait", "120s", "--retain"])
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .arg("--config")
-            .arg(&config)
-            .limit(Duration::from_secs(300))
-            .run()
-            .map_err(|error| anyhow!("{}", explain(&error)))?;
-        Ok(())
-    }
-
-    /// Loads the images of an archive into every node.
-    pub fn load(&self, archive: &Path) -> Result<()> {
-        self.kind(["load", "image-archive", "--name", &self.name])
-            .arg(archive)
-            .limit(Duration::from_secs(180))
-            .run()
-            .map_err(|error| anyhow!("{}", explain(&error)))?;
-        Ok(())
-    }
-
-    /// Saves the logs of every node, for evidence.
-    pub fn export_logs(&self, to: &Path) -> Result<()> {
-        let export = self.kind(["export", "logs", "--name", &self.name]).arg(to);
-        export.limit(Duration::from_secs(90)).shielded().run()?;
-        Ok(())
-    }
-
-    /// Deletes the cluster; one that is not there is no error.
-    pub fn delete(&self) -> Result<()> {
-        self.kind(["delete", "cluster", "--name", &self.name])
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .limit(Duration::from_secs(120))
-            .shielded()
-            .run()
-            .map_err(|error| anyhow!("{}", explain(&error)))
-            .with_context(|| format!("delete it by hand: `kind delete cluster --name {}`", self.name))?;
-        Ok(())
-    }
-
-    fn kind<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Cmd {
-        let mut cmd = Cmd::new(&self.program).args(args);
-        for (name, value) in &self.env {
-            cmd = cmd.env(name, value);
+    /// Finds every tool and image, before anything is made.
+    pub fn prepare(options: &Options, progress: &Progress) -> Result<Self> {
+        let &Options { airgap, keep, .. } = options;
+        let docker = progress.step("find Docker", |_| Docker::find())?;
+        let kind = progress.step("find kind", |step| tools::find(Tool::Kind, None, step))?;
+        let kubectl = progress.step("find kubectl", |step| tools::find(Tool::Kubectl, None, step))?;
+        let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
+        // Debian packages no Grafana, but somebody may have an image of it.
+        let has_grafana = !airgap || images::chosen(Image::Grafana, &options.images).is_some();
+        wanted.extend((options.grafana && has_grafana).then_some(Image::Grafana));
+        let images = images::ensure(&docker, &wanted, &options.images, airgap, progress)?;
+        let oldest = Version(pins::KIND.0, pins::KIND.1, 0);
+        if images[&Image::Node] == pins::KIND_NODE
+            && let Some(has) = kind.version.filter(|version| *version < oldest)
+        {
+            progress.say(Mark::Warn, &format!("the pinned node image needs kind {oldest} or newer, and this is {has}"));
         }
-        cmd
-    }
-}
-
-/// The cluster's configuration. It is JSON, which is YAML. Ports listen on loopback alone.
-fn configuration(shape: Shape<'_>) -> Result<Value> {
-    let mut configuration = if shape.airgap { airgap_configuration()? } else { ordinary_configuration() };
-    let mapping = |(inside, outside): (u16, u16)| json!({ "containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1" });
-    let mappings: Vec<Value> = NODE_PORTS.into_iter().zip(shape.ports).map(mapping).collect();
-    let control_plane = json!({ "role": "control-plane", "extraPortMappings": mappings });
-    let workers = std::iter::repeat_n(json!({ "role": "worker" }), shape.nodes.saturating_sub(1));
-    configuration["nodes"] = std::iter::once(control_plane).chain(workers).collect();
-    Ok(configuration)
-}
-
-fn ordinary_configuration() -> Value {
-    json!({
-        "kind": "Cluster",
-        "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "networking": { "apiServerAddress": "127.0.0.1" },
-    })
-}
-
-/// What the nodes made of Debian packages need; it lies beside their recipe.
-fn airgap_configuration() -> Result<Value> {
-    let file = workspace::root().join("e2e/airgap/kind.yaml");
-    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    serde_saphyr::from_str(&text).with_context(|| file.display().to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn configured(nodes: usize, airgap: bool) -> Value {
-        configuration(Shape { image: "node", nodes, airgap, ports: [30000, 0, 0] }).unwrap()
+        let run = Run::create("kind")?;
+        let kind = KindCli::new(&kind.path, run.id(), run.dir());
+        let kubectl = Kubectl::new(&kubectl.path, kind.kubeconfig());
+        Ok(Self { run, kubectl, images, airgap, keep, docker, kind })
     }
 
-    #[test]
-    fn one_node_is_the_control_plane_and_the_rest_are_workers() {
-        let roles = |nodes| {
-            let nodes = configured(nodes, false)["nodes"].take();
-            nodes.as_array().unwrap().iter().map(|node| node["role"].clone()).collect::<Vec<_>>()
+    /// Makes the cluster, deploys the stack, and waits until all of it runs.
+    pub fn bring_up(&self, options: &Options, progress: &Progress) -> Result<Stack> {
+        let nodes = self.make(options, progress)?;
+        self.deploy(options.procfs.as_deref(), progress)?;
+        let stack = self.stack(options, nodes)?;
+        self.run.record("kind", self.links(&stack))?;
+        if self.keep {
+            self.run.keep()?;
+        }
+        Ok(stack)
+    }
+
+    /// Makes the cluster, and gives the names of its nodes.
+    fn make(&self, options: &Options, progress: &Progress) -> Result<BTreeSet<String>> {
+        let configuration = kind_cli::configuration(options.nodes, self.airgap, ports(options.ports, progress))?;
+        progress.step(&format!("create a cluster of {} nodes", options.nodes), |_| {
+            self.kind.create(&self.images[&Image::Node], &configuration)
+        })?;
+        let archive = self.run.dir().join("images.tar");
+        let inside = self.images.iter().filter(|(image, _)| **image != Image::Node);
+        let inside: Vec<&str> = inside.map(|(_, reference)| reference.as_str()).collect();
+        progress.step("save the images", |_| self.docker.save(&inside, &archive))?;
+        progress.step("load the images into every node", |_| self.kind.load(&archive))?;
+        fs::remove_file(&archive)?;
+        progress.step("await the nodes", |_| rollout::await_nodes(&self.kubectl, options.nodes, READY))
+    }
+
+    /// Deploys the stack, whose exporters read from `procfs`, and waits for the roll-out.
+    pub fn deploy(&self, procfs: Option<&Path>, progress: &Progress) -> Result<()> {
+        let dir = overlay::write(self.run.dir(), self.airgap, &self.images, procfs)?;
+        progress.step("apply the manifests", |_| Ok(self.kubectl.apply(&dir)?))?;
+        progress.step("await the roll-outs", |_| rollout::await_workloads(&self.kubectl, ROLL_OUT))
+    }
+
+    fn stack(&self, options: &Options, nodes: BTreeSet<String>) -> Result<Stack> {
+        let at = |port: u16| {
+            let address = self.docker.published(&self.kind.control_plane(), port)?;
+            Ok::<_, Error>(format!("http://{address}"))
         };
-        assert_eq!(roles(1), ["control-plane"]);
-        assert_eq!(roles(3), ["control-plane", "worker", "worker"]);
+        let [exporter, prometheus, grafana] = NODE_PORTS;
+        let grafana = match options.grafana {
+            true if self.images.contains_key(&Image::Grafana) => Part::Here(Grafana::new(at(grafana)?)),
+            true => Part::Missing("Debian packages no Grafana: use an image of it with `--image grafana=REF`".into()),
+            false => Part::LeftOut,
+        };
+        let (exporter, prometheus) = (Exporter::new(at(exporter)?), Prometheus::new(at(prometheus)?));
+        Ok(Stack::own(nodes, exporter, prometheus, grafana, self.procfs(options.procfs.as_deref())))
     }
 
-    #[test]
-    fn every_port_listens_on_loopback_alone() {
-        for airgap in [false, true] {
-            let configuration = configured(2, airgap);
-            assert_eq!(configuration["networking"]["apiServerAddress"], "127.0.0.1");
-            let mappings = &configuration["nodes"][0]["extraPortMappings"];
-            let mapping = |inside: u16, outside: u16| json!({ "containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1" });
-            assert_eq!(*mappings, json!([mapping(30000, 30000), mapping(30001, 0), mapping(30002, 0)]));
-            assert_eq!(configuration["nodes"][1]["extraPortMappings"], Value::Null);
+    /// What the exporters read. The nodes share one kernel: any of them shows what all see.
+    pub fn procfs(&self, fixture: Option<&Path>) -> Procfs {
+        let live = || Procfs::LiveInContainer(self.kind.control_plane());
+        fixture.map_or_else(live, |root| Procfs::Fixture(root.to_owned()))
+    }
+
+    /// Fails once the cluster has ended. It heals itself, so what is down in it is for the checks to see.
+    pub fn alive(&self) -> Result<()> {
+        let control_plane = self.kind.control_plane();
+        match docker(["inspect", "--format", "{{.State.Status}}", &control_plane]).read().as_deref() {
+            Ok("running") => Ok(()),
+            Ok(other) => bail!("the cluster ended: its control plane {control_plane} is {other}"),
+            Err(error) => bail!("the cluster ended: {}", error.last_line()),
         }
     }
 
-    #[test]
-    fn kinds_own_network_is_left_out_where_its_image_cannot_be_had() {
-        assert_eq!(configured(1, true)["networking"]["disableDefaultCNI"], true);
-        assert_eq!(configured(1, false)["networking"]["disableDefaultCNI"], Value::Null);
+    pub fn links(&self, stack: &Stack) -> Vec<(String, String)> {
+        let mut links = stack.links();
+        links.push(("kubeconfig".into(), format!("export KUBECONFIG={}", self.kind.kubeconfig().display())));
+        links
     }
+
+    /// Saves the logs of nodes and pods, the events, and what the cluster was made of.
+    pub fn save_evidence(&self) -> Result<PathBuf> {
+        let folder = evidence::save(&self.run)?;
+        // Each by itself: what can be had is saved, whatever else cannot.
+        let _ = self.kind.export_logs(&folder.join("nodes"));
+        for (file, words) in
+            [("pods.txt", ["describe", "pods"]), ("events.txt", ["get", "events"]), ("objects.txt", ["get", "all"])]
+        {
+            let asked = self.kubectl.command(words).shielded().run();
+            let text = asked.map_or_else(|error| error.to_string(), |output| output.stdout);
+            fs::write(folder.join(file), text).with_context(|| format!("{file} of {}", folder.display()))?;
+        }
+        Ok(folder)
+    }
+
+    /// The failure of a start, with the place of its evidence. An interrupt leaves none.
+    pub fn failed(&self, error: Error) -> Error {
+        if interrupt::seen() {
+            return Interrupted.into();
+        }
+        error.context(match self.save_evidence() {
+            Ok(folder) => format!("the cluster did not come up; its logs are in {}", folder.display()),
+            Err(error) => format!("the cluster did not come up, and its logs could not be saved ({error:#})"),
+        })
+    }
+}
+
+impl Drop for Cluster {
+    /// Deletes the cluster, or leaves it for `lab down`: where that is wanted, and where it cannot be deleted.
+    fn drop(&mut self) {
+        let progress = Progress::default();
+        if !self.keep {
+            match progress.step("delete the cluster", |_| self.kind.delete()) {
+                Ok(()) => return,
+                Err(error) => progress.say(Mark::Warn, &format!("{error:#}")),
+            }
+        }
+        match self.run.keep() {
+            Ok(()) => progress.say(Mark::Note, &format!("the cluster stays: `lab down {}` removes it", self.run.id())),
+            Err(error) => {
+                progress.say(Mark::Warn, &format!("the cluster stays, and the next run removes it: {error:#}"));
+            }
+        }
+    }
+}
+
+/// The usual ports where they are wanted and free, any others elsewhere. Docker binds them late in the create, where a
+/// port that is taken would cost the whole of it.
+fn ports(wanted: Ports, progress: &Progress) -> [u16; 3] {
+    NODE_PORTS.map(|port| match wanted {
+        Ports::Any => 0,
+        Ports::Usual if TcpListener::bind(("127.0.0.1", port)).is_ok() => port,
+        Ports::Usual => {
+            progress.say(Mark::Note, &format!("port {port} is taken, another is chosen"));
+            0
+        }
+    })
 }

@@ -1,15 +1,14 @@
-//! The images of a cluster: what each is called, where it comes from, and how one is put in its place.
+//! The images of a cluster: what each is called, where it comes from, and how another is used instead.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::airgap;
-use crate::docker::{Docker, docker};
+use crate::docker::Docker;
 use crate::process::command::Cmd;
 use crate::terminal::progress::Progress;
 use crate::tools::digest::sha256;
@@ -30,7 +29,7 @@ pub enum Image {
     Node,
 }
 
-/// One image put in the place of another: `grafana=REF`.
+/// An image to use instead of ours: `grafana=REF`.
 #[derive(Clone, Debug)]
 pub struct Override {
     image: Image,
@@ -62,13 +61,6 @@ impl Image {
     pub fn name(self) -> &'static str {
         ALL.into_iter().find(|(image, _)| *image == self).map_or("", |(_, name)| name)
     }
-
-    /// The environment's own choice: `LAB_IMAGE_GRAFANA=REF`.
-    fn chosen_by_environment(self) -> Option<String> {
-        std::env::var(format!("LAB_IMAGE_{}", self.name().to_uppercase()))
-            .ok()
-            .filter(|reference| !reference.is_empty())
-    }
 }
 
 impl FromStr for Override {
@@ -85,7 +77,14 @@ impl FromStr for Override {
     }
 }
 
-/// Makes sure that the wanted images are here, and gives their references: the override's, the environment's, ours.
+/// The image that somebody chose: the last override's, else the environment's `LAB_IMAGE_GRAFANA`, say.
+pub fn chosen(image: Image, overrides: &[Override]) -> Option<String> {
+    let last = overrides.iter().rev().find(|choice| choice.image == image).map(|choice| choice.reference.clone());
+    let variable = || std::env::var(format!("LAB_IMAGE_{}", image.name().to_uppercase())).ok();
+    last.or_else(variable).filter(|reference| !reference.is_empty())
+}
+
+/// Makes sure that the engine has the wanted images, and gives their references: of those chosen, else of ours.
 pub fn ensure(
     docker: &Docker,
     wanted: &[Image],
@@ -94,23 +93,19 @@ pub fn ensure(
     progress: &Progress,
 ) -> Result<Images> {
     let mut images = Images::new();
-    let chosen = |image: Image| {
-        let last = overrides.iter().rev().find(|choice| choice.image == image);
-        last.map(|choice| choice.reference.clone()).or_else(|| image.chosen_by_environment())
-    };
-    let ours = |image: &Image| airgapped && wanted.contains(image) && chosen(*image).is_none();
-    let packaged: Vec<Image> = airgap::HERE.into_iter().filter(ours).collect();
+    let ours = |image: &Image| airgapped && wanted.contains(image) && chosen(*image, overrides).is_none();
+    let packaged: Vec<Image> = airgap::BUILT.into_iter().filter(ours).collect();
     let built = if packaged.is_empty() { Images::new() } else { airgap::ensure(docker, &packaged, progress)? };
     for &image in wanted {
         let name = image.name();
-        let reference = match (chosen(image), image) {
+        let reference = match (chosen(image, overrides), image) {
             (Some(reference), _) => reference,
             (None, Image::Exporter) => build_exporter(docker, progress)?,
             (None, _) => built.get(&image).cloned().unwrap_or_else(|| pinned(image)),
         };
         if !docker.has_image(&reference) {
             progress
-                .step(&format!("pull {name} image"), |_| docker.pull(&reference))
+                .step(&format!("pull the image of {name}"), |_| docker.pull(&reference))
                 .map_err(|error| anyhow!("{error:#}; {}", instead_of(image)))?;
         }
         images.insert(image, loadable(docker, image, reference)?);
@@ -118,34 +113,29 @@ pub fn ensure(
     Ok(images)
 }
 
-/// What to do about an image that cannot be had.
+/// What to do about an image that cannot be pulled.
 fn instead_of(image: Image) -> String {
     let name = image.name();
     match image {
         Image::Exporter => format!("without `--image {name}=…` the workspace's own is built"),
-        Image::Grafana => format!("use another with `--image {name}=REF`, or do without it: `--without grafana`"),
+        Image::Grafana => format!("use another with `--image {name}=REF`, or none with `--without grafana`"),
         Image::Prometheus | Image::Node => {
-            format!("use another with `--image {name}=REF`, or one made of Debian packages: `--airgap`")
+            format!("use another with `--image {name}=REF`, or one made of Debian packages with `--airgap`")
         }
     }
 }
 
-/// Builds the exporter's image around a static binary. Its tag is made of what is inside, so that the same content is
-/// built once.
-pub fn build_exporter(docker_engine: &Docker, progress: &Progress) -> Result<String> {
+/// Builds the exporter's image around the static binary. Its tag is a digest of what is inside, so that the same
+/// content is built once.
+pub fn build_exporter(engine: &Docker, progress: &Progress) -> Result<String> {
     let binary = progress.step("build the static exporter", exporter::static_binary)?;
     let mut content = fs::read(&binary).with_context(|| binary.display().to_string())?;
     content.extend(fs::read(workspace::root().join("Dockerfile"))?);
     let reference = format!("mini-node-exporter:{}", &sha256(&content)[..12]);
-    if !docker_engine.has_image(&reference) {
-        progress.step("build exporter image", |_| {
+    if !engine.has_image(&reference) {
+        progress.step("build the exporter's image", |_| {
             let (version, revision) = says(&binary)?;
-            let (version, revision) = (format!("VERSION={version}"), format!("REVISION={revision}"));
-            docker(["build", "--tag", &reference, "--build-arg", &version, "--build-arg", &revision, "."])
-                .dir(workspace::root())
-                .limit(Duration::from_secs(120))
-                .run()?;
-            Ok(())
+            engine.build(workspace::root(), &reference, &[("VERSION", &version), ("REVISION", &revision)])
         })?;
     }
     Ok(reference)

@@ -1,11 +1,11 @@
-//! A typed handle on `kubectl` for one cluster: never the user's own configuration.
+//! `kubectl` for one cluster, which never reads or writes the user's own configuration.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
+use super::objects::Objects;
 use crate::process::command::{Cmd, CommandError};
 
 /// The namespace that everything of ours lives in.
@@ -19,7 +19,6 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// A handle; nothing is run yet.
     pub fn new(program: &Path, kubeconfig: &Path) -> Self {
         Self { program: program.to_owned(), kubeconfig: kubeconfig.to_owned() }
     }
@@ -29,7 +28,7 @@ impl Kubectl {
         Cmd::new(&self.program)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
-            // Elsewhere it would lie in the user's home, and answer for the next cluster on the same port.
+            // In the user's home it would answer for the next cluster on the same port.
             .arg("--cache-dir")
             .arg(self.kubeconfig.with_file_name("kubectl-cache"))
             .args(["--namespace", NAMESPACE, "--request-timeout", "20s"])
@@ -41,17 +40,13 @@ impl Kubectl {
         self.command(["apply", "--kustomize"]).arg(dir).limit(Duration::from_secs(60)).run().map(drop)
     }
 
-    /// Objects as JSON: the `items` of `kubectl get`.
-    pub fn get<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<Vec<Value>> {
+    /// The objects of some kinds, be it by a selector; not one by its name, which is no list.
+    pub fn get<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<Objects> {
         let text = self.command(["get", "--output", "json"]).args(args).run()?.stdout;
-        let mut list: Value = serde_json::from_str(&text).context("kubectl get")?;
-        match list["items"].take() {
-            Value::Array(items) => Ok(items),
-            _ => Ok(vec![list]),
-        }
+        serde_json::from_str(&text).context("kubectl get")
     }
 
-    /// The last log lines of a pod's containers: of the one that crashed before, where there was one.
+    /// The last log lines of a pod's containers: those of the crash before, where there was one.
     pub fn last_log(&self, pod: &str) -> String {
         let log = |extra: &[&'static str]| {
             let args = ["logs", pod, "--all-containers", "--tail", "8"].into_iter().chain(extra.iter().copied());
@@ -59,9 +54,4 @@ impl Kubectl {
         };
         log(&["--previous"]).or_else(|| log(&[])).unwrap_or_default()
     }
-}
-
-/// An object's name.
-pub fn name(object: &Value) -> String {
-    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! The run's own overlay: a shipped overlay with this run's images, and where asked for a fixture tree to read.
+//! The run's own overlay: a shipped overlay with this run's images and, where asked for, a fixture tree to read.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::images::{Images, split};
+use super::images::{Image, Images, split};
 use super::kubectl::NAMESPACE;
 use crate::workspace;
 
 /// Where the fixture tree is mounted.
 const FIXTURE: &str = "/fixture";
 
-/// The exporter's files, as keys of a `ConfigMap` and as paths below a procfs.
+/// The files that the exporter reads, as keys of a `ConfigMap` and as paths below a procfs.
 const FILES: [(&str, &str); 3] = [("uptime", "uptime"), ("loadavg", "loadavg"), ("hostname", "sys/kernel/hostname")];
 
 /// Writes the overlay into a directory of its own below `dir`, and gives that.
-pub fn write(dir: &Path, overlay: &str, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
+pub fn write(dir: &Path, airgap: bool, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
     let place = dir.join("overlay");
-    fs::create_dir_all(&place).with_context(|| format!("{} cannot be made", place.display()))?;
+    fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
     // kustomize takes no absolute path, but follows a link.
     let link = place.join("kustomize");
     if !link.exists() {
@@ -29,7 +29,7 @@ pub fn write(dir: &Path, overlay: &str, images: &Images, fixture: Option<&Path>)
     let mut kustomization = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [format!("kustomize/overlays/{overlay}")],
+        "resources": [format!("kustomize/overlays/{}", shipped(airgap, images))],
         "images": replacements(images),
     });
     if let Some(root) = fixture {
@@ -37,8 +37,17 @@ pub fn write(dir: &Path, overlay: &str, images: &Images, fixture: Option<&Path>)
     }
     let file = place.join("kustomization.yaml");
     fs::write(&file, serde_json::to_vec_pretty(&kustomization)?)
-        .with_context(|| format!("{} cannot be written", file.display()))?;
+        .with_context(|| format!("cannot write {}", file.display()))?;
     Ok(place)
+}
+
+/// The shipped overlay for a cluster with or without DNS, of a stack with or without Grafana.
+fn shipped(airgap: bool, images: &Images) -> &'static str {
+    match (airgap, images.contains_key(&Image::Grafana)) {
+        (_, false) => "airgap",
+        (true, true) => "airgap-grafana",
+        (false, true) => "kind",
+    }
 }
 
 fn replacements(images: &Images) -> Vec<Value> {
@@ -79,13 +88,15 @@ fn add_fixture(kustomization: &mut Value, place: &Path, root: &Path) -> Result<(
 
 #[cfg(test)]
 mod tests {
-    use super::super::images::Image;
     use super::*;
 
     fn written(dir: &Path, fixture: Option<&Path>) -> Value {
-        let images =
-            Images::from([(Image::Exporter, "mini-node-exporter:abc".into()), (Image::Node, "kindest/node:v1".into())]);
-        let place = write(dir, "kind", &images, fixture).unwrap();
+        let images = Images::from([
+            (Image::Exporter, "mini-node-exporter:abc".into()),
+            (Image::Grafana, "host:5000/grafana:9".into()),
+            (Image::Node, "kindest/node:v1".into()),
+        ]);
+        let place = write(dir, false, &images, fixture).unwrap();
         assert!(place.join("kustomize/overlays/kind/kustomization.yaml").exists());
         serde_json::from_slice(&fs::read(place.join("kustomization.yaml")).unwrap()).unwrap()
     }
@@ -95,13 +106,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let kustomization = written(dir.path(), None);
         assert_eq!(kustomization["resources"], json!(["kustomize/overlays/kind"]));
-        let image = json!({ "name": "mini-node-exporter", "newName": "mini-node-exporter", "newTag": "abc" });
-        assert_eq!(kustomization["images"], json!([image]));
+        let image = |name, new, tag| json!({ "name": name, "newName": new, "newTag": tag });
+        let exporter = image("mini-node-exporter", "mini-node-exporter", "abc");
+        assert_eq!(kustomization["images"], json!([exporter, image("grafana/grafana", "host:5000/grafana", "9")]));
         assert_eq!(kustomization["patches"], Value::Null);
     }
 
     #[test]
-    fn a_fixture_tree_comes_along_and_goes_again() {
+    fn grafana_is_deployed_only_where_there_is_an_image_of_it() {
+        let grafana = Images::from([(Image::Grafana, "grafana/grafana:13.0.2".into())]);
+        for airgap in [false, true] {
+            assert_eq!(shipped(airgap, &Images::new()), "airgap");
+        }
+        assert_eq!([shipped(false, &grafana), shipped(true, &grafana)], ["kind", "airgap-grafana"]);
+    }
+
+    #[test]
+    fn a_fixture_tree_is_mounted_and_unmounted_again() {
         let dir = tempfile::tempdir().unwrap();
         let tree = workspace::root().join("fixtures/ordinary-node/proc");
         let kustomization = written(dir.path(), Some(&tree));
@@ -116,7 +137,7 @@ mod tests {
     fn a_file_that_the_tree_lacks_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let tree = workspace::root().join("fixtures/bad-uptime-missing/proc");
-        let error = write(dir.path(), "kind", &Images::new(), Some(&tree)).unwrap_err();
+        let error = write(dir.path(), false, &Images::new(), Some(&tree)).unwrap_err();
         let named = format!("the fixture {}", tree.join("uptime").display());
         assert!(format!("{error:#}").starts_with(&named), "{error:#}");
     }

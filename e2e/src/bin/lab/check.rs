@@ -34,7 +34,7 @@ pub fn check(args: &cli::Check) -> Result<Exit> {
         Format::Json | Format::Junit => progress.line(&report.text()),
     });
     let backend = started.backend;
-    let report = Report { backend: backend.name(), steps: progress.times(), checks };
+    let report = Report { backend: backend.name(), images: backend.images(), steps: progress.times(), checks };
     if report.exit() == Exit::Failed || interrupt::seen() {
         // Whoever interrupts may be a pipeline whose time is up, and which wants to know what took so long.
         let _ = fs::write(backend.run().dir().join("report.json"), report.json()?);

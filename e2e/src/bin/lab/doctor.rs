@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::backend::kind::{airgap, shim};
+use e2e::backend::kind::{airgap, privileges};
 use e2e::docker::Docker;
 use e2e::process::command::Cmd;
 use e2e::terminal::exit::Exit;
@@ -85,7 +85,7 @@ pub fn doctor() -> Result<Exit> {
 
 /// What a cluster needs of Docker beyond that it answers; nothing where it does not.
 fn kind_rows() -> impl Iterator<Item = [&'static str; 4]> {
-    let capabilities = if shim::needed() {
+    let capabilities = if privileges::are_limited() {
         ("handled", "root lacks CAP_SYS_RESOURCE, so `kind` gets a `docker` that asks for all the others")
     } else {
         ("ok", "")

@@ -14,7 +14,7 @@ pub fn build(airgapped: bool) -> Result<Exit> {
     let docker = Docker::find()?;
     out::line(&format!("exporter    {}", images::build_exporter(&docker, &progress)?))?;
     if airgapped {
-        for (image, reference) in airgap::ensure(&docker, &airgap::HERE, &progress)? {
+        for (image, reference) in airgap::ensure(&docker, &airgap::BUILT, &progress)? {
             out::line(&format!("{:<11} {reference}", image.name()))?;
         }
     }

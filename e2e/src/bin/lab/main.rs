@@ -17,7 +17,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
-use e2e::backend::kind::shim;
 use e2e::process::guard;
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
@@ -27,7 +26,7 @@ use e2e::workspace;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    if let Some(code) = shim::enter().or_else(guard::enter) {
+    if let Some(code) = guard::enter() {
         return code;
     }
     run(Cli::parse()).unwrap_or_else(|error| explain(&error)).into()
