@@ -40,6 +40,11 @@ ci:
 manifests:
     UPDATE_MANIFESTS=1 cargo test --quiet -p e2e --test contract written
 
+# Run the linters of manifests, rules, dashboard and workflows that are at hand, and say which are not.
+[group('develop')]
+lint-manifests:
+    scripts/lint-manifests
+
 # Build dist/mini-node-exporter: the exporter as one static binary, which Dockerfile puts into an image.
 [group('ship')]
 dist:

@@ -9,6 +9,7 @@ mod resilience;
 mod shared;
 #[path = "../support/trials.rs"]
 mod trials;
+mod user_namespace;
 mod values;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             policies::pod_security_refuses_a_privileged_pod unless policies::without_admission,
             policies::network_policy_admits_only_prometheus unless policies::without_network_policies,
             // What a change of the manifests does.
+            user_namespace::in_a_user_namespace_all_is_as_before unless user_namespace::without_user_namespaces,
             values::a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap,
             values::a_roll_out_back_gives_the_node_s_own_values,
             // What goes wrong in the life of a cluster.

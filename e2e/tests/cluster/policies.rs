@@ -34,24 +34,27 @@ pub fn network_policy_admits_only_prometheus(kind: &mut Kind) -> Result<()> {
     kind.cluster.kubectl.command(["apply", "--filename"]).arg(policy).run()?;
     let target = pods(kind, EXPORTER)?.pop().context("no exporter")?;
     let url = format!("http://{}:23333/metrics", target.status.ip);
-    let friend = reaches(kind, "friend", "prometheus", &url);
-    let stranger = reaches(kind, "stranger", "stranger", &url);
+    kind.cluster.kubectl.command(["create", "namespace", "monitoring"]).run()?;
+    let friend = reaches(kind, "monitoring", "friend", "prometheus", &url);
+    let stranger = reaches(kind, "monitoring", "stranger", "stranger", &url);
+    let elsewhere = reaches(kind, "default", "elsewhere", "prometheus", &url);
     // Whatever came of it: the trials that follow ask the exporter through its node port.
-    kind.cluster.kubectl.command(["delete", "networkpolicy", "--all"]).run()?;
-    ensure!(friend?, "a pod with Prometheus' label does not reach {url}");
+    kind.cluster.kubectl.command(["delete", "networkpolicy", "mini-node-exporter"]).run()?;
+    ensure!(friend?, "a pod with Prometheus' label, in the namespace that is named, does not reach {url}");
     ensure!(!stranger?, "a pod without Prometheus' label reaches {url}");
+    ensure!(!elsewhere?, "a pod in another namespace than the one that is named reaches {url}");
     Ok(())
 }
 
-/// Whether a pod in another namespace, with that name as its label, gets an answer.
-fn reaches(kind: &Kind, pod: &str, label: &str, url: &str) -> Result<bool> {
+/// Whether a pod in that namespace, with that name as its label, gets an answer.
+fn reaches(kind: &Kind, namespace: &str, pod: &str, label: &str, url: &str) -> Result<bool> {
     let mut client = client(kind, pod, label);
     client["spec"]["containers"][0]["command"] = json!(["wget", "-q", "-T", "5", "-O", "/dev/null", url]);
-    apply(kind, "default", &client, &[])?;
+    apply(kind, namespace, &client, &[])?;
     let what = format!("the end of the pod `{pod}`");
     let label = format!("app.kubernetes.io/name={label}");
     poll::until(&what, Duration::from_secs(60), Duration::from_millis(500), || {
-        match kind.cluster.kubectl.get(["--namespace=default", "pods", "--selector", &label]) {
+        match kind.cluster.kubectl.get([&format!("--namespace={namespace}"), "pods", "--selector", &label]) {
             Ok(found) => match found.pods.first() {
                 Some(pod) if pod.status.phase == "Succeeded" => Attempt::Ready(true),
                 Some(pod) if pod.status.phase == "Failed" => Attempt::Ready(false),

@@ -21,6 +21,7 @@ fn every_query_gives_the_known_answer() {
     let mut values = dashboard.values();
     // The panels with one line a node show one node, so that it can be told which.
     values.insert("top".to_owned(), "1".to_owned());
+    values.insert("__interval".to_owned(), "1m".to_owned());
     values.insert("__rate_interval".to_owned(), "5m".to_owned());
 
     let mut questions = Vec::new();

@@ -5,12 +5,15 @@ use std::fs;
 use e2e::workspace::rules::{RULES, RuleFile};
 use serde_json::{Value, json};
 
-use crate::shipped::{self, DASHBOARD, NODE_LEAVING, RUNBOOK};
+use crate::shipped::{self, DASHBOARD, NODE_LEAVING, PROMETHEUS_CONFIG, RUNBOOK};
 use crate::{assert_none, promtool};
 
 /// Prometheus-operator's copies of the rules: of those that always apply, and of those that need kube-state-metrics.
 const PROMETHEUS_RULE: &str = "kustomize/components/prometheus-rule/prometheus-rule.yaml";
 const NODE_LEAVING_RULE: &str = "kustomize/components/kube-state-metrics/prometheus-rule.yaml";
+
+/// Prometheus' configuration in a lab.
+const LAB_CONFIG: &str = "kustomize/components/lab/prometheus.yml";
 
 #[test]
 fn every_written_file_is_what_its_sources_lead_to() {
@@ -29,6 +32,7 @@ fn every_written_file_is_what_its_sources_lead_to() {
     }
     hold(PROMETHEUS_RULE, &prometheus_rule("mini-node-exporter", RULES, &shipped::always_loaded()));
     hold(NODE_LEAVING_RULE, &prometheus_rule("mini-node-exporter-nodes", NODE_LEAVING, &[shipped::node_leaving()]));
+    hold(LAB_CONFIG, &quick(&shipped::read(PROMETHEUS_CONFIG)));
     assert_none(&problems);
 }
 
@@ -73,6 +77,20 @@ fn prometheus_rule(name: &str, source: &str, rules: &[RuleFile]) -> String {
     format!(
         "# Written by `just manifests` from {source}: change that and run it again.\n{}",
         serde_saphyr::to_string(&manifest).unwrap()
+    )
+}
+
+/// The configuration with the intervals of a lab.
+fn quick(config: &str) -> String {
+    let interval = |line: &str| match line.trim_start().split_once(": ") {
+        Some(("scrape_interval", _)) => "  scrape_interval: 2s".to_owned(),
+        Some(("evaluation_interval", _)) => "  evaluation_interval: 5s".to_owned(),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<String> = config.lines().map(interval).collect();
+    format!(
+        "# Written by `just manifests` from {PROMETHEUS_CONFIG}: change that and run it again.\n{}\n",
+        lines.join("\n")
     )
 }
 

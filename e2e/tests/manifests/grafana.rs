@@ -19,7 +19,7 @@ fn every_blank_of_provisioning_is_filled() {
         }
     }
     blanks.sort();
-    assert_eq!(blanks, ["DASHBOARDS_DIR", "PROMETHEUS_URL"]);
+    assert_eq!(blanks, ["DASHBOARDS_DIR", "PROMETHEUS_URL", "SCRAPE_INTERVAL"]);
     for blank in blanks {
         assert!(environment.contains_key(blank.as_str()), "`{blank}` is not set in Deployment/grafana");
     }
@@ -47,10 +47,21 @@ fn the_blanks_lead_to_the_dashboards_and_to_prometheus() {
 #[test]
 fn the_datasource_has_its_uid_and_the_scrape_interval() {
     let provisioning = yaml(&workspace::root().join("grafana/provisioning/datasources/prometheus.yaml"));
-    let prometheus = yaml(&workspace::root().join("kustomize/prometheus/prometheus.yml"));
     let [datasource] = list(&provisioning, "/datasources") else { panic!("there is one datasource") };
     assert_eq!(datasource["uid"], "mini-node-exporter-prometheus");
-    assert_eq!(datasource["jsonData"]["timeInterval"], prometheus["global"]["scrape_interval"]);
+    assert_eq!(datasource["jsonData"]["timeInterval"], "${SCRAPE_INTERVAL}");
+    for (tree, interval) in [("stack", "15s"), ("kind", "2s")] {
+        assert_eq!(environment(tree)["SCRAPE_INTERVAL"], interval, "{tree}");
+        assert_eq!(scrape_interval(tree), interval, "{tree}");
+    }
+    assert_eq!(scrape_interval("airgap"), "2s");
+}
+
+fn scrape_interval(tree: &str) -> String {
+    let mut maps = render::named(tree).of_kind("ConfigMap");
+    let config = maps.find_map(|map| map["data"]["prometheus.yml"].as_str()).unwrap();
+    let config: Value = serde_saphyr::from_str(config).unwrap();
+    text(&config, "/global/scrape_interval").to_owned()
 }
 
 #[test]

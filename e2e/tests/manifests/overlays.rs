@@ -1,5 +1,6 @@
 //! What each tree promises to the person who applies it.
 
+use e2e::tools::pins;
 use e2e::workspace;
 use serde_json::{Value, json};
 
@@ -9,21 +10,32 @@ use crate::render::{self, Rendering, at, directories, list, outside_the_tree, te
 fn these_are_the_trees() {
     let kustomize = workspace::root().join("kustomize");
     assert_eq!(directories(&kustomize.join("overlays")), ["airgap", "airgap-grafana", "kind", "production"]);
-    let components = directories(&kustomize.join("components"));
-    for component in ["host-procfs", "network-policy", "pod-monitor"] {
-        assert!(components.iter().any(|there| there == component), "{component}");
-    }
+    let components = [
+        "dashboard",
+        "existing-namespace",
+        "grafana-operator",
+        "host-procfs",
+        "kube-state-metrics",
+        "lab",
+        "network-policy",
+        "openshift",
+        "pod-monitor",
+        "prometheus-rule",
+        "user-namespace",
+    ];
+    assert_eq!(directories(&kustomize.join("components")), components, "each has a tree that it is rendered in");
 }
 
 #[test]
 fn the_stack_listens_on_three_ports_of_every_node() {
+    for rendering in render::all().iter().filter(|rendering| rendering.name.starts_with("production")) {
+        assert_eq!(node_ports(rendering), json!({}), "{}", rendering.name);
+    }
     for (tree, expected) in [
         ("stack", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
         ("kind", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
         ("airgap", json!({"mini-node-exporter": 30000, "prometheus": 30001})),
         ("airgap-grafana", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
-        ("production", json!({})),
-        ("production-with-every-component", json!({})),
     ] {
         assert_eq!(node_ports(render::named(tree)), expected, "{tree}");
     }
@@ -77,7 +89,10 @@ fn production_bounds_the_exporter_and_ranks_it() {
     for tree in ["production", "production-with-every-component"] {
         let rendering = render::named(tree);
         let pod = exporter(rendering);
-        let resources = json!({"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}});
+        let resources = json!({
+            "requests": {"cpu": "5m", "memory": "8Mi", "ephemeral-storage": "1Mi"},
+            "limits": {"memory": "32Mi", "ephemeral-storage": "64Mi"},
+        });
         assert_eq!(pod["containers"][0]["resources"], resources, "{tree}");
         assert_eq!(pod["priorityClassName"], "system-node-critical", "{tree}");
         let update = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}});
@@ -92,19 +107,137 @@ fn production_bounds_the_exporter_and_ranks_it() {
 }
 
 #[test]
-fn only_production_closes_the_exporter_to_all_but_prometheus() {
+fn production_closes_the_exporter_and_the_stack_what_it_can() {
     for rendering in render::all() {
-        let closed = rendering.name.starts_with("production");
-        assert_eq!(rendering.names("NetworkPolicy").len(), usize::from(closed), "{}", rendering.name);
+        let expected: &[&str] = match rendering.name.as_str() {
+            "stack" | "kind" | "airgap-grafana" => &["grafana", "prometheus"],
+            "airgap" => &["prometheus"],
+            _ => &["mini-node-exporter"],
+        };
+        assert_eq!(Vec::from_iter(rendering.names("NetworkPolicy")), expected, "{}", rendering.name);
     }
-    let spec = &render::named("production").object("NetworkPolicy", "mini-node-exporter")["spec"];
-    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
-    assert_eq!(spec["egress"], json!([]));
-    let prometheus = json!({
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
-        "namespaceSelector": {},
+    let port = |protocol: &str, port: u16| json!({"protocol": protocol, "port": port});
+    let pods = |name: &str| json!({"podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}});
+
+    let exporter = &render::named("production").object("NetworkPolicy", "mini-node-exporter")["spec"];
+    let mut prometheus = pods("prometheus");
+    prometheus["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}});
+    assert_eq!(exporter["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(exporter["egress"], json!([]));
+    assert_eq!(exporter["ingress"], json!([{"from": [prometheus], "ports": [port("TCP", 23333)]}]));
+
+    // Their node ports are for everybody; what they call is not.
+    let prometheus = &render::named("stack").object("NetworkPolicy", "prometheus")["spec"];
+    assert_eq!(prometheus["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(prometheus["ingress"], json!([{"ports": [port("TCP", 9090)]}]));
+    let exporters = json!({"to": [pods("mini-node-exporter")], "ports": [port("TCP", 23333)]});
+    assert_eq!(prometheus["egress"], json!([exporters, {"ports": [port("TCP", 443), port("TCP", 6443)]}]));
+    let grafana = &render::named("stack").object("NetworkPolicy", "grafana")["spec"];
+    assert_eq!(grafana["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(grafana["ingress"], json!([{"ports": [port("TCP", 3000)]}]));
+    let queries = json!({"to": [pods("prometheus")], "ports": [port("TCP", 9090)]});
+    let names = json!({"to": [{"namespaceSelector": {}}], "ports": [port("UDP", 53), port("TCP", 53)]});
+    assert_eq!(grafana["egress"], json!([queries, names]));
+}
+
+/// A Fargate or virtual-kubelet node runs no pod of a daemon set.
+#[test]
+fn the_exporter_stays_off_nodes_that_cannot_run_it() {
+    for rendering in render::all() {
+        let terms = at(exporter(rendering), "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+        let not = |key: &str, value: &str| json!({"key": key, "operator": "NotIn", "values": [value]});
+        let expected = [not("eks.amazonaws.com/compute-type", "fargate"), not("type", "virtual-kubelet")];
+        assert_eq!(*terms, json!({"nodeSelectorTerms": [{"matchExpressions": expected}]}), "{}", rendering.name);
+    }
+}
+
+/// With `maxUnavailable: 10%` of fewer than 20 nodes, a single pod that is never ready would stop a roll-out.
+#[test]
+fn one_node_with_a_bad_file_does_not_stop_a_roll_out() {
+    for rendering in render::all() {
+        let probe = at(exporter(rendering), "/containers/0/readinessProbe/httpGet/path");
+        assert_eq!(probe, "/healthz/live", "{}: a bad file fails /healthz/ready", rendering.name);
+    }
+}
+
+/// Its restricted-v2 refuses a user outside the namespace's range.
+#[test]
+fn openshift_chooses_the_user() {
+    let context = |tree: &str| exporter(render::named(tree))["securityContext"].clone();
+    let mut expected = context("production");
+    assert_eq!(expected["runAsUser"], 65534);
+    for field in ["runAsUser", "runAsGroup"] {
+        expected.as_object_mut().unwrap().remove(field);
+    }
+    assert_eq!(context("production-on-openshift"), expected);
+    let image = std::fs::read_to_string(workspace::root().join("Dockerfile")).unwrap();
+    assert!(image.contains("USER 65534:65534"), "elsewhere the image's own number has to satisfy runAsNonRoot");
+}
+
+#[test]
+fn a_user_namespace_is_the_only_thing_that_its_component_adds() {
+    let mut pod = exporter(render::named("production-in-a-user-namespace")).clone();
+    assert_eq!(pod["hostUsers"], json!(false));
+    pod.as_object_mut().unwrap().remove("hostUsers");
+    assert_eq!(pod, *exporter(render::named("production")));
+}
+
+/// Applied with a namespace that others own, ours would overwrite its labels, and `delete -k` would delete it.
+#[test]
+fn production_goes_into_a_namespace_of_others() {
+    let rendering = outside_the_tree("in-a-namespace-of-others", |directory, tree| {
+        let components: Vec<_> = ["dashboard", "existing-namespace", "pod-monitor", "prometheus-rule"]
+            .map(|name| format!("{tree}/components/{name}"))
+            .into();
+        let kustomization = json!({
+            "namespace": "monitoring",
+            "resources": [format!("{tree}/overlays/production")],
+            "components": components,
+        });
+        std::fs::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
     });
-    assert_eq!(spec["ingress"], json!([{"from": [prometheus], "ports": [{"protocol": "TCP", "port": 23333}]}]));
+    assert_eq!(rendering.names("Namespace").len(), 0);
+    for object in &rendering.documents {
+        assert_eq!(object["metadata"]["namespace"], "monitoring", "{}", render::id(object));
+    }
+    let mut moved: Vec<_> = rendering.documents.iter().map(render::id).collect();
+    moved.push("Namespace/mini-node-exporter".into());
+    let mut wanted: Vec<_> = render::named("production").documents.iter().map(render::id).collect();
+    wanted.extend(["ConfigMap", "PodMonitor", "PrometheusRule"].map(|kind| match kind {
+        "ConfigMap" => "ConfigMap/mini-node-exporter-dashboard".to_owned(),
+        kind => format!("{kind}/mini-node-exporter"),
+    }));
+    moved.sort();
+    wanted.sort();
+    assert_eq!(moved, wanted);
+}
+
+/// What the workflow applies beside prometheus-operator: the Prometheus is where the network policy looks for it.
+#[test]
+fn the_operator_s_prometheus_is_admitted_and_pinned() {
+    let rendering = Rendering::of("operator", &workspace::root().join("e2e/operator"));
+    let prometheus = rendering.object("Prometheus", "prometheus");
+    assert_eq!(prometheus["spec"]["image"], format!("prom/prometheus:v{}", pins::PROMETHEUS));
+    let admitted = at(
+        rendering.object("NetworkPolicy", "mini-node-exporter"),
+        "/spec/ingress/0/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name",
+    );
+    assert_eq!(*admitted, prometheus["metadata"]["namespace"]);
+    for kind in ["PodMonitor", "PrometheusRule", "ConfigMap"] {
+        assert!(!rendering.names(kind).is_empty(), "{kind}");
+    }
+}
+
+/// The sidecar of kube-prometheus-stack looks for the label; grafana-operator is pointed at the same map.
+#[test]
+fn somebody_else_s_grafana_finds_the_dashboard() {
+    let rendering = render::named("production-with-every-component");
+    let map = rendering.object("ConfigMap", "mini-node-exporter-dashboard");
+    assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+    let file = workspace::root().join("grafana/dashboards/mini-node-exporter.json");
+    assert_eq!(text(map, "/data/mini-node-exporter.json"), std::fs::read_to_string(file).unwrap());
+    let reference = json!({"name": "mini-node-exporter-dashboard", "key": "mini-node-exporter.json"});
+    assert_eq!(rendering.object("GrafanaDashboard", "mini-node-exporter")["spec"]["configMapRef"], reference);
 }
 
 #[test]
@@ -116,8 +249,14 @@ fn components_combine() {
     assert_eq!(pod["volumes"], json!([{"name": "host-proc", "hostPath": {"path": "/proc", "type": "Directory"}}]));
     let mount = json!([{"name": "host-proc", "mountPath": "/host/proc", "readOnly": true}]);
     assert_eq!(pod["containers"][0]["volumeMounts"], mount);
-    assert_eq!(rendering.names("NetworkPolicy").len(), 1);
-    assert_eq!(rendering.names("PodMonitor").len(), 1);
+    for (kind, names) in [
+        ("NetworkPolicy", &["mini-node-exporter"][..]),
+        ("PodMonitor", &["mini-node-exporter"]),
+        ("PrometheusRule", &["mini-node-exporter", "mini-node-exporter-nodes"]),
+        ("GrafanaDashboard", &["mini-node-exporter"]),
+    ] {
+        assert_eq!(Vec::from_iter(rendering.names(kind)), names, "{kind}");
+    }
 }
 
 #[test]

@@ -27,7 +27,14 @@ fn all_lives_in_one_namespace() {
 /// These are served by every Kubernetes from 1.20 on.
 #[test]
 fn every_api_version_is_an_old_one() {
-    let known = ["v1", "apps/v1", "rbac.authorization.k8s.io/v1", "networking.k8s.io/v1", "monitoring.coreos.com/v1"];
+    let known = [
+        "v1",
+        "apps/v1",
+        "rbac.authorization.k8s.io/v1",
+        "networking.k8s.io/v1",
+        "monitoring.coreos.com/v1",
+        "grafana.integreatly.org/v1beta1",
+    ];
     let mut problems = Vec::new();
     for rendering in render::all() {
         for object in rendering.documents.iter().filter(|object| !known.contains(&text(object, "/apiVersion"))) {
@@ -72,19 +79,23 @@ fn every_service_leads_to_a_port_of_one_workload() {
     assert_none(&problems);
 }
 
+/// A policy that selects nothing guards nothing.
 #[test]
-fn network_policies_and_pod_monitors_select_the_exporter() {
+fn network_policies_and_pod_monitors_select_the_pods_of_their_name() {
     let mut seen = BTreeSet::new();
     for rendering in render::all() {
         for (kind, selector) in [("NetworkPolicy", "/spec/podSelector"), ("PodMonitor", "/spec/selector")] {
             for object in rendering.of_kind(kind) {
+                let name = text(object, "/metadata/name");
+                let workload = if name == "mini-node-exporter" { "DaemonSet" } else { "Deployment" };
                 let selected = selected(rendering, at(object, &format!("{selector}/matchLabels")));
-                assert_eq!(selected, [format!("{}: DaemonSet/mini-node-exporter", rendering.name)], "{kind}");
-                seen.insert(kind);
+                assert_eq!(selected, [format!("{}: {workload}/{name}", rendering.name)], "{kind}");
+                seen.insert((kind, name));
             }
         }
     }
-    assert_eq!(Vec::from_iter(seen), ["NetworkPolicy", "PodMonitor"]);
+    let policies = ["grafana", "mini-node-exporter", "prometheus"].map(|name| ("NetworkPolicy", name));
+    assert_eq!(Vec::from_iter(seen), [&policies[..], &[("PodMonitor", "mini-node-exporter")]].concat());
 }
 
 /// The hash of the content in the name is what rolls the pods out when the content changes.
@@ -92,7 +103,9 @@ fn network_policies_and_pod_monitors_select_the_exporter() {
 fn every_config_map_has_the_hash_of_its_content_in_its_name() {
     let mut problems = Vec::new();
     for rendering in render::all() {
-        for name in rendering.names("ConfigMap") {
+        // A sidecar sees changes by itself, and would load the old one beside the new.
+        let kept = |map: &&Value| map["metadata"]["labels"]["grafana_dashboard"].is_null();
+        for name in rendering.of_kind("ConfigMap").filter(kept).map(|map| text(map, "/metadata/name")) {
             let hash = name.rsplit('-').next().unwrap();
             if hash.len() != 10 || !hash.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit()) {
                 problems.push(format!("{}: ConfigMap/{name} has no hash in its name", rendering.name));

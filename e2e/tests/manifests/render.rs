@@ -25,7 +25,11 @@ pub struct Workload<'a> {
     pub template: &'a Value,
 }
 
-/// Every tree that a person applies: the base stack, each overlay, and production with every component at once.
+/// The components that suit production and each other.
+const COMBINED: [&str; 6] =
+    ["dashboard", "grafana-operator", "host-procfs", "kube-state-metrics", "pod-monitor", "prometheus-rule"];
+
+/// Every tree that a person applies: the base stack, each overlay, and production with components.
 pub fn all() -> &'static [Rendering] {
     static ALL: OnceLock<Vec<Rendering>> = OnceLock::new();
     ALL.get_or_init(|| {
@@ -34,7 +38,9 @@ pub fn all() -> &'static [Rendering] {
         for overlay in directories(&kustomize.join("overlays")) {
             all.push(Rendering::of(&overlay, &kustomize.join("overlays").join(&overlay)));
         }
-        all.push(production_with_every_component());
+        all.push(production_with("production-with-every-component", &COMBINED));
+        all.push(production_with("production-on-openshift", &["openshift"]));
+        all.push(production_with("production-in-a-user-namespace", &["user-namespace"]));
         all
     })
 }
@@ -161,16 +167,9 @@ fn kubectl() -> &'static Path {
     })
 }
 
-fn production_with_every_component() -> Rendering {
-    let kustomize = workspace::root().join("kustomize");
-    let production = yaml(&kustomize.join("overlays/production/kustomization.yaml"));
-    let there: Vec<_> = list(&production, "/components").iter().filter_map(Value::as_str).collect();
-    outside_the_tree("production-with-every-component", |directory, tree| {
-        let components: Vec<_> = directories(&kustomize.join("components"))
-            .iter()
-            .filter(|name| !there.contains(&format!("../../components/{name}").as_str()))
-            .map(|name| format!("{tree}/components/{name}"))
-            .collect();
+fn production_with(name: &str, components: &[&str]) -> Rendering {
+    outside_the_tree(name, |directory, tree| {
+        let components: Vec<_> = components.iter().map(|name| format!("{tree}/components/{name}")).collect();
         // JSON is YAML too.
         let kustomization = json!({"resources": [format!("{tree}/overlays/production")], "components": components});
         std::fs::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();

@@ -112,11 +112,84 @@ fn every_container_is_probed_on_a_port_that_it_names() {
 }
 
 #[test]
-fn every_container_says_what_it_needs_and_where_memory_ends() {
+fn every_container_says_what_it_needs_and_where_memory_and_disk_end() {
     of_each_container(|container| {
-        let fields = ["requests/cpu", "requests/memory", "limits/memory"];
+        let fields = [
+            "requests/cpu",
+            "requests/memory",
+            "requests/ephemeral-storage",
+            "limits/memory",
+            "limits/ephemeral-storage",
+        ];
         let missing = fields.iter().filter(|field| text(container, &format!("/resources/{field}")).is_empty());
         missing.map(|field| format!("resources.{} is missing", field.replace('/', "."))).collect()
+    });
+}
+
+/// The exporter's image has no shell to look around in.
+#[test]
+fn the_last_words_of_every_container_are_kept() {
+    of_each_container(|container| {
+        let policy = text(container, "/terminationMessagePolicy");
+        if policy == "FallbackToLogsOnError" {
+            Vec::new()
+        } else {
+            vec![format!("terminationMessagePolicy is `{policy}`")]
+        }
+    });
+}
+
+/// The disk that the volumes may fill counts, or the kubelet evicts the pod for using them.
+#[test]
+fn the_disk_limit_has_room_for_the_volumes_and_the_log() {
+    of_each_workload(|_, workload| {
+        let mebibytes = |quantity: &str| match (quantity.strip_suffix("Mi"), quantity.strip_suffix("Gi")) {
+            (Some(number), _) => number.parse::<u64>().unwrap(),
+            (_, Some(number)) => number.parse::<u64>().unwrap() * 1024,
+            _ => panic!("`{quantity}` is in neither Mi nor Gi"),
+        };
+        let limit = list(workload.template, "/spec/containers").iter();
+        let limit: u64 = limit.map(|it| mebibytes(text(it, "/resources/limits/ephemeral-storage"))).sum();
+        let volumes = list(workload.template, "/spec/volumes").iter();
+        let volumes: u64 = volumes.filter_map(|it| it["emptyDir"]["sizeLimit"].as_str()).map(mebibytes).sum();
+        // The kubelet keeps five files of 10 MiB of a container's log.
+        let needed = volumes + 50;
+        if limit >= needed { Vec::new() } else { vec![format!("ephemeral storage ends at {limit} of {needed} MiB")] }
+    });
+}
+
+#[test]
+fn every_object_has_the_recommended_labels() {
+    let mut problems = Vec::new();
+    for rendering in render::all() {
+        for object in rendering.documents.iter().filter(|object| object["kind"] != "Namespace") {
+            let label = |name: &str| text(object, &format!("/metadata/labels/app.kubernetes.io~1{name}"));
+            for (name, value) in [("part-of", "mini-node-exporter"), ("managed-by", "kustomize")] {
+                if label(name) != value {
+                    problems.push(format!("{}: {}: `{name}` is `{}`", rendering.name, render::id(object), label(name)));
+                }
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+/// `kubectl get pods -L app.kubernetes.io/version` tells the truth.
+#[test]
+fn every_pod_has_the_version_of_its_image() {
+    of_each_workload(|_, workload| {
+        let tag = text(workload.template, "/spec/containers/0/image").rsplit(':').next().unwrap_or_default();
+        let mut problems = Vec::new();
+        for (place, labels) in [("", &workload.object["metadata"]), ("pod ", &workload.template["metadata"])] {
+            let version = text(labels, "/labels/app.kubernetes.io~1version");
+            if version != tag {
+                problems.push(format!("{place}label `version` is `{version}`, and the image's tag `{tag}`"));
+            }
+            if text(labels, "/labels/app.kubernetes.io~1component").is_empty() {
+                problems.push(format!("{place}label `component` is missing"));
+            }
+        }
+        problems
     });
 }
 

@@ -111,6 +111,7 @@ fn env(run: &Run, prometheus: &str, port: u16) -> Vec<(&'static str, OsString)> 
         ("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", ours("dashboards/mini-node-exporter.json")),
         ("DASHBOARDS_DIR", ours("dashboards")),
         ("PROMETHEUS_URL", prometheus.into()),
+        ("SCRAPE_INTERVAL", "1s".into()),
         ("GF_SERVER_HTTP_PORT", port.to_string().into()),
     ];
     env.extend(FIXED.iter().map(|&(name, value)| (name, value.into())));
