@@ -38,7 +38,7 @@ fn newest_first(mut names: Vec<String>) -> Vec<String> {
 
 /// Waits until no other run fetches the same tool.
 pub(super) fn lock(tool: Tool, step: &Step) -> Result<File> {
-    lock::hold(&tools()?.join(format!(".lock-{}", tool.name())), Duration::from_secs(600), step)
+    lock::hold(&tools()?.join(format!(".lock-{}", tool.name())), Duration::from_secs(600), |text| step.note(text))
 }
 
 /// A folder to unpack into; what a killed run left of its own is removed first, for the lock is ours.

@@ -37,7 +37,7 @@ pub fn ensure(engine: &Docker, wanted: &[Image], progress: &Progress) -> Result<
         return Ok(images);
     }
     let _one_at_a_time = progress.step("wait for other builds of the airgap images", |step| {
-        lock::hold(&cache()?.join("lock"), Duration::from_secs(60 * 60), step)
+        lock::hold(&cache()?.join("lock"), Duration::from_secs(60 * 60), |text| step.note(text))
     })?;
     build(wanted, progress)?;
     present(wanted)?.context("every step of the airgap build succeeded, but an image is missing")
