@@ -13,6 +13,7 @@
 //! | `scraping` | the labels that the cluster's and the local lab's scrape configurations attach |
 //! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
+//! | `house` | the folders and arrows of `docs/architecture.md` |
 //! | `shipped` | what is under test: files, and the exposition |
 //! | `promql`, `catalogue`, `scrape` | what a query names, and what there is to name |
 
@@ -21,6 +22,7 @@ mod answers;
 mod catalogue;
 mod clusters;
 mod dashboards;
+mod house;
 mod lint;
 mod promql;
 mod promtool;
