@@ -12,7 +12,7 @@ use super::Backend;
 use crate::client::access::Access;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
-use crate::client::prometheus::Prometheus;
+use crate::client::prometheus::{Prometheus, Target};
 use crate::process::child::Process;
 use crate::process::command::Cmd;
 use crate::run::{Run, evidence};
@@ -78,7 +78,10 @@ impl Existing {
         let (grafana, datasource) = find_grafana(options, progress)?;
         let run = Run::create("existing")?;
         let (nodes, forwards, exporters) = match &options.cluster {
-            Some(cluster) => cluster.look(&run, progress)?,
+            Some(cluster) => {
+                let (names, forwards, exporters) = cluster.look(&run, progress)?;
+                (as_scraped(names, &prometheus.targets(&options.job)?), forwards, exporters)
+            }
             None => (scraped(&prometheus, &options.job)?, Vec::new(), Vec::new()),
         };
         let job = options.job.clone();
@@ -123,12 +126,21 @@ impl Backend for Existing {
 fn scraped(prometheus: &Prometheus, job: &str) -> Result<BTreeSet<String>> {
     let targets = prometheus.targets(job)?;
     let nodes: BTreeSet<String> =
-        targets.iter().map(|target| target.label("node").to_owned()).filter(|node| !node.is_empty()).collect();
+        targets.iter().filter(|target| !target.label("node").is_empty()).map(Target::node).collect();
     ensure!(
         !nodes.is_empty(),
         "no target in job `{job}` has a label `node`, by which the dashboard and the rules tell nodes apart"
     );
     Ok(nodes)
+}
+
+/// Nodes as their samples name them: after their cluster, where Prometheus attaches one.
+fn as_scraped(names: BTreeSet<String>, targets: &[Target]) -> BTreeSet<String> {
+    let scraped = |name: String| {
+        let own: Vec<String> = targets.iter().filter(|target| target.label("node") == name).map(Target::node).collect();
+        if own.is_empty() { vec![name] } else { own }
+    };
+    names.into_iter().flat_map(scraped).collect()
 }
 
 /// Grafana, and the data source in it that leads to Prometheus: the dashboard's own, or else what it falls back to.

@@ -1,5 +1,7 @@
 //! `node-labels`: every sample says which node it is from, in every way that the dashboard and the rules rely on.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 
 use super::report::Outcome;
@@ -20,10 +22,15 @@ pub(super) fn node_labels(subject: Subject<'_>) -> Outcome {
 
 fn look(stack: &Stack) -> Result<usize> {
     let samples = stack.prometheus.query(&format!(r#"{{__name__=~"node_uptime|node_load",job="{}"}}"#, stack.job))?;
+    let seen: BTreeSet<(String, &str)> =
+        samples.iter().map(|sample| (sample.node(), sample.label("__name__"))).collect();
     for node in &stack.nodes {
         for metric in ["node_uptime", "node_load"] {
-            let found = samples.iter().any(|sample| sample.label("node") == node && sample.label("__name__") == metric);
-            ensure!(found, "no `{metric}` with node=\"{node}\"; there are {}", nodes(&samples));
+            ensure!(
+                seen.contains(&(node.clone(), metric)),
+                "no `{metric}` with node=\"{node}\"; there are {}",
+                nodes(&samples)
+            );
         }
     }
     for sample in &samples {
@@ -34,7 +41,11 @@ fn look(stack: &Stack) -> Result<usize> {
 
 fn check(stack: &Stack, sample: &Sample) -> Result<()> {
     let (metric, node) = (sample.label("__name__"), sample.label("node"));
-    ensure!(stack.nodes.contains(node), "`{metric}` has node=\"{node}\", which is no node of the stack");
+    ensure!(
+        stack.nodes.contains(&sample.node()),
+        "`{metric}` has node=\"{}\", which is no node of the stack",
+        sample.node()
+    );
     for label in ["instance", "hostname"] {
         let value = sample.label(label);
         ensure!(value == node, "`{metric}` of node {node} has {label}=\"{value}\", not the node's name");
@@ -48,6 +59,8 @@ fn check(stack: &Stack, sample: &Sample) -> Result<()> {
         return Ok(());
     }
     let mut wanted: Vec<&str> = LABELS.into_iter().chain(["__name__"]).collect();
+    // A node of a cluster is only one of the stack's when that one has it too.
+    wanted.extend((!sample.label("cluster").is_empty()).then_some("cluster"));
     if metric == "node_load" {
         wanted.push("duration");
     }
@@ -60,7 +73,5 @@ fn nodes(samples: &[Sample]) -> String {
     if samples.is_empty() {
         return "no samples of either metric".into();
     }
-    let each =
-        samples.iter().map(|sample| format!("{}{{node=\"{}\"}}", sample.label("__name__"), sample.label("node")));
-    each.collect::<Vec<_>>().join(", ")
+    super::few(samples.iter().map(|sample| format!("{}{{node=\"{}\"}}", sample.label("__name__"), sample.node())))
 }

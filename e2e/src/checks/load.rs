@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
+use crate::client::prometheus::Sample;
 use crate::stack::{Procfs, Stack};
 
 /// The values of the label `duration`, in the order of the numbers in `loadavg`.
@@ -19,15 +20,16 @@ const REMEMBERED: usize = 4;
 /// that a load can have.
 pub(super) fn load(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
-    let mut shown: VecDeque<[f64; 3]> = VecDeque::new();
+    let mut shown: BTreeMap<&String, VecDeque<[f64; 3]>> = BTreeMap::new();
     let seen = !matches!(stack.procfs, Procfs::Unseen);
     let result = subject.poll("load as in `loadavg`", FIRST_SAMPLE, || {
-        if seen {
-            remember(&mut shown, stack.procfs.numbers("loadavg")?);
+        for node in stack.nodes.iter().filter(|_| seen) {
+            remember(shown.entry(node).or_default(), stack.procfs.numbers(node, "loadavg")?);
         }
         let scraped = scraped(stack)?;
         for (node, loads) in &scraped {
             if seen {
+                let shown = &shown[node];
                 ensure!(shown.contains(loads), "node_load of {node} is {loads:?}, and `loadavg` showed {shown:?}");
             } else {
                 let plausible = loads.iter().all(|load| load.is_finite() && *load >= 0.0);
@@ -56,14 +58,18 @@ fn remember(shown: &mut VecDeque<[f64; 3]>, now: [f64; 3]) {
 /// The three loads of every node of the stack.
 fn scraped(stack: &Stack) -> Result<BTreeMap<String, [f64; 3]>> {
     let samples = stack.prometheus.query(&format!(r#"node_load{{job="{}"}}"#, stack.job))?;
+    let mut by_node: BTreeMap<String, Vec<&Sample>> = BTreeMap::new();
+    for sample in &samples {
+        by_node.entry(sample.node()).or_default().push(sample);
+    }
     let mut loads = BTreeMap::new();
     for node in &stack.nodes {
-        let of_node = samples.iter().filter(|sample| sample.label("node") == node);
+        let of_node = by_node.remove(node).unwrap_or_default();
         // A list, not a map: a second series of the same duration must not hide behind the first.
-        let mut durations: Vec<&str> = of_node.clone().map(|sample| sample.label("duration")).collect();
+        let mut durations: Vec<&str> = of_node.iter().map(|sample| sample.label("duration")).collect();
         durations.sort_by_key(|duration| DURATIONS.iter().position(|known| known == duration));
         ensure!(durations == DURATIONS, "node_load of {node} has durations {durations:?}, not {DURATIONS:?}");
-        let value = |duration| of_node.clone().find(|sample| sample.label("duration") == duration);
+        let value = |duration| of_node.iter().find(|sample| sample.label("duration") == duration);
         loads.insert(node.clone(), DURATIONS.map(|duration| value(duration).map_or(f64::NAN, |sample| sample.value)));
     }
     Ok(loads)

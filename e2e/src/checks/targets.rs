@@ -31,12 +31,12 @@ pub(super) fn exporter_ready(subject: Subject<'_>) -> Outcome {
 fn collectors(stack: &Stack) -> Result<()> {
     let samples = stack.prometheus.query(&format!(r#"node_scrape_collector_success{{job="{}"}}"#, stack.job))?;
     for node in &stack.nodes {
-        let has_any = samples.iter().any(|sample| sample.label("node") == node);
+        let has_any = samples.iter().any(|sample| sample.node() == *node);
         ensure!(has_any, "no `node_scrape_collector_success` with node=\"{node}\"");
     }
     let failing = samples.iter().filter(|sample| sample.value < 1.0);
     let failing: Vec<String> =
-        failing.map(|sample| format!("`{}` on {}", sample.label("collector"), sample.label("node"))).collect();
+        failing.map(|sample| format!("`{}` on {}", sample.label("collector"), sample.node())).collect();
     ensure!(failing.is_empty(), "collectors fail: {}", failing.join(", "));
     Ok(())
 }
@@ -59,7 +59,7 @@ pub(super) fn targets_up(subject: Subject<'_>) -> Outcome {
         let down: Vec<String> = judged.filter(|target| target.health != "up").map(describe).collect();
         ensure!(down.is_empty(), "{}", down.join("; "));
         let missing: Vec<&String> =
-            stack.nodes.iter().filter(|node| !ours.iter().any(|target| target.label("node") == *node)).collect();
+            stack.nodes.iter().filter(|node| !ours.iter().any(|target| target.node() == **node)).collect();
         ensure!(missing.is_empty(), "no target with a label `node` for {missing:?}: {}", list(&ours));
         Ok(ours.len())
     });
@@ -77,7 +77,7 @@ fn look(stack: &Stack) -> Result<()> {
     let targets = stack.prometheus.targets(&stack.job)?;
     let mut count: BTreeMap<&str, usize> = stack.nodes.iter().map(|node| (node.as_str(), 0)).collect();
     for target in &targets {
-        match count.get_mut(target.label("node")) {
+        match count.get_mut(target.node().as_str()) {
             Some(count) => *count += 1,
             None => bail!("a target belongs to no node of the stack: {}", describe(target)),
         }
@@ -107,5 +107,5 @@ fn list(targets: &[Target]) -> String {
 fn describe(target: &Target) -> String {
     let Target { scrape_url, health, last_error, .. } = target;
     let reason = if last_error.is_empty() { String::new() } else { format!(" ({last_error})") };
-    format!("{scrape_url} with node=\"{}\" is {health}{reason}", target.label("node"))
+    format!("{scrape_url} with node=\"{}\" is {health}{reason}", target.node())
 }

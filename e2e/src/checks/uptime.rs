@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
+use crate::client::prometheus::node_of;
 use crate::stack::{Procfs, Stack};
 
 /// How far a figure may be from the kernel's, in seconds: the widest scrape interval that a lab uses, and some.
@@ -16,7 +17,7 @@ const AGE: f64 = 5.0;
 /// seen, growing by a second a second up to now.
 pub(super) fn uptime(subject: Subject<'_>) -> Outcome {
     Outcome::from(match subject.stack().procfs {
-        Procfs::Fixture(_) => exact(subject),
+        Procfs::Fixture(_) | Procfs::Fixtures(_) => exact(subject),
         Procfs::Live(_) | Procfs::LiveInContainer(_) => moving(subject),
         Procfs::Unseen => unseen(subject),
     })
@@ -24,16 +25,17 @@ pub(super) fn uptime(subject: Subject<'_>) -> Outcome {
 
 fn exact(subject: Subject<'_>) -> Result<String> {
     let stack = subject.stack();
-    let [wanted] = stack.procfs.numbers("uptime")?;
-    subject.poll("the fixture's uptime", FIRST_SAMPLE, || {
-        for (node, seen) in scraped(stack)? {
+    let seen = subject.poll("the fixture's uptime", FIRST_SAMPLE, || {
+        let seen = scraped(stack)?;
+        for (node, seen) in &seen {
+            let [wanted] = stack.procfs.numbers(node, "uptime")?;
             #[expect(clippy::float_cmp, reason = "the same text was parsed on both ways")]
-            let same = seen == wanted;
+            let same = *seen == wanted;
             ensure!(same, "node_uptime of {node} is {seen}, and the fixture's uptime says {wanted}");
         }
-        Ok(())
+        Ok(seen)
     })?;
-    Ok(format!("{wanted} s on every node, exactly the fixture's value"))
+    Ok(format!("{}, exactly the fixture's value", list(&seen)))
 }
 
 fn moving(subject: Subject<'_>) -> Result<String> {
@@ -41,8 +43,8 @@ fn moving(subject: Subject<'_>) -> Result<String> {
     let first = subject.poll("uptime as the kernel has it", FIRST_SAMPLE, || {
         let seen = scraped(stack)?;
         // The kernel's own figure: what the exporter makes of it is what is in question.
-        let [own] = stack.procfs.numbers("uptime")?;
         for (node, seen) in &seen {
+            let [own] = stack.procfs.numbers(node, "uptime")?;
             ensure!((own - seen).abs() <= AGE, "node_uptime of {node} is {seen}, and the kernel says {own}");
         }
         Ok(seen)
@@ -66,7 +68,7 @@ fn unseen(subject: Subject<'_>) -> Result<String> {
         let now = stack.prometheus.query("time()")?.first().context("`time()` gives nothing")?.value;
         let mut newest = BTreeMap::new();
         for node in &stack.nodes {
-            let series = history.iter().find(|series| series.label("node") == node);
+            let series = history.iter().find(|series| node_of(&series.labels) == **node);
             let values = series.map(|series| series.values.as_slice()).unwrap_or_default();
             let [.., (before, then), (last, seen)] = values else {
                 anyhow::bail!("node_uptime of {node} has {} samples in the last ten minutes, not two", values.len());
@@ -94,8 +96,7 @@ fn list(nodes: &BTreeMap<String, f64>) -> String {
 /// The scraped uptime of every node of the stack.
 fn scraped(stack: &Stack) -> Result<BTreeMap<String, f64>> {
     let samples = stack.prometheus.query(&format!(r#"node_uptime{{job="{}"}}"#, stack.job))?;
-    let seen: BTreeMap<String, f64> =
-        samples.iter().map(|sample| (sample.label("node").to_owned(), sample.value)).collect();
+    let seen: BTreeMap<String, f64> = samples.iter().map(|sample| (sample.node(), sample.value)).collect();
     let missing: Vec<&String> = stack.nodes.iter().filter(|node| !seen.contains_key(*node)).collect();
     ensure!(missing.is_empty(), "no sample of `node_uptime` from {missing:?}");
     Ok(seen)

@@ -16,6 +16,16 @@ pub struct Prometheus(Server);
 /// Label names and values.
 pub type Labels = BTreeMap<String, String>;
 
+/// The node that labels name: its name, after that of its cluster where one Prometheus watches several, whose nodes may
+/// have the same names.
+pub fn node_of(labels: &Labels) -> String {
+    let label = |name| labels.get(name).map_or("", String::as_str);
+    match label("cluster") {
+        "" => label("node").to_owned(),
+        cluster => format!("{cluster}/{}", label("node")),
+    }
+}
+
 /// One element of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
@@ -29,6 +39,11 @@ impl Sample {
     /// A label's value, empty where the series does not have it, as Prometheus has it.
     pub fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// The node that it is from.
+    pub fn node(&self) -> String {
+        node_of(&self.labels)
     }
 }
 
@@ -67,6 +82,11 @@ impl Target {
     /// A label's value, empty where the target does not have it.
     pub fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// The node that it is on.
+    pub fn node(&self) -> String {
+        node_of(&self.labels)
     }
 }
 

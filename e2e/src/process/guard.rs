@@ -27,6 +27,11 @@ pub fn through(program: impl Into<PathBuf>) {
     PROGRAM.get_or_init(|| program.into());
 }
 
+/// The program that guards, which is `lab`, if one does.
+pub fn program() -> Option<&'static Path> {
+    PROGRAM.get().map(PathBuf::as_path)
+}
+
 /// The program and arguments that start `program` under guard, or as it is where nothing can guard it.
 pub fn wrap(program: &Path, args: &[OsString]) -> (OsString, Vec<OsString>) {
     let Some(guard) = PROGRAM.get().filter(|_| cfg!(target_os = "linux")) else {

@@ -24,7 +24,7 @@ pub const JOB: &str = "mini-node-exporter";
 /// A running stack: where its parts answer, and what they must agree with.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// The names of the nodes that have to be scraped.
+    /// The nodes that have to be scraped, as their samples name them.
     pub nodes: BTreeSet<String>,
     /// The name of the scrape job whose targets the exporters are.
     pub job: String,
@@ -50,20 +50,21 @@ pub enum Procfs {
     LiveInContainer(String),
     /// A tree of files, which stand still.
     Fixture(PathBuf),
+    /// A folder with such a tree for each node, under the node's name.
+    Fixtures(PathBuf),
     /// A kernel's own, on a node that cannot be reached from here.
     Unseen,
 }
 
 impl Stack {
-    /// A stack that was stood up here. On a cluster `exporter` is any one of them.
+    /// A stack that was stood up here. Of a cluster's exporters any one will do.
     pub fn own(
         nodes: BTreeSet<String>,
-        exporter: Exporter,
+        exporters: Vec<Exporter>,
         prometheus: Prometheus,
         grafana: Part<Grafana>,
         procfs: Procfs,
     ) -> Self {
-        let exporters = vec![exporter];
         Self { nodes, job: JOB.into(), own: true, exporters, prometheus, grafana, datasource: None, procfs }
     }
 
@@ -83,16 +84,15 @@ impl Stack {
 impl Procfs {
     /// Whether the values move by themselves.
     pub fn is_live(&self) -> bool {
-        !matches!(self, Self::Fixture(_))
+        !matches!(self, Self::Fixture(_) | Self::Fixtures(_))
     }
 
-    /// The numbers in one of its files that the exporter reads: one in `uptime`, three in `loadavg`.
-    pub fn numbers<const N: usize>(&self, file: &str) -> Result<[f64; N]> {
+    /// The numbers in a file that a node's exporter reads: one in `uptime`, three in `loadavg`.
+    pub fn numbers<const N: usize>(&self, node: &str, file: &str) -> Result<[f64; N]> {
+        let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| path.display().to_string());
         let text = match self {
-            Self::Live(root) | Self::Fixture(root) => {
-                let path = root.join(file);
-                fs::read_to_string(&path).with_context(|| path.display().to_string())?
-            }
+            Self::Live(root) | Self::Fixture(root) => read(root.join(file))?,
+            Self::Fixtures(folder) => read(folder.join(node).join(file))?,
             Self::LiveInContainer(name) => {
                 Cmd::new("docker")
                     .args(["exec", name, "cat", &format!("/proc/{file}")])

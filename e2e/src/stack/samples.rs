@@ -1,13 +1,15 @@
 //! What Prometheus has scraped: each node's uptime and three loads.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
-use crate::client::prometheus::{Prometheus, Sample};
+use crate::client::prometheus::Prometheus;
 
 /// One node's newest samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeSamples {
-    /// The node's name.
+    /// The node, as its samples name it.
     pub node: String,
     /// Seconds since its boot.
     pub uptime: f64,
@@ -19,16 +21,15 @@ pub struct NodeSamples {
 pub fn scraped(prometheus: &Prometheus, job: &str) -> Result<Vec<NodeSamples>> {
     let uptimes = prometheus.query(&format!(r#"node_uptime{{job="{job}"}}"#))?;
     let loads = prometheus.query(&format!(r#"node_load{{job="{job}"}}"#))?;
-    let load = |node: &str, duration: &str| {
-        let own = |sample: &&Sample| sample.label("node") == node && sample.label("duration") == duration;
-        loads.iter().find(own).map(|sample| sample.value)
-    };
+    let loads: BTreeMap<(String, &str), f64> =
+        loads.iter().map(|sample| ((sample.node(), sample.label("duration")), sample.value)).collect();
+    let load = |node: &str, duration| loads.get(&(node.to_owned(), duration)).copied();
     let mut nodes: Vec<NodeSamples> = uptimes
         .iter()
         .filter_map(|sample| {
-            let node = sample.label("node");
-            let load = [load(node, "1m")?, load(node, "5m")?, load(node, "15m")?];
-            Some(NodeSamples { node: node.to_owned(), uptime: sample.value, load })
+            let node = sample.node();
+            let load = [load(&node, "1m")?, load(&node, "5m")?, load(&node, "15m")?];
+            Some(NodeSamples { node, uptime: sample.value, load })
         })
         .collect();
     nodes.sort_by(|a, b| a.node.cmp(&b.node));

@@ -64,7 +64,7 @@ impl<'s> Pair<'s> {
         let prometheus = start_prometheus(site, &node, &exporter.socket(PORT))?;
         let stack = Stack::own(
             BTreeSet::from([node]),
-            client,
+            vec![client],
             Prometheus::new(prometheus.at(PROMETHEUS)),
             Part::LeftOut,
             Procfs::Fixture(tree),

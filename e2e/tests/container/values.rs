@@ -80,14 +80,14 @@ pub fn the_live_proc_is_the_node_s_own(site: &Site) -> Result<()> {
     let hostname = Server::new(&*base).get("/info/hostname", &[])?.text()?;
     ensure!(hostname == "the-node", "/info/hostname is `{hostname}`, and NODE_NAME is `the-node`");
     let node = Procfs::Live("/proc".into());
-    let [before] = node.numbers("uptime")?;
+    let [before] = node.numbers("the-node", "uptime")?;
     let uptime: f64 = Server::new(&*base).get("/info/uptime", &[])?.text()?.parse()?;
-    let [after] = node.numbers("uptime")?;
+    let [after] = node.numbers("the-node", "uptime")?;
     ensure!((before..=after).contains(&uptime), "/info/uptime is {uptime}, and this machine's is {before} to {after}");
     // The kernel makes new averages every 5 s: a pair of readings may have fallen on either side.
     poll::until("the node's load", Duration::from_secs(5), Duration::from_millis(100), || {
         let look = || -> Result<([f64; 3], Vec<f64>)> {
-            let own = node.numbers("loadavg")?;
+            let own = node.numbers("the-node", "loadavg")?;
             let answer: BTreeMap<String, f64> = Server::new(&*base).get("/info/load", &[])?.json()?;
             Ok((own, DURATIONS.iter().filter_map(|duration| answer.get(*duration).copied()).collect()))
         };

@@ -6,6 +6,7 @@
 //! | `passing`, `shared` | every check passes on what is right, and fails where something else is expected |
 //! | `failing` | each check fails when what it guards is broken, and names the cause |
 //! | `alerts` | every alert fires and resolves |
+//! | `fleet` | simulated nodes, in clusters whose nodes have the same names |
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
 //! | `existing` | `lab check` on a stack that somebody else runs |
@@ -29,6 +30,7 @@ mod existing;
 mod failing;
 mod faults;
 mod fetching;
+mod fleet;
 mod lab;
 mod passing;
 mod places;

@@ -89,9 +89,20 @@ impl Altered {
     pub fn shared(change: impl FnOnce(&mut Stack)) -> Result<Self> {
         let own = shared()?;
         samples(&own)?;
-        let mut stack = own.local.stack().clone();
-        change(&mut stack);
-        Ok(Self { own, stack })
+        let stack = own.local.stack().clone();
+        Ok(Self { own, stack }.and(change))
+    }
+
+    /// A stack of one's own with something changed in what is expected of it.
+    pub fn of(own: Own, change: impl FnOnce(&mut Stack)) -> Self {
+        let stack = own.local.stack().clone();
+        Self { own: Arc::new(own), stack }.and(change)
+    }
+
+    /// With something else changed too.
+    pub fn and(mut self, change: impl FnOnce(&mut Stack)) -> Self {
+        change(&mut self.stack);
+        self
     }
 }
 

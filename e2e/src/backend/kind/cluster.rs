@@ -112,7 +112,7 @@ impl Cluster {
             false => Part::LeftOut,
         };
         let (exporter, prometheus) = (Exporter::new(at(exporter)?), Prometheus::new(at(prometheus)?));
-        Ok(Stack::own(nodes, exporter, prometheus, grafana, self.procfs(options.procfs.as_deref())))
+        Ok(Stack::own(nodes, vec![exporter], prometheus, grafana, self.procfs(options.procfs.as_deref())))
     }
 
     /// What the exporters read. The nodes share one kernel: any of them shows what all see.

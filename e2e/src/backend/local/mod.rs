@@ -1,6 +1,7 @@
 //! The local backend: exporter, Prometheus and Grafana as children of this process, on loopback, in the run's own
 //! directory. No Docker, no root.
 
+pub mod fleet;
 mod grafana;
 pub mod prometheus;
 
@@ -25,6 +26,9 @@ use crate::tools::{self, Tool};
 use crate::wait::interrupt;
 use crate::workspace::exporter;
 
+use fleet::Listed;
+
+pub use fleet::Fleet;
 pub use grafana::Wanted as WantedGrafana;
 
 /// A check of a stack that has been up for long still gets this time, a few scrapes' worth.
@@ -35,6 +39,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 pub struct Options {
     /// The tree that the exporter reads; `/proc` if none is named.
     pub procfs: Option<PathBuf>,
+    /// Simulated nodes in place of the one that this machine is.
+    pub fleet: Option<Fleet>,
     /// The exporter's binary; this workspace's if none is named.
     pub exporter: Option<PathBuf>,
     /// Prometheus' binary; looked for if none is named.
@@ -66,7 +72,11 @@ pub struct Local {
 impl Local {
     /// Starts the stack; returns as soon as each part answers.
     pub fn start(options: &Options, progress: &Progress) -> Result<Self> {
-        let binary = progress.step("build the exporter", |step| exporter::binary(options.exporter.as_deref(), step))?;
+        let build = |step: &_| exporter::binary(options.exporter.as_deref(), step);
+        let binary = match options.fleet {
+            Some(_) => None,
+            None => Some(progress.step("build the exporter", build)?),
+        };
         let found = progress.step("find Prometheus", |step| {
             let found = tools::find(Tool::Prometheus, options.prometheus.as_deref(), step)?;
             step.came_to(found.summary());
@@ -77,7 +87,7 @@ impl Local {
             Some(state) => Run::create_in(state.clone(), "local")?,
             None => Run::create("local")?,
         };
-        start_parts(options, progress, &run, &binary, &found.path, home)
+        start_parts(options, progress, &run, binary.as_deref(), &found.path, home)
             .map_err(|error| if interrupt::seen() { error } else { with_evidence(error, &run) })
             .and_then(|(stack, exporter, prometheus, grafana)| {
                 run.record("local", stack.links())?;
@@ -86,7 +96,7 @@ impl Local {
             })
     }
 
-    /// The exporter's process.
+    /// The process of the exporter, or of all that are simulated.
     pub fn exporter(&self) -> &Process {
         &self.exporter
     }
@@ -155,16 +165,13 @@ fn start_parts(
     options: &Options,
     progress: &Progress,
     run: &Run,
-    binary: &Path,
+    binary: Option<&Path>,
     prometheus: &Path,
     grafana: Part<grafana::Home>,
 ) -> Result<Parts> {
-    let (exporter_process, exporter) =
-        progress.step("start the exporter", |_| start_exporter(options, progress, run, binary))?;
-    let node = exporter.hostname()?;
+    let (exporter_process, exporters) = start_exporters(options, progress, run, binary)?;
     let (prometheus_process, prometheus) = progress.step("start Prometheus", |_| {
-        let address = exporter.base().trim_start_matches("http://");
-        let mut config = prometheus::config(&node, address);
+        let mut config = exporters.config;
         if let Some(edit) = options.edit_config {
             edit(&mut config);
         }
@@ -176,9 +183,42 @@ fn start_parts(
         grafana_process = Some(process);
         anyhow::Ok(grafana)
     })?;
-    let procfs = procfs(options.procfs.as_deref());
-    let stack = Stack::own(BTreeSet::from([node]), exporter, Prometheus::new(prometheus), grafana, procfs);
+    let stack = Stack::own(exporters.nodes, exporters.clients, Prometheus::new(prometheus), grafana, exporters.procfs);
     Ok((stack, exporter_process, prometheus_process, grafana_process))
+}
+
+/// The exporters of a stack, and how Prometheus finds them.
+struct Exporters {
+    nodes: BTreeSet<String>,
+    clients: Vec<Exporter>,
+    procfs: Procfs,
+    config: serde_json::Value,
+}
+
+fn start_exporters(
+    options: &Options,
+    progress: &Progress,
+    run: &Run,
+    binary: Option<&Path>,
+) -> Result<(Process, Exporters)> {
+    if let Some(fleet) = options.fleet {
+        let step = format!("start {} simulated nodes", fleet.nodes);
+        let (process, listed) = progress.step(&step, |_| fleet::start(fleet, run))?;
+        let exporters = Exporters {
+            nodes: listed.iter().map(Listed::node).collect(),
+            clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
+            procfs: Procfs::Fixtures(fleet::trees(run)),
+            config: prometheus::discovering(&[fleet::DISCOVERED], fleet.interval()),
+        };
+        return Ok((process, exporters));
+    }
+    let binary = binary.context("no exporter was built")?;
+    let (process, exporter) =
+        progress.step("start the exporter", |_| start_exporter(options, progress, run, binary))?;
+    let node = exporter.hostname()?;
+    let config = prometheus::config(&node, exporter.base().trim_start_matches("http://"));
+    let procfs = procfs(options.procfs.as_deref());
+    Ok((process, Exporters { nodes: BTreeSet::from([node]), clients: vec![exporter], procfs, config }))
 }
 
 fn start_exporter(options: &Options, progress: &Progress, run: &Run, binary: &Path) -> Result<(Process, Exporter)> {

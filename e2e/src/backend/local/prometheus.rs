@@ -28,14 +28,21 @@ const RULES_LINK: &str = "rules";
 /// The exporter's target gets the labels that a cluster's scrape configuration gives it: `job`, and the node's name
 /// as both `node` and `instance`.
 pub fn config(node: &str, exporter: &str) -> Value {
+    let target = json!({ "targets": [exporter], "labels": { "node": node, "instance": node } });
+    scraping("1s", &json!({ "job_name": stack::JOB, "static_configs": [target] }))
+}
+
+/// As [`config`], for the exporters that these files name: each target brings its labels.
+pub(super) fn discovering(files: &[&str], interval: &str) -> Value {
+    scraping(interval, &json!({ "job_name": stack::JOB, "file_sd_configs": [{ "files": files }] }))
+}
+
+fn scraping(interval: &str, exporters: &Value) -> Value {
     json!({
-        "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
+        "global": { "scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval },
         "rule_files": [format!("{RULES_LINK}/*.yml")],
         "scrape_configs": [
-            {
-                "job_name": stack::JOB,
-                "static_configs": [{ "targets": [exporter], "labels": { "node": node, "instance": node } }],
-            },
+            exporters,
             // A file, for the port that Prometheus binds is known only once it runs.
             { "job_name": "prometheus", "file_sd_configs": [{ "files": ["self.json"] }] },
         ],

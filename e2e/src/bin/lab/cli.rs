@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use e2e::backend::kind::{self, images::Override};
-use e2e::backend::local::{self, WantedGrafana};
+use e2e::backend::local::{self, Fleet, WantedGrafana};
 use e2e::backend::{Ports, existing};
 use e2e::checks;
 use e2e::checks::report::Format;
@@ -82,9 +82,13 @@ pub struct Start {
     /// Leave a part out.
     #[arg(long, value_enum, value_name = "PART")]
     pub without: Vec<Part>,
-    /// With kind: how many nodes, the control plane included, up to 20; 3 if nothing is said.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
-    pub nodes: Option<u8>,
+    /// How many nodes. With local they are simulated, each with a tree of its own, up to 5000; with kind up to 20, the
+    /// control plane included, and 3 if nothing is said.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=5000))]
+    pub nodes: Option<u16>,
+    /// With local: spread the simulated nodes over this many clusters, which have nodes of the same names.
+    #[arg(long, value_name = "C", requires = "nodes", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub clusters: Option<u16>,
     /// With kind: use images made of Debian packages alone, and build them if they are not there; also `LAB_AIRGAP=1`.
     #[arg(long)]
     pub airgap: bool,
@@ -209,6 +213,7 @@ impl Start {
         };
         local::Options {
             procfs: self.procfs.clone(),
+            fleet: self.nodes.map(|nodes| Fleet { nodes: nodes.into(), clusters: self.clusters.unwrap_or(1).into() }),
             exporter: self.exporter.clone(),
             prometheus: self.prometheus.as_ref().and_then(Named::file).cloned(),
             grafana,
@@ -284,25 +289,34 @@ impl Check {
 impl Start {
     /// Fails for a flag that means nothing to the chosen backend; the error says what to do instead.
     pub fn check(&self) -> Result<(), String> {
-        let only_kind = [
-            ("--nodes", self.nodes.is_some()),
-            ("--airgap", self.airgap),
-            ("--image", !self.images.is_empty()),
-            ("--keep", self.keep),
-        ];
+        let only_kind = [("--airgap", self.airgap), ("--image", !self.images.is_empty()), ("--keep", self.keep)];
         let only_local = [
             ("--exporter", self.exporter.is_some()),
             ("--prometheus", self.prometheus.is_some()),
             ("--grafana", self.grafana.is_some()),
             ("--grafana-home", self.grafana_home.is_some()),
+            ("--clusters", self.clusters.is_some()),
         ];
         let address = [&self.prometheus, &self.grafana].into_iter().flatten().find_map(Named::address);
         if let Some(address) = address {
             return Err(format!("`{address}` runs already, and this starts a stack: use `lab check --prometheus URL`"));
         }
+        match (self.backend, self.nodes) {
+            (Backend::Kind, Some(21..)) => return Err("`--nodes` is at most 20 with `--backend kind`".into()),
+            (Backend::Local, Some(_)) if self.procfs.is_some() || self.exporter.is_some() => {
+                let flag = if self.procfs.is_some() { "--path.procfs" } else { "--exporter" };
+                return Err(format!("`{flag}` is for one node, and `--nodes` simulates its own"));
+            }
+            (Backend::Local, Some(nodes)) if nodes < self.clusters.unwrap_or(1) => {
+                return Err("`--clusters` is more than `--nodes`: each cluster needs a node".into());
+            }
+            _ => {}
+        }
         let (flags, advice) = match self.backend {
-            Backend::Local => (only_kind, "needs `--backend kind`"),
-            Backend::Kind => (only_local, "needs `--backend local`; a cluster runs images, see `--image NAME=REF`"),
+            Backend::Local => (&only_kind[..], "needs `--backend kind`"),
+            Backend::Kind => {
+                (&only_local[..], "needs `--backend local`; a cluster runs images, see `--image NAME=REF`")
+            }
         };
         match flags.iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(format!("`{flag}` {advice}")),
@@ -378,7 +392,7 @@ mod tests {
     #[test]
     fn a_flag_of_the_other_backend_is_refused() {
         let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check();
-        for flag in ["--nodes 3", "--airgap", "--image grafana=mine:1", "--keep"] {
+        for flag in ["--airgap", "--image grafana=mine:1", "--keep"] {
             let name = flag.split(' ').next().unwrap();
             assert_eq!(check(flag), Err(format!("`{name}` needs `--backend kind`")));
             assert_eq!(check(&format!("{flag} --backend kind")), Ok(()));
@@ -409,5 +423,22 @@ mod tests {
         let refused =
             Cli::try_parse_from(["lab", "check", "--prometheus", "http://u:s3cret@p"]).unwrap_err().to_string();
         assert!(refused.contains("must not hold credentials"), "{refused}");
+    }
+
+    #[test]
+    fn nodes_are_for_both_backends_within_the_limits_of_each() {
+        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check();
+        for good in ["--nodes 1", "--nodes 300 --clusters 2", "--nodes 20 --backend kind"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for (bad, said) in [
+            ("--nodes 21 --backend kind", "at most 20"),
+            ("--nodes 2 --clusters 2 --backend kind", "`--clusters` needs `--backend local`"),
+            ("--nodes 1 --clusters 2", "each cluster needs a node"),
+            ("--nodes 2 --path.procfs /p", "`--path.procfs` is for one node"),
+            ("--nodes 2 --exporter /e", "`--exporter` is for one node"),
+        ] {
+            assert!(check(bad).unwrap_err().contains(said), "{bad}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
+use e2e::backend::local::fleet;
 use e2e::process::guard;
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
@@ -26,7 +27,7 @@ use e2e::workspace;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    if let Some(code) = guard::enter() {
+    if let Some(code) = guard::enter().or_else(fleet::enter) {
         return code;
     }
     run(Cli::parse()).unwrap_or_else(|error| explain(&error)).into()

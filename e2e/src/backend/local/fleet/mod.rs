@@ -1,0 +1,141 @@
+//! A fleet: simulated nodes, all in one process. Each is the exporter's library on a tree, a name and a port of its own,
+//! and Prometheus finds them through file discovery.
+
+mod serve;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+
+use crate::client::prometheus::{Labels, node_of};
+use crate::process::child::Process;
+use crate::process::guard;
+use crate::run::Run;
+
+pub use serve::enter;
+
+/// How many nodes, and in how many clusters, whose nodes have the same names.
+#[derive(Clone, Copy, Debug)]
+pub struct Fleet {
+    pub nodes: usize,
+    pub clusters: usize,
+}
+
+/// A node that listens, in the form that Prometheus' file discovery reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Listed {
+    targets: [String; 1],
+    labels: Labels,
+}
+
+/// The file of discovery, in the run's directory; the trees are in the folder `fleet` beside it.
+pub(super) const DISCOVERED: &str = "fleet.json";
+
+/// One process binds all of them within a second or two.
+const LIMIT: Duration = Duration::from_secs(60);
+
+impl Fleet {
+    /// How often Prometheus scrapes: as often as in any lab, as long as two cores can keep up with that.
+    pub(super) fn interval(self) -> &'static str {
+        if self.nodes > 100 { "5s" } else { "1s" }
+    }
+
+    /// The cluster, where there are several, and the name of each node.
+    fn names(self) -> impl Iterator<Item = (Option<String>, String)> {
+        let Self { nodes, clusters } = self;
+        let width = nodes.div_ceil(clusters).to_string().len();
+        (0..nodes).map(move |index| {
+            let cluster = (clusters > 1).then(|| format!("cluster-{}", index % clusters + 1));
+            (cluster, format!("node-{:0width$}", index / clusters + 1))
+        })
+    }
+}
+
+impl Listed {
+    fn new(cluster: Option<String>, node: String, address: String) -> Self {
+        let mut labels = Labels::from([("instance".to_owned(), node.clone()), ("node".to_owned(), node)]);
+        labels.extend(cluster.map(|cluster| ("cluster".to_owned(), cluster)));
+        Self { targets: [address], labels }
+    }
+
+    /// The node, as its samples name it.
+    pub(super) fn node(&self) -> String {
+        node_of(&self.labels)
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.targets[0]
+    }
+}
+
+/// The folder of the trees; a node's has the name that its samples give it.
+pub(super) fn trees(run: &Run) -> PathBuf {
+    run.dir().join("fleet")
+}
+
+/// A node needs two, its listener and Prometheus' connection, and a check of it one more in the lab itself. The usual
+/// limit is for programs that use `select`.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Makes the trees, and starts the process; returns when every node listens.
+pub(super) fn start(fleet: Fleet, run: &Run) -> Result<(Process, Vec<Listed>)> {
+    allow_open_files();
+    let trees = trees(run);
+    for (index, (cluster, node)) in fleet.names().enumerate() {
+        grow(&trees.join(cluster.unwrap_or_default()).join(&node), &node, index)?;
+    }
+    let lab = guard::program().context("simulated nodes run in a process of `lab`, and this is another program")?;
+    let args = [serve::WORD.into(), trees.into(), fleet.nodes.to_string().into(), fleet.clusters.to_string().into()];
+    let process = Process::start("fleet", lab, &args, &[], run.dir().join("fleet.log"))?;
+    let file = run.dir().join(DISCOVERED);
+    process.wait_until("listening", LIMIT, || fs::metadata(&file).map(drop).context("not every node listens"))?;
+    Ok((process, serde_json::from_slice(&fs::read(&file)?)?))
+}
+
+/// A tree whose values no other node of the fleet has, and that no alert is about.
+fn grow(tree: &Path, node: &str, index: usize) -> Result<()> {
+    let tenth = |factor: usize| format!("{}.{}0", index * factor % 80 / 10, index * factor % 10);
+    fs::create_dir_all(tree.join("sys/kernel")).with_context(|| tree.display().to_string())?;
+    fs::write(tree.join("sys/kernel/hostname"), format!("{node}\n"))?;
+    fs::write(tree.join("uptime"), format!("{}.25 1.00\n", 100_000 + 1_000 * index))?;
+    fs::write(tree.join("loadavg"), format!("{} {} {} 1/100 1000\n", tenth(1), tenth(7), tenth(13)))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(nodes: usize, clusters: usize) -> Vec<String> {
+        let listed = |(cluster, node)| Listed::new(cluster, node, "127.0.0.1:1".into());
+        Fleet { nodes, clusters }.names().map(listed).map(|listed| listed.node()).collect()
+    }
+
+    #[test]
+    fn clusters_have_nodes_of_the_same_names() {
+        assert_eq!(names(2, 1), ["node-1", "node-2"]);
+        assert_eq!(names(4, 2), ["cluster-1/node-1", "cluster-2/node-1", "cluster-1/node-2", "cluster-2/node-2"]);
+        assert_eq!(names(12, 1)[..2], ["node-01", "node-02"]);
+    }
+
+    #[test]
+    fn every_tree_is_one_that_the_exporter_reads_and_has_values_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for index in 0..100 {
+            let tree = dir.path().join(index.to_string());
+            grow(&tree, "a", index).unwrap();
+            let procfs = mini_node_exporter::ProcRoot::new(&tree);
+            procfs.read::<mini_node_exporter::procfs::LoadAverage>().unwrap();
+            procfs.read::<mini_node_exporter::procfs::Uptime>().unwrap();
+            assert!(seen.insert(fs::read_to_string(tree.join("uptime")).unwrap()));
+        }
+    }
+}
