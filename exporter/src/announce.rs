@@ -1,12 +1,10 @@
 //! What the log says first: what has started, and what it describes.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::build;
 use crate::exposition::Exposition;
 use crate::http::State;
-use crate::procfs::ProcRoot;
 use crate::web::Web;
 
 /// What the line shows of a node's name: no real one is longer, and a pipe takes the whole line at once.
@@ -20,10 +18,10 @@ pub fn announce(state: &Arc<State>, name_from: &'static str, web: Option<&Web>) 
     let rules = web.map(Web::rules);
     let tls = rules.as_ref().is_some_and(|rules| rules.has_tls());
     let auth = rules.as_ref().is_some_and(|rules| rules.has_users());
-    let kernels_own = state.exposition().node().root().path() == Path::new(ProcRoot::KERNEL);
+    let is_live = state.exposition().node().is_live();
     let state = Arc::clone(state);
     let say = move || say(state.exposition(), name_from, tls, auth);
-    if kernels_own {
+    if is_live {
         say();
     } else {
         std::thread::spawn(say);

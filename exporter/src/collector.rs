@@ -2,13 +2,11 @@
 //!
 //! A new collector is a file with a type that implements [`Collector`], and a line in [`TABLE`].
 
-mod family;
 mod load;
+mod text;
 mod uptime;
 
-use prometheus::proto::MetricFamily;
-
-pub use family::{Kind, family, sample};
+pub use text::{Family, Kind, Text};
 
 use crate::node::Scrape;
 use crate::procfs::Error;
@@ -29,13 +27,14 @@ pub trait Collector: Send + Sync {
         true
     }
 
-    /// Reads and converts. Read the collector's own files before the hostname: readiness names the first bad one, and
-    /// looks at the hostname anyway.
+    /// Reads all it needs, then writes. Read the collector's own files before the hostname: readiness names the first
+    /// bad one, and looks at the hostname anyway.
     ///
     /// # Errors
     ///
-    /// When anything it needs is bad. It then exposes nothing at all: a false 0 is a lie that no alert sees.
-    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error>;
+    /// When anything it needs is bad. It then exposes nothing at all, for what it has written is taken back: a false 0
+    /// is a lie that no alert sees.
+    fn collect(&self, scrape: &Scrape<'_>, text: &mut Text) -> Result<(), Error>;
 }
 
 /// The collectors that run when no flag says otherwise.

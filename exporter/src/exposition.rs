@@ -1,17 +1,13 @@
-//! What a scrape answers: every family, in the text format 0.0.4, from an explicit registry.
+//! What a scrape answers: every family, in the text format 0.0.4.
 
-mod gather;
+mod boot_clock;
 mod process;
-mod start_time;
 
-use std::sync::Arc;
-
-use prometheus::{Gauge, Opts, Registry, TextEncoder};
+use std::time::Instant;
 
 use crate::build;
-use crate::collector::Collector;
-use crate::node::Node;
-use gather::Gather;
+use crate::collector::{Collector, Kind, Text};
+use crate::node::{Node, Scrape};
 use process::Process;
 
 /// The content type of the text format, as Prometheus wants it spelt out.
@@ -19,22 +15,16 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The collectors of one node, ready to be scraped. Every rendering reads the node's files again.
 pub struct Exposition {
-    node: Arc<Node>,
+    node: Node,
     collectors: Vec<&'static dyn Collector>,
     process: Option<Process>,
-    all: Registry,
 }
 
 impl Exposition {
     /// `process` adds the metrics of this very process, `process_*`.
-    ///
-    /// # Errors
-    ///
-    /// When two metrics contradict each other.
-    pub fn new(node: Arc<Node>, collectors: Vec<&'static dyn Collector>, process: bool) -> prometheus::Result<Self> {
-        let process = process.then(Process::new).transpose()?;
-        let all = registry(&node, collectors.clone(), process.as_ref())?;
-        Ok(Self { node, collectors, process, all })
+    #[must_use]
+    pub fn new(node: Node, collectors: Vec<&'static dyn Collector>, process: bool) -> Self {
+        Self { node, collectors, process: process.then(Process::new) }
     }
 
     /// The node that is described.
@@ -50,51 +40,48 @@ impl Exposition {
     }
 
     /// Scrapes every enabled collector.
-    ///
-    /// # Errors
-    ///
-    /// When a family has no name, which no collector can cause by what it reads.
-    pub fn render(&self) -> prometheus::Result<String> {
-        render(&self.all)
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.render_only(&self.collectors)
     }
 
     /// Scrapes these collectors and no others.
-    ///
-    /// # Errors
-    ///
-    /// As [`Exposition::render`], and when two metrics contradict each other.
-    pub fn render_only(&self, collectors: Vec<&'static dyn Collector>) -> prometheus::Result<String> {
-        render(&registry(&self.node, collectors, self.process.as_ref())?)
+    #[must_use]
+    pub fn render_only(&self, collectors: &[&'static dyn Collector]) -> String {
+        let mut text = Text::new();
+        let help = "What this exporter was built from; the value is always 1.";
+        let labels = [("version", build::VERSION), ("revision", build::REVISION), ("rustc", build::RUSTC)];
+        text.family(Kind::Gauge, "mini_node_exporter_build_info", help).sample(&labels, 1.0);
+        collect(&self.node, collectors, &mut text);
+        if let Some(process) = &self.process {
+            process.collect(&mut text);
+        }
+        text.finish()
     }
 }
 
-fn registry(
-    node: &Arc<Node>,
-    collectors: Vec<&'static dyn Collector>,
-    process: Option<&Process>,
-) -> prometheus::Result<Registry> {
-    let registry = Registry::new();
-    registry.register(Box::new(build_info()?))?;
-    registry.register(Box::new(Gather::new(Arc::clone(node), collectors)?))?;
-    if let Some(process) = process {
-        registry.register(Box::new(process.clone()))?;
+/// Runs the collectors, and says of each whether it succeeded and how long it took.
+fn collect(node: &Node, collectors: &[&'static dyn Collector], text: &mut Text) {
+    let scrape = Scrape::new(node);
+    let mut outcomes = Vec::with_capacity(collectors.len());
+    for collector in collectors {
+        let began = Instant::now();
+        // The node has logged what is wrong when it broke; here a failed collector is only left out.
+        let success = text.all_or_nothing(|text| collector.collect(&scrape, text)).is_ok();
+        outcomes.push((collector.name(), success, began.elapsed()));
     }
-    Ok(registry)
-}
-
-fn build_info() -> prometheus::Result<Gauge> {
-    let opts = Opts::new("mini_node_exporter_build_info", "What this exporter was built from; the value is always 1.")
-        .const_label("version", build::VERSION)
-        .const_label("revision", build::REVISION)
-        .const_label("rustc", build::RUSTC);
-    let gauge = Gauge::with_opts(opts)?;
-    gauge.set(1.0);
-    Ok(gauge)
-}
-
-fn render(registry: &Registry) -> prometheus::Result<String> {
-    // A usual exposition fits, so that the text is not copied while it grows.
-    let mut text = String::with_capacity(4096);
-    TextEncoder::new().encode_utf8(&registry.gather(), &mut text)?;
-    Ok(text)
+    // A family without samples is left out, too.
+    if outcomes.is_empty() {
+        return;
+    }
+    let help = "Seconds that a collector took in this scrape.";
+    let mut family = text.family(Kind::Gauge, "node_scrape_collector_duration_seconds", help);
+    for (name, _, took) in &outcomes {
+        family.sample(&[("collector", name)], took.as_secs_f64());
+    }
+    let help = "1 if a collector could read all it needs in this scrape, 0 if it exposes nothing.";
+    let mut family = text.family(Kind::Gauge, "node_scrape_collector_success", help);
+    for (name, success, _) in &outcomes {
+        family.sample(&[("collector", name)], if *success { 1.0 } else { 0.0 });
+    }
 }

@@ -21,12 +21,14 @@ mod landing;
 mod limit;
 mod metrics;
 mod path;
+mod patience;
 mod protect;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -36,7 +38,7 @@ use axum::routing::get;
 
 use crate::collector::{self, Collector};
 use crate::exposition::Exposition;
-use crate::node::Node;
+use crate::node::{Node, Reader};
 use crate::procfs::ProcRoot;
 pub use cors::{Origins, readable_by};
 use limit::Limit;
@@ -77,21 +79,20 @@ pub struct State {
     exposition: Exposition,
     telemetry_path: TelemetryPath,
     scrapes: Limit,
+    reader: Reader,
 }
 
 impl State {
-    /// Registers the collectors.
-    ///
-    /// # Errors
-    ///
-    /// When two metrics contradict each other.
-    pub fn new(config: Config) -> prometheus::Result<Arc<Self>> {
+    /// Looks at the root of the tree, and reads nothing yet.
+    #[must_use]
+    pub fn new(config: Config) -> Arc<Self> {
         let node = Node::new(ProcRoot::new(config.procfs), config.node_name);
-        Ok(Arc::new(Self {
-            exposition: Exposition::new(Arc::new(node), config.collectors, config.exporter_metrics)?,
+        Arc::new(Self {
+            exposition: Exposition::new(node, config.collectors, config.exporter_metrics),
             telemetry_path: config.telemetry_path,
             scrapes: Limit::new(config.max_requests),
-        }))
+            reader: Reader::default(),
+        })
     }
 
     /// What a scrape answers.
@@ -102,6 +103,28 @@ impl State {
 
     fn node(&self) -> &Node {
         self.exposition.node()
+    }
+
+    /// Runs `job`, which reads some of the node's files: right here where they cannot hang, for they are few and
+    /// small, else on another thread.
+    ///
+    /// # Errors
+    ///
+    /// When they take longer than `patience` says. The answer says so.
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        patience: impl FnOnce() -> Duration,
+        job: impl Fn(&Self) -> T + Clone + Send + 'static,
+    ) -> Result<T, Response> {
+        if self.node().is_live() {
+            return Ok(job(self));
+        }
+        let (state, patience) = (Arc::clone(self), patience());
+        let read = self.reader.run(patience, || self.node().give_up(), move || job(&state)).await;
+        read.ok_or_else(|| {
+            let late = format_args!("the procfs tree gave no answer within {} s", patience.as_secs_f64());
+            line(StatusCode::SERVICE_UNAVAILABLE, late)
+        })
     }
 }
 

@@ -9,9 +9,8 @@
 //! use mini_node_exporter::{Node, ProcRoot, collector, exposition::Exposition};
 //!
 //! let node = Node::new(ProcRoot::new("/proc"), Some("worker-1".into()));
-//! let exposition = Exposition::new(node.into(), collector::TABLE.to_vec(), false)?;
-//! assert!(exposition.render()?.contains("node_load{hostname=\"worker-1\",duration=\"1m\"}"));
-//! # Ok::<(), prometheus::Error>(())
+//! let exposition = Exposition::new(node, collector::TABLE.to_vec(), false);
+//! assert!(exposition.render().contains("node_load{hostname=\"worker-1\",duration=\"1m\"}"));
 //! ```
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]

@@ -33,7 +33,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         .web_config
         .map(|file| Web::load(&file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display())));
     let web = web.transpose()?;
-    let state = http::State::new(settings.http).context("cannot register the collectors")?;
+    let state = http::State::new(settings.http);
     // One thread answers everything: a scrape takes microseconds, and a second thread would only cost memory.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;

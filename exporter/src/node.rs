@@ -6,7 +6,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::procfs::{Error, Hostname, LoadAverage, ProcFile, ProcRoot, Uptime};
+mod reader;
+mod watch;
+
+use crate::procfs::{Error, Hostname, NODE_FILES, ProcFile, ProcRoot, Reason};
+pub use reader::Reader;
+use watch::Watch;
 
 /// Reads the node's files. A file that breaks is logged once, and once more when it heals, not at every scrape.
 #[derive(Debug)]
@@ -14,13 +19,14 @@ pub struct Node {
     root: ProcRoot,
     name: Option<String>,
     bad: Mutex<BTreeSet<PathBuf>>,
+    watch: Watch,
 }
 
 impl Node {
     /// Without a name, the hostname is read from the tree, whenever it is asked for.
     #[must_use]
     pub fn new(root: ProcRoot, name: Option<String>) -> Self {
-        Self { root, name, bad: Mutex::default() }
+        Self { root, name, bad: Mutex::default(), watch: Watch::default() }
     }
 
     /// The tree that describes it.
@@ -32,9 +38,18 @@ impl Node {
     /// Whether the tree has none of the files that are read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let root = &self.root;
-        let files = [root.path_of::<Uptime>(), root.path_of::<LoadAverage>(), root.path_of::<Hostname>()];
-        files.iter().all(|file| !file.exists())
+        NODE_FILES.iter().all(|file| !self.root.path().join(file).exists())
+    }
+
+    /// Whether reading its files never waits for anybody. Otherwise a read can hang, and belongs on a [`Reader`].
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.root.is_live()
+    }
+
+    /// Takes every file that is being read right now as one that hangs: until that read returns, it is not read again.
+    pub fn give_up(&self) {
+        self.watch.give_up();
     }
 
     /// The node's name, as the `hostname` label carries it.
@@ -53,11 +68,18 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When the file is bad.
+    /// When the file is bad, or hangs.
     pub fn read<T: ProcFile>(&self) -> Result<T, Error> {
-        let result = self.root.read();
+        let result = if self.is_live() { self.root.read() } else { self.read_watched() };
         self.note::<T>(result.as_ref().err());
         result
+    }
+
+    fn read_watched<T: ProcFile>(&self) -> Result<T, Error> {
+        match self.watch.begin(T::PATH) {
+            Some(_reading) => self.root.read(),
+            None => Err(self.root.error::<T>(Reason::Hangs)),
+        }
     }
 
     fn note<T: ProcFile>(&self, error: Option<&Error>) {

@@ -6,6 +6,8 @@
 
 mod error;
 mod hostname;
+mod kept;
+mod live;
 mod loadavg;
 mod number;
 mod process;
@@ -17,9 +19,11 @@ use std::path::{Path, PathBuf};
 pub use error::{Error, Reason};
 pub use hostname::Hostname;
 pub use loadavg::LoadAverage;
-pub use process::{IgnoredSignals, ProcessStat, open_fds};
+pub use process::{BootTime, IgnoredSignals, ProcessFds, ProcessStat};
 pub use read::LIMIT;
 pub use uptime::Uptime;
+
+use kept::Kept;
 
 /// One file of a procfs tree.
 pub trait ProcFile: Sized {
@@ -34,9 +38,16 @@ pub trait ProcFile: Sized {
     fn parse(text: &str) -> Result<Self, Reason>;
 }
 
+/// The files that describe a node.
+pub const NODE_FILES: [&str; 3] = [Hostname::PATH, LoadAverage::PATH, Uptime::PATH];
+
 /// The root of a procfs tree: `/proc`, or any directory of the same shape.
-#[derive(Clone, Debug)]
-pub struct ProcRoot(PathBuf);
+#[derive(Debug)]
+pub struct ProcRoot {
+    path: PathBuf,
+    /// Only where the tree is live.
+    kept: Option<Kept>,
+}
 
 impl ProcRoot {
     /// Where the running kernel's own is.
@@ -46,40 +57,53 @@ impl ProcRoot {
     #[must_use]
     pub fn new(root: impl AsRef<Path>) -> Self {
         let root = root.as_ref();
-        Self(std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf()))
+        let path = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
+        let kept = live::is_live(&path).then(Kept::default);
+        Self { path, kept }
     }
 
-    /// Reads and parses one file.
+    /// Whether the tree is the kernel's own: reading it never waits for anybody. Found out once, at the start.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Reads and parses one file, now: no value is remembered. Unless the tree [is live](Self::is_live), this can
+    /// hang.
     ///
     /// # Errors
     ///
     /// When the file is missing, unreadable, not a regular file, longer than [`LIMIT`], not UTF-8, or not what its
     /// parser expects. The error names the file.
     pub fn read<T: ProcFile>(&self) -> Result<T, Error> {
-        let path = self.path_of::<T>();
-        read::read(&path, T::parse).map_err(|reason| Error::new(path, reason))
+        let text = match &self.kept {
+            Some(kept) => kept.read(&self.path, T::PATH, T::parse),
+            None => read::read(&self.path_of::<T>(), T::parse),
+        };
+        text.map_err(|reason| self.error::<T>(reason))
     }
 
     /// Where a file lies below this root.
     #[must_use]
     pub fn path_of<T: ProcFile>(&self) -> PathBuf {
-        self.0.join(T::PATH)
+        self.path.join(T::PATH)
     }
 
     /// The root itself.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    pub(crate) fn join(&self, path: &str) -> PathBuf {
-        self.0.join(path)
+    /// What is wrong with one of the files.
+    pub(crate) fn error<T: ProcFile>(&self, reason: Reason) -> Error {
+        Error::new(self.path_of::<T>(), reason)
     }
 }
 
 impl Default for ProcRoot {
     /// The running kernel's own.
     fn default() -> Self {
-        Self(PathBuf::from(Self::KERNEL))
+        Self::new(Self::KERNEL)
     }
 }

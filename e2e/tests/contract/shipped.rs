@@ -97,13 +97,13 @@ fn jobs(place: &str, config: &str) -> Jobs {
 
 /// The metrics of the exporter as it is built here, every collector on, over every fixture tree.
 fn exposed() -> exposition::Metrics {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let cases = fs::read_dir(path("fixtures")).unwrap().map(|case| case.unwrap().path().join("proc"));
     let samples = cases.filter(|tree| tree.is_dir()).flat_map(|tree| {
         let config = Config { procfs: tree.clone(), collectors: collector::TABLE.to_vec(), ..Config::default() };
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
         let body = runtime.block_on(async {
-            let answer = router(State::new(config).unwrap()).oneshot(request).await.unwrap();
+            let answer = router(State::new(config)).oneshot(request).await.unwrap();
             assert!(answer.status().is_success(), "{}: {}", tree.display(), answer.status());
             answer.into_body().collect().await.unwrap().to_bytes()
         });

@@ -1,8 +1,6 @@
 //! `node_load`: the three load averages, one sample each.
 
-use prometheus::proto::MetricFamily;
-
-use super::{Collector, Kind, family, sample};
+use super::{Collector, Kind, Text};
 use crate::node::Scrape;
 use crate::procfs::{Error, LoadAverage};
 
@@ -17,14 +15,14 @@ impl Collector for Load {
         "the node's load averages"
     }
 
-    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
+    fn collect(&self, scrape: &Scrape<'_>, text: &mut Text) -> Result<(), Error> {
         let windows = scrape.read::<LoadAverage>()?.windows();
         let hostname = scrape.hostname()?;
-        let samples = windows
-            .iter()
-            .map(|&(duration, load)| sample(Kind::Gauge, &[("hostname", hostname), ("duration", duration)], load))
-            .collect();
         let help = "Average number of threads running, runnable or in uninterruptible sleep, over a duration.";
-        Ok(vec![family(Kind::Gauge, "node_load", help, samples)])
+        let mut family = text.family(Kind::Gauge, "node_load", help);
+        for (duration, load) in windows {
+            family.sample(&[("hostname", hostname), ("duration", duration)], load);
+        }
+        Ok(())
     }
 }

@@ -1,8 +1,6 @@
 //! `node_uptime`: how long the node has been up, as a metric of its own.
 
-use prometheus::proto::MetricFamily;
-
-use super::{Collector, Kind, family, sample};
+use super::{Collector, Kind, Text};
 use crate::node::Scrape;
 use crate::procfs::{self, Error};
 
@@ -17,9 +15,11 @@ impl Collector for Uptime {
         "how long the node has been up"
     }
 
-    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
+    fn collect(&self, scrape: &Scrape<'_>, text: &mut Text) -> Result<(), Error> {
         let uptime = scrape.read::<procfs::Uptime>()?;
-        let uptime = sample(Kind::Gauge, &[("hostname", scrape.hostname()?)], uptime.seconds);
-        Ok(vec![family(Kind::Gauge, "node_uptime", "Seconds since the node booted.", vec![uptime])])
+        let hostname = scrape.hostname()?;
+        text.family(Kind::Gauge, "node_uptime", "Seconds since the node booted.")
+            .sample(&[("hostname", hostname)], uptime.seconds);
+        Ok(())
     }
 }

@@ -2,66 +2,55 @@
 //!
 //! Always from the kernel's own `/proc`, whatever tree describes the node.
 
-use std::sync::Arc;
+use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::{Resource, getrlimit};
 
-use prometheus::core::Desc;
-use prometheus::proto::MetricFamily;
+use super::boot_clock::BootClock;
+use crate::collector::{Kind, Text};
+use crate::procfs::{ProcRoot, ProcessFds, ProcessStat};
 
-use super::start_time::StartTime;
-use crate::collector::{Kind, family, sample};
-use crate::procfs::{ProcRoot, ProcessStat, open_fds};
-
-/// Clones share what they remember.
-#[derive(Clone)]
 pub(super) struct Process {
     root: ProcRoot,
-    start_time: Arc<StartTime>,
-    desc: Desc,
+    fds: ProcessFds,
+    boot_clock: BootClock,
 }
 
 impl Process {
-    pub(super) fn new() -> prometheus::Result<Self> {
-        let (name, help) = ("process_cpu_seconds_total".into(), CPU_HELP.into());
-        let desc = Desc::new(name, help, Vec::new(), std::collections::HashMap::new())?;
-        Ok(Self { root: ProcRoot::default(), start_time: Arc::default(), desc })
-    }
-}
-
-const CPU_HELP: &str = "User and system CPU time of this process in seconds.";
-
-impl prometheus::core::Collector for Process {
-    fn desc(&self) -> Vec<&Desc> {
-        vec![&self.desc]
+    pub(super) fn new() -> Self {
+        let root = ProcRoot::default();
+        Self { fds: ProcessFds::new(&root), root, boot_clock: BootClock::default() }
     }
 
     /// What cannot be read is left out.
-    fn collect(&self) -> Vec<MetricFamily> {
-        let mut families = Vec::with_capacity(7);
-        let mut gauge = |name, help, value| {
-            families.push(family(Kind::Gauge, name, help, vec![sample(Kind::Gauge, &[], value)]));
-        };
-        if let Ok(open) = open_fds(&self.root) {
-            gauge("process_open_fds", "Number of open file descriptors of this process.", float(open));
+    pub(super) fn collect(&self, text: &mut Text) {
+        let mut write = |kind, name, help, value| text.family(kind, name, help).sample(&[], value);
+        if let Ok(stat) = self.root.read::<ProcessStat>() {
+            let help = "User and system CPU time of this process in seconds.";
+            write(Kind::Counter, "process_cpu_seconds_total", help, seconds(stat.cpu_ticks));
+            if let Some(boot) = self.boot_clock.boot(&self.root) {
+                let help = "Start time of this process in seconds since the Unix epoch.";
+                write(Kind::Gauge, "process_start_time_seconds", help, float(boot) + seconds(stat.start_ticks));
+            }
+            let help = "Resident memory of this process in bytes.";
+            let resident = stat.resident_pages.saturating_mul(page_size() as u64);
+            write(Kind::Gauge, "process_resident_memory_bytes", help, float(resident));
+            let help = "Virtual memory of this process in bytes.";
+            write(Kind::Gauge, "process_virtual_memory_bytes", help, float(stat.virtual_bytes));
+            write(Kind::Gauge, "process_threads", "Number of threads of this process.", float(stat.threads));
         }
-        if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
-            gauge("process_max_fds", "Limit of open file descriptors of this process.", float(limit));
+        if let Ok(open) = self.fds.count() {
+            let help = "Number of open file descriptors of this process.";
+            write(Kind::Gauge, "process_open_fds", help, float(open));
         }
-        let Ok(stat) = self.root.read::<ProcessStat>() else { return families };
-        let resident = stat.resident_pages.saturating_mul(rustix::param::page_size() as u64);
-        gauge("process_resident_memory_bytes", "Resident memory of this process in bytes.", float(resident));
-        let size = float(stat.virtual_bytes);
-        gauge("process_virtual_memory_bytes", "Virtual memory of this process in bytes.", size);
-        gauge("process_threads", "Number of threads of this process.", float(stat.threads));
-        let help = "Start time of this process in seconds since the Unix epoch.";
-        gauge("process_start_time_seconds", help, self.start_time.of(ticks(stat.start_ticks)));
-        let cpu = sample(Kind::Counter, &[], ticks(stat.cpu_ticks));
-        families.push(family(Kind::Counter, "process_cpu_seconds_total", CPU_HELP, vec![cpu]));
-        families
+        if let Some(limit) = getrlimit(Resource::Nofile).current {
+            let help = "Limit of open file descriptors of this process.";
+            write(Kind::Gauge, "process_max_fds", help, float(limit));
+        }
     }
 }
 
-fn ticks(count: u64) -> f64 {
-    float(count) / float(rustix::param::clock_ticks_per_second())
+fn seconds(ticks: u64) -> f64 {
+    float(ticks) / float(clock_ticks_per_second())
 }
 
 /// Samples are floats; what is counted here stays far below 2^53.

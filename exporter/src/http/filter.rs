@@ -19,6 +19,7 @@ const EXCLUDE: &str = "exclude[]";
 const NAME: &str = "name[]";
 
 /// What a query asks for.
+#[derive(Clone)]
 pub(super) struct Filter {
     /// These collectors; `None` where the query does not say.
     pub(super) collectors: Option<Vec<&'static dyn Collector>>,

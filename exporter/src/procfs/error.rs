@@ -57,6 +57,9 @@ pub enum Reason {
     /// This value is beyond what a 64-bit float can hold.
     #[error("{0} is too large")]
     TooLarge(&'static str),
+    /// An earlier read of it has not returned, so that it is not asked again.
+    #[error("an earlier read of it has not returned")]
+    Hangs,
     /// There is no name in it.
     #[error("empty")]
     Empty,

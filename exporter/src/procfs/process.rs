@@ -1,6 +1,11 @@
-//! What the kernel tells of this process: `/proc/self/stat`, `/proc/self/status` and `/proc/self/fd`.
+//! What the kernel says of this process: `/proc/self/stat`, `/proc/self/status`, `/proc/self/fd`, and the boot time from
+//! `/proc/stat`.
 
-use super::{ProcFile, ProcRoot, Reason};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+
+use super::{ProcFile, ProcRoot, Reason, read};
 
 /// The fields of `/proc/self/stat` that become `process_*`, in the kernel's own units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +29,10 @@ impl ProcFile for ProcessStat {
         // The second field is the program's name in parentheses, and may itself contain spaces and parentheses.
         let (_, fields) = text.rsplit_once(')').ok_or(Reason::Missing("the command's name"))?;
         // Counted from 1 in proc(5); the first after the name is field 3.
-        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-        let field = |number: usize, name| {
-            let text = fields.get(number - 3).ok_or(Reason::Missing(name))?;
+        let (mut fields, mut next) = (fields.split_ascii_whitespace(), 3);
+        let mut field = |number: usize, name| {
+            let text = fields.nth(number - next).ok_or(Reason::Missing(name))?;
+            next = number + 1;
             text.parse::<u64>().map_err(|_| Reason::NotANumber(name))
         };
         Ok(Self {
@@ -61,18 +67,60 @@ impl ProcFile for IgnoredSignals {
     }
 }
 
-/// How many file descriptors this process has open.
-///
-/// # Errors
-///
-/// When `/proc/self/fd` cannot be looked at.
-pub fn open_fds(root: &ProcRoot) -> std::io::Result<u64> {
-    let folder = root.join("self/fd");
-    // Since Linux 6.2 the directory's size is their number, which saves the kernel from making an entry for each.
-    match std::fs::metadata(&folder)?.len() {
-        // Without the one that listing takes.
-        0 => Ok((std::fs::read_dir(folder)?.count() as u64).saturating_sub(1)),
-        open => Ok(open),
+/// When the node booted, in seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootTime(pub u64);
+
+impl BootTime {
+    /// Reads `/proc/stat` line by line up to the boot time: on a node with many cores the file is longer than what
+    /// [`ProcRoot::read`] accepts, and expensive for the kernel to write. Ask once.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or has no line `btime SECONDS`.
+    pub fn read(root: &ProcRoot) -> Result<Self, Reason> {
+        for line in BufReader::new(read::open(&root.path().join("stat"))?).lines() {
+            let line = line.map_err(|error| Reason::Io(read::errno(&error)))?;
+            if let Some(seconds) = line.strip_prefix("btime ") {
+                return seconds.trim().parse().map(Self).map_err(|_| Reason::NotANumber("btime"));
+            }
+        }
+        Err(Reason::Missing("btime"))
+    }
+}
+
+/// `/proc/self/fd`: how many file descriptors this process has open.
+#[derive(Debug)]
+pub struct ProcessFds {
+    path: PathBuf,
+    /// Kept open, for it is always that of this process.
+    folder: Option<File>,
+}
+
+impl ProcessFds {
+    /// Finds the directory below the kernel's own root.
+    #[must_use]
+    pub fn new(root: &ProcRoot) -> Self {
+        let path = root.path().join("self/fd");
+        Self { folder: File::open(&path).ok(), path }
+    }
+
+    /// Their number now.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be looked at.
+    pub fn count(&self) -> io::Result<u64> {
+        let size = match &self.folder {
+            Some(folder) => rustix::fs::fstat(folder)?.st_size,
+            None => rustix::fs::stat(&self.path)?.st_size,
+        };
+        // Since Linux 6.2 the directory's size is their number, which saves the kernel from making an entry for each.
+        match u64::try_from(size) {
+            Ok(open) if open > 0 => Ok(open),
+            // Without the one that listing takes.
+            _ => Ok((std::fs::read_dir(&self.path)?.count() as u64).saturating_sub(1)),
+        }
     }
 }
 
@@ -113,6 +161,31 @@ mod tests {
         let root = ProcRoot::default();
         assert!(root.read::<ProcessStat>().unwrap().resident_pages > 0);
         assert!(root.read::<IgnoredSignals>().is_ok());
-        assert!(open_fds(&root).unwrap() >= 3);
+    }
+
+    #[test]
+    fn the_boot_time_is_found_behind_many_lines() {
+        assert!(BootTime::read(&ProcRoot::default()).unwrap().0 > 1_500_000_000);
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            std::fs::write(folder.path().join("stat"), text).unwrap();
+            BootTime::read(&ProcRoot::new(folder.path()))
+        };
+        let cores = "cpu 1 2 3\n".repeat(10_000);
+        assert_eq!(read(&format!("{cores}btime 1795629237\nprocesses 7\n")), Ok(BootTime(1_795_629_237)));
+        assert_eq!(read(&cores), Err(Reason::Missing("btime")));
+        assert_eq!(read("btime x\n"), Err(Reason::NotANumber("btime")));
+    }
+
+    #[test]
+    fn a_descriptor_more_is_counted() {
+        for folder in [ProcessFds::new(&ProcRoot::default()), ProcessFds { folder: None, path: "/proc/self/fd".into() }]
+        {
+            let before = folder.count().unwrap();
+            // Other tests open and close files meanwhile.
+            let many: Vec<_> = (0..500).map(|_| File::open("/proc/self/stat").unwrap()).collect();
+            assert!(folder.count().unwrap().abs_diff(before + 500) < 200, "{before}");
+            drop(many);
+        }
     }
 }

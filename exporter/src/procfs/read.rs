@@ -5,25 +5,41 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::Reason;
 
 /// The longest file that is read, in bytes. What we read is a few dozen; a longer one is not what it says it is.
 pub const LIMIT: u64 = 64 * 1024;
 
-/// Room for every file we read, so that one allocation does.
-const USUAL_SIZE: usize = 1024;
+/// Room for every file we read, in bytes.
+pub(super) const USUAL_SIZE: usize = 1024;
 
-/// Reads the file whole and hands its text to `parse`.
+/// Opens the file, reads it whole, and hands its text to `parse`.
 pub(super) fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Reason>) -> Result<T, Reason> {
+    whole(open(path)?, parse)
+}
+
+/// Reads an open file from where it stands to its end.
+pub(super) fn whole<T>(file: File, parse: impl FnOnce(&str) -> Result<T, Reason>) -> Result<T, Reason> {
     let mut bytes = Vec::with_capacity(USUAL_SIZE);
     // One byte more than is allowed tells a file of exactly the limit from a longer one.
-    open(path)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Reason::Io(errno(&error)))?;
+    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Reason::Io(errno(&error)))?;
     if bytes.len() as u64 > LIMIT {
         return Err(Reason::TooLong);
     }
-    parse(std::str::from_utf8(&bytes).map_err(|_| Reason::NotUtf8)?)
+    text(&bytes, parse)
+}
+
+/// Reads an open file of procfs from its start, with one system call: there, fewer bytes than were asked for are all.
+/// None where it is longer than usual.
+pub(super) fn once<'a>(file: &File, buffer: &'a mut [u8; USUAL_SIZE]) -> Result<Option<&'a [u8]>, Errno> {
+    let length = retry_on_intr(|| pread(file, &mut buffer[..], 0))?;
+    Ok((length < USUAL_SIZE).then_some(&buffer[..length]))
+}
+
+pub(super) fn text<T>(bytes: &[u8], parse: impl FnOnce(&str) -> Result<T, Reason>) -> Result<T, Reason> {
+    parse(std::str::from_utf8(bytes).map_err(|_| Reason::NotUtf8)?)
 }
 
 /// Opens a regular file. Opening a FIFO would wait for a writer: `O_NONBLOCK` forbids that, and what was really opened

@@ -11,7 +11,7 @@ use super::activity::Activity;
 /// More than any fleet of Prometheus servers keeps open, and few enough that their buffers stay below 6 MB.
 const MOST: usize = 256;
 /// File descriptors for everything but connections: standard streams, listeners, the runtime, the files of a scrape.
-const OTHER_DESCRIPTORS: u64 = 16;
+const OTHER_DESCRIPTORS: u64 = 24;
 /// How long to wait before looking again, when every connection is being answered.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -119,7 +119,7 @@ fn nonsense_is_refused_and_nothing_dies_of_it() {
 /// More clients than the process may open files: a new one gets in, and a scrape can still read its files.
 #[test]
 fn a_crowd_keeps_nobody_out() {
-    let running = start_limited("ulimit -n 24; exec \"$0\" --web.listen-address=127.0.0.1:0");
+    let running = start_limited("ulimit -n 32; exec \"$0\" --web.listen-address=127.0.0.1:0");
     let mut crowd: Vec<TcpStream> = (0..40).map(|_| running.connect()).collect();
     let scrape = running.get("/metrics").1;
     assert!(scrape.contains("node_scrape_collector_success{collector=\"load\"} 1"), "{scrape}");
@@ -130,10 +130,10 @@ fn a_crowd_keeps_nobody_out() {
     assert_ended_well(running, 0);
 }
 
-/// Of 24 descriptors 16 are for other things, so that 8 connections fit.
+/// Of 32 descriptors 24 are for other things, so that 8 connections fit.
 #[test]
 fn those_that_idle_make_room_in_the_order_of_their_worth() {
-    let running = start_limited("ulimit -n 24; exec \"$0\" --web.listen-address=127.0.0.1:0");
+    let running = start_limited("ulimit -n 32; exec \"$0\" --web.listen-address=127.0.0.1:0");
     let kept = || {
         let mut stream = running.connect();
         assert_eq!(ask_live(&mut stream), *b"ok\n");
@@ -163,8 +163,8 @@ fn those_that_idle_make_room_in_the_order_of_their_worth() {
 /// So many listeners that the descriptors run out all the same: one line says so, and nothing spins or ends.
 #[test]
 fn a_listener_that_cannot_accept_waits() {
-    let listeners = "--web.listen-address=127.0.0.1:0 ".repeat(10);
-    let mut running = start_limited(&format!("ulimit -n 24; exec \"$0\" {listeners}"));
+    let listeners = "--web.listen-address=127.0.0.1:0 ".repeat(14);
+    let mut running = start_limited(&format!("ulimit -n 32; exec \"$0\" {listeners}"));
     let crowd: Vec<TcpStream> = (0..40).map(|_| running.connect()).collect();
     running.wait_for_line("cannot accept connections");
     drop(crowd);

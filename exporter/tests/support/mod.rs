@@ -31,8 +31,8 @@ pub fn filters(root: &Path) -> insta::Settings {
     }
     settings.add_filter(r"(node_scrape_collector_duration_seconds\{[^}]*\}) \S+", "$1 [seconds]");
     settings.add_filter(
-        r#"(mini_node_exporter_build_info\{revision=")[^"]*(",rustc=")[^"]*(",version=")[^"]*""#,
-        "$1[revision]$2[rustc]$3[version]\"",
+        r#"(mini_node_exporter_build_info\{version=")[^"]*(",revision=")[^"]*(",rustc=")[^"]*""#,
+        "$1[version]$2[revision]$3[rustc]\"",
     );
     settings.add_filter(r"(?m)^(process_\w+) \S+$", "$1 [process]");
     settings.add_filter(r"mini-node-exporter \S+ \(revision \S+, rustc \S+\)", "mini-node-exporter [version]");
