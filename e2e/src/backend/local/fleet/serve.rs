@@ -53,7 +53,7 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
         let procfs = trees.join(cluster.as_deref().unwrap_or_default()).join(&node);
         // The process is one, and is exposed by one of its nodes: a thousand would each count all its open files.
         let config = http::Config { procfs, exporter_metrics: index == 0, ..http::Config::default() };
-        let app = http::router(http::State::new(config)?);
+        let app = http::router(http::State::new(config));
         let listener = std::net::TcpListener::bind("127.0.0.1:0");
         let listener = listener.with_context(|| format!("node {} of {}", index + 1, fleet.nodes))?;
         listener.set_nonblocking(true)?;
