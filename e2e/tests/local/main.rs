@@ -13,6 +13,7 @@
 //! | `ends` | however a lab ends, it leaves nothing behind |
 //! | `places` | odd machines: no locks, odd paths, copied checkouts, builds without a version |
 //! | `several`, `ports` | labs beside each other, and ports that are taken |
+//! | `tls` | a scrape over mutual TLS with a password, what is refused, and what promtool says of such files |
 //! | `usage` | the command line, its output and its exit codes |
 //! | `cluster_needs` | what a cluster needs is asked for before anything is made; no engine is needed to see that |
 //! | `engine` | what is asked of Docker, where engines differ |
@@ -38,4 +39,5 @@ mod ports;
 mod several;
 mod shared;
 mod stacks;
+mod tls;
 mod usage;

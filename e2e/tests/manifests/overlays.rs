@@ -21,6 +21,7 @@ fn these_are_the_trees() {
         "openshift",
         "pod-monitor",
         "prometheus-rule",
+        "tls",
         "user-namespace",
     ];
     assert_eq!(directories(&kustomize.join("components")), components, "each has a tree that it is rendered in");
@@ -57,8 +58,8 @@ fn the_exporter_runs_on_every_node_without_the_host() {
         let node_name = json!({"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}});
         assert_eq!(pod["containers"][0]["env"], json!([node_name]), "{}", rendering.name);
         assert_eq!(pod["containers"][0]["args"][0], "--web.listen-address=:23333", "{}", rendering.name);
-        let port = json!([{"name": "metrics", "containerPort": 23333}]);
-        assert_eq!(pod["containers"][0]["ports"], port, "{}", rendering.name);
+        let port = json!({"name": "metrics", "containerPort": 23333});
+        assert_eq!(pod["containers"][0]["ports"][0], port, "{}", rendering.name);
     }
 }
 
@@ -243,12 +244,22 @@ fn somebody_else_s_grafana_finds_the_dashboard() {
 #[test]
 fn components_combine() {
     let rendering = render::named("production-with-every-component");
-    let args = json!(["--web.listen-address=:23333", "--path.procfs=/host/proc"]);
+    let args = json!([
+        "--web.listen-address=:23333",
+        "--path.procfs=/host/proc",
+        "--web.config.file=/etc/mini-node-exporter/web.yml",
+        "--web.health-address=:23334",
+    ]);
     let pod = exporter(rendering);
     assert_eq!(pod["containers"][0]["args"], args);
-    assert_eq!(pod["volumes"], json!([{"name": "host-proc", "hostPath": {"path": "/proc", "type": "Directory"}}]));
-    let mount = json!([{"name": "host-proc", "mountPath": "/host/proc", "readOnly": true}]);
-    assert_eq!(pod["containers"][0]["volumeMounts"], mount);
+    let sorted = |pointer: &str| {
+        let mut names: Vec<_> = list(pod, pointer).iter().map(|entry| text(entry, "/name")).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(sorted("/volumes"), ["host-proc", "web"]);
+    assert_eq!(sorted("/containers/0/volumeMounts"), ["host-proc", "web"]);
+    assert_eq!(sorted("/containers/0/ports"), ["health", "metrics"]);
     for (kind, names) in [
         ("NetworkPolicy", &["mini-node-exporter"][..]),
         ("PodMonitor", &["mini-node-exporter"]),
@@ -257,6 +268,40 @@ fn components_combine() {
     ] {
         assert_eq!(Vec::from_iter(rendering.names(kind)), names, "{kind}");
     }
+    let monitor = &rendering.object("PodMonitor", "mini-node-exporter")["spec"]["podMetricsEndpoints"][0];
+    assert_eq!((text(monitor, "/scheme"), text(monitor, "/tlsConfig/serverName")), ("https", "mini-node-exporter"));
+}
+
+#[test]
+fn tls_reaches_both_sides_and_changes_nothing_else() {
+    let rendering = outside_the_tree("stack-with-tls", |directory, tree| {
+        let kustomization =
+            json!({"resources": [format!("{tree}/stack")], "components": [format!("{tree}/components/tls")]});
+        std::fs::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    });
+    let pod = exporter(&rendering);
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(pod["containers"][0][probe]["httpGet"]["port"], "health", "{probe}");
+    }
+    let secret = |pod: &Value, name: &str| {
+        let volume = list(pod, "/volumes").iter().find(|volume| text(volume, "/name") == name).unwrap().clone();
+        volume["secret"]["secretName"].clone()
+    };
+    assert_eq!(secret(pod, "web"), "mini-node-exporter-web");
+    let prometheus = &rendering.object("Deployment", "prometheus")["spec"]["template"]["spec"];
+    assert_eq!(secret(prometheus, "scrape"), "prometheus-scrape");
+
+    let scraping = |rendering: &Rendering| {
+        let name =
+            rendering.names("ConfigMap").into_iter().find(|name| name.starts_with("prometheus-config-")).unwrap();
+        let file = rendering.object("ConfigMap", name)["data"]["prometheus.yml"].as_str().unwrap();
+        serde_saphyr::from_str::<Value>(file).unwrap()
+    };
+    let mut with_tls = scraping(&rendering);
+    let job = with_tls["scrape_configs"][0].as_object_mut().unwrap();
+    let added = ["scheme", "tls_config", "basic_auth"].map(|key| job.remove(key).unwrap());
+    assert_eq!(added[0], "https");
+    assert_eq!(with_tls, scraping(render::named("stack")));
 }
 
 #[test]

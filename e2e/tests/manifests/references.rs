@@ -193,12 +193,16 @@ fn ports<'a>(workload: &Workload<'a>) -> BTreeSet<&'a str> {
         .collect()
 }
 
+/// Secrets are not shipped; how to make them is said here.
+const TLS_COMPONENT: &str = include_str!("../../../kustomize/components/tls/kustomization.yaml");
+
 /// What a volume needs that the tree does not have.
 fn missing(rendering: &Rendering, volume: &Value) -> Option<String> {
     for (kind, field) in [("ConfigMap", "/configMap/name"), ("Secret", "/secret/secretName")] {
         let name = text(volume, field);
         let optional = *at(volume, "/secret/optional") == Value::Bool(true);
-        if !name.is_empty() && !optional && !rendering.names(kind).contains(name) {
+        let made_by_hand = kind == "Secret" && TLS_COMPONENT.contains(&format!(" create secret generic {name} "));
+        if !name.is_empty() && !optional && !made_by_hand && !rendering.names(kind).contains(name) {
             return Some(format!("there is no {kind}/{name}"));
         }
     }

@@ -26,8 +26,8 @@ pub struct Workload<'a> {
 }
 
 /// The components that suit production and each other.
-const COMBINED: [&str; 6] =
-    ["dashboard", "grafana-operator", "host-procfs", "kube-state-metrics", "pod-monitor", "prometheus-rule"];
+const COMBINED: [&str; 7] =
+    ["dashboard", "grafana-operator", "host-procfs", "kube-state-metrics", "pod-monitor", "prometheus-rule", "tls"];
 
 /// Every tree that a person applies: the base stack, each overlay, and production with components.
 pub fn all() -> &'static [Rendering] {
