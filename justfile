@@ -15,6 +15,11 @@ build:
 test *arguments:
     cargo test --workspace "$@"
 
+# Plant faults in a local lab, one after the other: exactly the right checks have to fail of each.
+[group('prove')]
+faults *arguments:
+    cargo test --locked -p e2e --test local planted "$@"
+
 # Stand the lab up: exporter, Prometheus and Grafana, with links, until Ctrl-C. Arguments go to `lab up`.
 [group('develop')]
 lab *arguments:

@@ -105,7 +105,12 @@ fn list(targets: &[Target]) -> String {
 }
 
 fn describe(target: &Target) -> String {
-    let Target { scrape_url, health, last_error, .. } = target;
-    let reason = if last_error.is_empty() { String::new() } else { format!(" ({last_error})") };
-    format!("{scrape_url} with node=\"{}\" is {health}{reason}", target.node())
+    let Target { scrape_url, health, last_error, scrape_interval, .. } = target;
+    let reason = match health.as_str() {
+        // An interval that is longer than anybody waits looks like a target that is never scraped.
+        "unknown" => format!(" (its scrape interval is {scrape_interval})"),
+        _ if last_error.is_empty() => String::new(),
+        _ => format!(" ({last_error})"),
+    };
+    format!("{scrape_url} with node=\"{}\" is {health}{reason}", target.label("node"))
 }

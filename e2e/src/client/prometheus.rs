@@ -76,6 +76,9 @@ pub struct Target {
     pub health: String,
     /// Why it is down; empty when it is not.
     pub last_error: String,
+    /// Such as `15s`.
+    #[serde(default)]
+    pub scrape_interval: String,
 }
 
 impl Target {

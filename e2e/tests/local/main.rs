@@ -4,7 +4,7 @@
 //! | module | what is proved |
 //! |---|---|
 //! | `passing`, `shared` | every check passes on what is right, and fails where something else is expected |
-//! | `failing` | each check fails when what it guards is broken, and names the cause |
+//! | `planted` | a table of faults: exactly these checks fail of each, and name the cause |
 //! | `alerts` | every alert fires and resolves |
 //! | `fleet` | simulated nodes, in clusters whose nodes have the same names |
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
@@ -28,13 +28,13 @@ mod cluster_needs;
 mod ends;
 mod engine;
 mod existing;
-mod failing;
 mod faults;
 mod fetching;
 mod fleet;
 mod lab;
 mod passing;
 mod places;
+mod planted;
 mod ports;
 mod several;
 mod shared;

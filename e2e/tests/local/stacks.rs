@@ -57,24 +57,25 @@ impl Own {
         Ok(Self { local: Local::start(&options, &Progress::quiet())?, _state: state })
     }
 
-    /// A stack that reads [`CASE`] and whose Prometheus has this changed configuration; its checks give up soon, but
-    /// not before Prometheus' first scrape of itself, which follows the same clock as that of the exporter.
+    /// A stack that reads [`CASE`] and whose Prometheus has this changed configuration; its checks give up soon, but not
+    /// before it has settled.
     pub fn with_config(edit: fn(&mut serde_json::Value)) -> Result<Self> {
         let procfs = Some(lab::fixture(CASE));
         let check_limit = Some(IN_VAIN);
         let own = Self::start(Options { procfs, check_limit, edit_config: Some(edit), ..Options::default() })?;
-        let prometheus = &own.local.stack().prometheus;
-        let what = "Prometheus' first scrapes";
-        e2e::wait::poll::until(what, Duration::from_secs(40), Duration::from_millis(100), || {
-            let exporter = prometheus.targets(e2e::stack::JOB);
-            match (prometheus.query(r#"up{job="prometheus"}"#), exporter) {
-                (Ok(up), Ok(targets)) if !up.is_empty() && targets.iter().all(|target| target.health != "unknown") => {
-                    e2e::wait::poll::Attempt::Ready(())
-                }
-                (up, targets) => e2e::wait::poll::Attempt::NotYet(format!("{up:?}, {targets:?}")),
-            }
-        })?;
+        own.settle()?;
         Ok(own)
+    }
+
+    /// Waits until Prometheus has scraped itself for some seconds, which follows the same clock as its scrapes of the
+    /// exporter: a rate needs two samples, and the dashboard's queries look at steps of five seconds.
+    pub fn settle(&self) -> Result<()> {
+        let prometheus = &self.local.stack().prometheus;
+        self.local.prometheus().wait_until("scraping itself", Duration::from_secs(40), || {
+            let history = prometheus.range(r#"up{job="prometheus"}[1m]"#)?;
+            ensure!(history.iter().any(|series| series.values.len() >= 7), "{history:?}");
+            Ok(())
+        })
     }
 }
 
