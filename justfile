@@ -75,6 +75,11 @@ e2e *arguments:
 abuse *arguments:
     cargo test --locked -p e2e --test abuse -- --ignored --skip a_million --test-threads 1 "$@"
 
+# Let a procfs tree hang under it, on a real FUSE: needs /dev/fuse, and root or fusermount3.
+[group('prove')]
+hanging *arguments:
+    cargo test --locked -p mini-node-exporter --test hanging -- --ignored "$@"
+
 # Scrape it a million times (or COUNT times), and fail unless its memory and descriptors stay as they are. Minutes.
 [group('prove')]
 soak count="1000000":
