@@ -122,6 +122,9 @@ impl Report {
     /// The report as `JUnit` XML: a suite of the backend's name, and a test case for each check.
     pub fn junit(&self) -> Result<String> {
         let mut suite = TestSuite::new(self.backend);
+        for (name, reference) in &self.images {
+            suite.add_property((format!("image.{name}"), reference.clone()));
+        }
         for check in &self.checks {
             let (status, text) = match &check.outcome {
                 Outcome::Passed { observed, .. } => (TestCaseStatus::success(), observed.as_str()),
@@ -222,6 +225,8 @@ mod tests {
         assert!(summary.ends_with("\nimage grafana     host/grafana:9"), "{summary}");
         let json = serde_json::to_string(&report).unwrap();
         assert!(json.contains(r#""images":{"grafana":"host/grafana:9"}"#), "{json}");
+        let junit = report.junit().unwrap();
+        assert!(junit.contains(r#"<property name="image.grafana" value="host/grafana:9"/>"#), "{junit}");
     }
 
     #[test]

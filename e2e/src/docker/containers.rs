@@ -1,5 +1,4 @@
-//! What a run has in Docker beside a cluster: containers and networks that carry its label, so that they are found
-//! again even by those who did not make them.
+//! The containers and networks of a run. They carry its label, by which any later run finds them.
 
 use std::time::Duration;
 
@@ -9,22 +8,22 @@ use crate::docker::docker;
 use crate::process::command::CommandError;
 use crate::run::Run;
 
-/// The label of all that a run makes; its value is the run's id.
+/// The label of everything that a run makes; its value is the run's id.
 pub const LABEL: &str = "org.mini-node-exporter.run";
 
-/// Makes the run's network, which has no way out: whoever is on it reaches its neighbours and this machine alone.
+/// Creates the run's network. It is internal: containers on it reach each other and this machine, nothing else.
 pub fn create_network(run: &Run) -> Result<String> {
     let name = format!("mne-{}", run.id());
     let label = format!("{LABEL}={}", run.id());
     docker(["network", "create", "--internal", "--label", &label, &name])
         .run()
-        .context("no network could be made: `docker network ls` shows what takes up the address ranges")?;
+        .context("cannot create a network: `docker network ls` shows which ones use up the address ranges")?;
     Ok(name)
 }
 
-/// Removes every container and every network of a run, even after an interrupt; none is no error.
+/// Removes every container and every network of a run, even after an interrupt, if there are any.
 pub fn remove(run: &str) -> Result<()> {
-    // A network goes last: the engine keeps one that a container is on.
+    // Networks last: the engine refuses to remove one that a container is on.
     for (what, list, remove) in [
         ("container", &["ls", "--quiet", "--all"][..], &["rm", "--force", "--volumes"][..]),
         ("network", &["ls", "--quiet"][..], &["rm"][..]),
@@ -34,7 +33,7 @@ pub fn remove(run: &str) -> Result<()> {
             continue;
         }
         let removed = docker([what]).args(remove).args(&ids).limit(Duration::from_secs(60)).shielded().run();
-        // What somebody else removed meanwhile is an error to `docker`, and none here.
+        // `docker` fails for what another run has removed in the meantime, which is fine here.
         if let Err(error) = removed
             && !labelled(what, list, run)?.is_empty()
         {

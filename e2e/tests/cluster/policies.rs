@@ -1,4 +1,4 @@
-//! What the API server and the network refuse, where they are of a kind that does.
+//! What the API server and the network refuse, on clusters that enforce it.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::kubernetes::{EXPORTER, pods};
 
 pub fn without_admission(kind: &Kind) -> Option<&'static str> {
-    kind.cluster.airgap.then_some("Kubernetes 1.20, the airgap mode's, knows no Pod Security admission")
+    kind.cluster.airgap.then_some("the airgap mode's Kubernetes 1.20 has no Pod Security admission")
 }
 
 pub fn without_network_policies(kind: &Kind) -> Option<&'static str> {
-    kind.cluster.airgap.then_some("the airgap mode's network enforces no policy")
+    kind.cluster.airgap.then_some("the airgap mode's network enforces no policies")
 }
 
 pub fn pod_security_refuses_a_privileged_pod(kind: &mut Kind) -> Result<()> {

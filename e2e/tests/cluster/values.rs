@@ -20,7 +20,7 @@ const LONGEST_GAP: Duration = Duration::from_secs(30);
 pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
     let reports =
         checks::run_all(Subject { backend: kind, shipped: &Shipped::read()? }, |report| eprintln!("{}", report.text()));
-    // What cannot be had here was left out when the cluster was made: a skipped check is no passed one.
+    // What is not available here was left out when the cluster was made, so a skipped check is a failure.
     let failed: Vec<String> = reports
         .iter()
         .filter(|report| matches!(report.outcome, Outcome::Failed { .. } | Outcome::Skipped { .. }))
@@ -52,7 +52,7 @@ fn redeploy(kind: &mut Kind, procfs: Option<&Path>) -> Result<()> {
     kind.redeploy(procfs, &Progress::default())
 }
 
-/// Looks at the times of the samples themselves, so that nothing between two looks is missed.
+/// Looks at the times of the samples themselves, so that nothing between two queries is missed.
 fn no_gap_since(kind: &Kind, began: f64) -> Result<()> {
     let stack = kind.stack();
     let seconds = (now() - began).ceil() + 10.0;

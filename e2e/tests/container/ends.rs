@@ -16,10 +16,10 @@ use testcontainers::runners::SyncRunner as _;
 use crate::running::{PORT, Running};
 use crate::site::Site;
 
-/// With no request being answered, the exporter may take no longer.
+/// How long the exporter may take when no request is being answered.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The engine's grace: longer than what the exporter has, so that a late end is seen as one.
+/// The engine's grace period: longer than the exporter's own limit, so that a late exit is seen as late.
 const GRACE: i32 = 5;
 
 /// What `docker stop` and the kubelet do: SIGTERM, and SIGKILL after a while.
@@ -49,7 +49,7 @@ fn ends(signal: &str, site: &Site, send: impl FnOnce(&Running) -> Result<()>) ->
         Err(error) => Attempt::Failed(error),
     })?;
     drop((idle, half_sent));
-    // The engine's own time of the end, for the tools around it take their time too.
+    // The engine's own timestamp: the tools around it take time too.
     let finished = state["FinishedAt"].as_str().context("the engine does not say when it ended")?;
     let took = humantime::parse_rfc3339(finished)
         .with_context(|| format!("FinishedAt is `{finished}`"))?

@@ -9,19 +9,23 @@ use e2e::docker::docker;
 use crate::running::{Running, inspect};
 use crate::site::Site;
 
-/// What the image may hold beside the binary, in bytes.
+/// How much the image may hold besides the binary, in bytes.
 const BESIDES: u64 = 100_000;
 
 pub fn holds_little_besides_the_binary(site: &Site) -> Result<()> {
     let bytes = inspect("image", site.image())?["Size"].as_u64().context("the image has no size")?;
     let running = Running::start(site.exporter())?;
-    // Taken out of the image itself, so that any image can be proved, whoever built it.
+    // Taken from the image itself, so that any image can be tested, whoever built it.
     let copy = site.run().dir().join("mini-node-exporter");
     docker(["cp", &format!("{}:/mini-node-exporter", running.id())]).arg(&copy).run()?;
     let binary = fs::metadata(&copy)?.len();
     ensure!(binary > 0, "the binary in {} is empty", site.image());
     let besides = bytes.saturating_sub(binary);
-    ensure!(besides <= BESIDES, "{} has {bytes} bytes, {besides} more than its binary: {BESIDES} may be", site.image());
+    ensure!(
+        besides <= BESIDES,
+        "{} has {bytes} bytes, {besides} more than its binary; {BESIDES} is the limit",
+        site.image()
+    );
     eprintln!("ok   image {bytes} bytes, its binary {binary}, {besides} besides");
     Ok(())
 }
@@ -58,7 +62,7 @@ pub fn has_no_shell(site: &Site) -> Result<()> {
             Err(error) => {
                 let reason = error.to_string();
                 let missing = reason.contains("no such file") || reason.contains("not found in $PATH");
-                ensure!(missing, "`{program}` was not run for another reason than that it is not there: {reason}");
+                ensure!(missing, "`{program}` failed for another reason than that it is not there: {reason}");
             }
         }
     }

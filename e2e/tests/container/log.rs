@@ -1,10 +1,10 @@
-//! What containers say, kept beyond their removal: shown when a trial fails.
+//! What containers log, kept after their removal and shown when a trial fails.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use testcontainers::core::logs::LogFrame;
 
-/// So many lines of a failed trial are shown.
+/// How many lines of a failed trial are shown.
 const LAST: usize = 40;
 
 #[derive(Clone, Default)]

@@ -1,7 +1,7 @@
-//! The container tier: the image that is shipped, run as in a cluster, on a network without a way out.
+//! The container tier: the image that is shipped, run as in a cluster, on an internal network.
 //!
-//! Each trial starts containers of its own; they share a run, its network, and the image. What a trial leaves, be it by
-//! a panic or by Ctrl-C, goes after the last one, and what a killed run leaves goes when any later run begins.
+//! Each trial starts containers of its own; they share a run, its network, and the image. What a trial
+//! leaves after a panic or Ctrl-C is removed after the last one, and what a killed run leaves by the next run.
 //! `LAB_AIRGAP=1` chooses a Prometheus made of Debian packages, `LAB_IMAGE_PROMETHEUS=REF` any other.
 
 mod ends;

@@ -1,4 +1,4 @@
-//! What the process may do, as the kernel tells it: nothing that a process without any privilege may not.
+//! What the process may do, as the kernel reports it: nothing that needs a privilege.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -42,8 +42,8 @@ pub fn the_process_has_none(site: &Site) -> Result<()> {
 
 pub fn the_root_is_read_only(site: &Site) -> Result<()> {
     let running = Running::start(site.exporter())?;
-    let told = running.inspect()?["HostConfig"]["ReadonlyRootfs"].as_bool();
-    ensure!(told == Some(true), "the engine was asked for a read-only root, and says ReadonlyRootfs is {told:?}");
+    let read_only = running.inspect()?["HostConfig"]["ReadonlyRootfs"].as_bool();
+    ensure!(read_only == Some(true), "a read-only root was requested, but ReadonlyRootfs is {read_only:?}");
     let mounts = match fs::read_to_string(format!("/proc/{}/mountinfo", running.pid()?)) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             eprintln!("note only root may see another user's mounts: the engine's word has to do");
@@ -60,7 +60,7 @@ pub fn the_root_is_read_only(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// The exporter dials nobody, so a network without a way out is enough; and it is reached without a published port.
+/// The exporter calls nobody, so an internal network is enough; and it is reached without a published port.
 pub fn the_network_is_internal(site: &Site) -> Result<()> {
     let network = inspect("network", site.network())?;
     ensure!(network["Internal"] == true, "the network {} is not internal: {}", site.network(), network["Internal"]);
@@ -68,7 +68,7 @@ pub fn the_network_is_internal(site: &Site) -> Result<()> {
     let inspected = running.inspect()?;
     let networks = &inspected["NetworkSettings"]["Networks"];
     let on: Vec<&String> = networks.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
-    ensure!(on == [site.network()], "the exporter is on the networks {on:?}, not on {} alone", site.network());
+    ensure!(on == [site.network()], "the exporter is on the networks {on:?}, not only on {}", site.network());
     // An exposed port that is not published is there with the value null.
     let ports = &inspected["NetworkSettings"]["Ports"];
     let published = ports.as_object().into_iter().flatten().any(|(_, bindings)| !bindings.is_null());
@@ -80,6 +80,5 @@ pub fn the_network_is_internal(site: &Site) -> Result<()> {
 /// A file of the exporter's main process, in this machine's procfs.
 fn of_process(running: &Running, file: &str) -> Result<String> {
     let path = format!("/proc/{}/{file}", running.pid()?);
-    fs::read_to_string(&path)
-        .with_context(|| format!("{path}: the engine has to run on this machine, as this tier does"))
+    fs::read_to_string(&path).with_context(|| format!("{path}: the engine must run on the same machine as this tier"))
 }

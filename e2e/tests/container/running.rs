@@ -1,4 +1,4 @@
-//! A container that runs: its address, its main process, and what the engine says of it.
+//! A running container: its address, its main process, and what the engine knows about it.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use testcontainers::runners::SyncRunner as _;
 use testcontainers::{Container, ContainerRequest, GenericImage};
 
-/// The exporter's port unless it is told another.
+/// The exporter's default port.
 pub const PORT: u16 = 23333;
 
 /// Dropping it removes the container.

@@ -20,10 +20,10 @@ use testcontainers::{ContainerRequest, GenericImage, ImageExt as _};
 use crate::log::Log;
 use crate::trials::Shared;
 
-/// How long a container may take until it says what it is waited for to say.
+/// How long a container may take to log the line that says it is ready.
 const START: Duration = Duration::from_secs(20);
 
-/// The place that the trials' containers live in.
+/// The run that the trials' containers belong to, its network, and the image.
 pub struct Site {
     run: Run,
     engine: Docker,
@@ -66,7 +66,7 @@ impl Site {
         &self.network
     }
 
-    /// What the trial's containers have said so far.
+    /// What the trial's containers have logged so far.
     pub fn log(&self) -> &Log {
         &self.log
     }
@@ -76,8 +76,8 @@ impl Site {
         &self.exporter
     }
 
-    /// The exporter with what its security context in a cluster gives it, awaited until it listens: a scratch image has
-    /// nothing that a health check could run.
+    /// The exporter as its security context in a cluster has it, ready once it listens: a scratch image has nothing that
+    /// a health check could run.
     pub fn exporter(&self) -> ContainerRequest<GenericImage> {
         self.request(&self.exporter)
             .with_ready_conditions(vec![WaitFor::message_on_stderr("listening")])
@@ -102,7 +102,7 @@ impl Site {
     pub fn stage(&self, from: &Path) -> Result<PathBuf> {
         let name = from.to_string_lossy().replace('/', "-");
         let to = self.run.dir().join("staged").join(name.trim_start_matches('-'));
-        copy(from, &to).with_context(|| format!("{} cannot be copied to {}", from.display(), to.display()))?;
+        copy(from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
         Ok(to)
     }
 
@@ -111,7 +111,7 @@ impl Site {
         GenericImage::new(name, tag)
             .with_label(LABEL, self.run.id())
             .with_network(&self.network)
-            // Published ports would be open to the world outside.
+            // Published ports could be reached from other machines.
             .with_host_config_modifier(|host| host.publish_all_ports = Some(false))
             .with_log_consumer(self.log.consumer())
             .with_startup_timeout(START.mul_f64(poll::patience()))

@@ -1,4 +1,4 @@
-//! What a killed run left, the next one removes: by our label, and only where nobody holds the run's lock any more.
+//! The next run removes what a killed one left: by its label, and only if nobody holds its lock any more.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use crate::site::Site;
 pub fn containers_and_networks_of_a_killed_run(site: &Site) -> Result<()> {
     let id = format!("{}-killed", site.run().id());
     let result = swept(site, &id);
-    // Had the sweep failed, nothing would ever remove them: so much for the trial's own mess.
+    // If the sweep failed, nothing else would remove them.
     containers::remove(&id)?;
     result
 }

@@ -1,4 +1,4 @@
-//! What the exporter answers: exactly what the tree holds, be it mounted or the container's own procfs.
+//! What the exporter answers: exactly what its tree holds, a mounted one or the container's own procfs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -101,7 +101,7 @@ pub fn the_live_proc_is_the_node_s_own(site: &Site) -> Result<()> {
 }
 
 pub fn every_listen_address_is_logged_and_answers(site: &Site) -> Result<()> {
-    // The third is the DaemonSet's; where the container's kernel has no IPv6, it has to do with IPv4.
+    // The third is the DaemonSet's; without IPv6 in the container's kernel it falls back to IPv4.
     for (address, port) in [("0.0.0.0:23333", Some(PORT)), ("0.0.0.0:0", None), (":23333", Some(PORT)), (":0", None)] {
         let running = Running::start(site.exporter().with_cmd([format!("--web.listen-address={address}")]))?;
         let log = running.stderr()?;
@@ -115,7 +115,7 @@ pub fn every_listen_address_is_logged_and_answers(site: &Site) -> Result<()> {
         );
         Server::new(running.at(said)).get("/healthz/live", &[])?.text().with_context(|| format!("bound to {bound}"))?;
         let stdout = running.stdout()?;
-        ensure!(stdout.is_empty(), "the log is for stderr alone, and stdout has: {stdout}");
+        ensure!(stdout.is_empty(), "the log belongs on stderr, but stdout has: {stdout}");
     }
     Ok(())
 }

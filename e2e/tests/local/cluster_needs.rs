@@ -61,6 +61,32 @@ fn an_image_that_cannot_be_had() -> Result<()> {
     lab.expect_nothing_left()
 }
 
+/// Debian packages no Grafana, so the airgap mode has one only where somebody names an image of it.
+#[test]
+fn an_image_of_grafana_is_wanted_in_the_airgap_mode_too() -> Result<()> {
+    let lab = Lab::new()?;
+    let engine = "case $1 in\n\
+                  version) echo 1.46 ;;\n\
+                  info) echo 1 ;;\n\
+                  image) [ \"$5\" != mine:nope ] ;;\n\
+                  *) echo 'no such host' >&2; exit 1 ;;\nesac";
+    let bin = bin(&lab, &[("docker", engine), KIND, ("kubectl", "echo 'Client Version: v1.32.3'")])?;
+    let others = ["--airgap", "--image=exporter=e:1", "--image=prometheus=p:1", "--image=node=n:1"];
+    let named = |flags: &[&str], variable| {
+        let command = lab.command(["check", "--backend", "kind"]).args(others).args(flags);
+        ended(
+            command.env("PATH", &bin).env("XDG_CACHE_HOME", lab.dir().join("cache")).env("LAB_IMAGE_GRAFANA", variable),
+        )
+    };
+    for (flags, variable) in [(&["--image=grafana=mine:nope"][..], "other:1"), (&[], "mine:nope")] {
+        named(flags, variable)?
+            .expect_code(1)?
+            .expect_stderr("there is no image mine:nope here, and it cannot be pulled: no such host")?
+            .expect_stderr("use another with `--image grafana=REF`, or none with `--without grafana`")?;
+    }
+    lab.expect_nothing_left()
+}
+
 /// Exit code 2, with the flag in the first line. The environment's own `LAB_AIRGAP` is for whoever uses a cluster.
 #[test]
 fn flags_of_the_other_backend() -> Result<()> {
