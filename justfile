@@ -60,6 +60,11 @@ dist:
 size: dist
     scripts/size
 
+# Hold a scrape of that binary against its budgets: system calls, instructions, threads. Needs strace and valgrind.
+[group('prove')]
+budgets: dist
+    scripts/budgets
+
 # Prove the image: how it runs without any privilege, what it answers, how it ends. LAB_AIRGAP=1 needs no registry.
 [group('prove')]
 e2e-container *arguments:
