@@ -96,7 +96,7 @@ impl Cmd {
         self.run_with(&self.expression(None), || {})
     }
 
-    /// Runs the command and tells, as long as it works, the newest line of its log, or without one of its standard
+    /// Runs the command and hands over, while it works, the newest line of its log, or without one of its standard
     /// error, which then stays out of the output.
     pub fn run_telling(self, tell: impl Fn(&str)) -> Result<Output, CommandError> {
         let newest_of = |stream: &File| tail(stream, 1000).lines().last().unwrap_or_default().trim().to_owned();
@@ -269,7 +269,7 @@ impl fmt::Display for CommandError {
     }
 }
 
-/// Gives an expression's child a process group of its own: a terminal's Ctrl-C then reaches the harness alone, which
+/// Gives an expression's child a process group of its own: a terminal's Ctrl-C then reaches only the harness, which
 /// decides the order in which things end.
 pub(crate) fn own_group(expression: &duct::Expression) -> duct::Expression {
     use std::os::unix::process::CommandExt as _;

@@ -20,7 +20,7 @@ const RECORD: &str = "run.json";
 const KEPT: &str = "kept";
 const END: &str = "end";
 
-/// What a run tells other processes about itself.
+/// What a run says about itself to other processes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The process that holds the run, for people: in another PID namespace, or on another host over the same
@@ -125,7 +125,7 @@ pub struct Found {
     pub id: String,
     /// Its directory.
     pub dir: PathBuf,
-    /// What it told; nothing if it was killed before it could.
+    /// What it said of itself; nothing if it was killed before it could.
     pub record: Option<Record>,
     /// Whether its process still lives.
     pub alive: bool,

@@ -1,5 +1,5 @@
 //! Progress: one line a step with its time. A spinner on a terminal; plain lines elsewhere, and a sign of life from a
-//! step that takes long. All of it goes to standard error, so that standard output holds results alone.
+//! step that takes long. All of it goes to standard error, so that standard output holds only results.
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -1,4 +1,4 @@
-//! The cache of fetched tools: one folder a version, made aside and renamed into place, so that a folder that is there
+//! The cache of fetched tools: one folder a version, unpacked elsewhere and renamed into place, so that a folder that is there
 //! is whole.
 
 use std::cmp::Reverse;
@@ -42,7 +42,7 @@ pub(super) fn lock(tool: Tool, step: &Step) -> Result<File> {
 }
 
 /// A folder to unpack into; what a killed run left of its own is removed first, for the lock is ours.
-pub(super) fn aside(tool: Tool) -> Result<TempDir> {
+pub(super) fn scratch(tool: Tool) -> Result<TempDir> {
     let prefix = format!(".new-{}-", tool.name());
     for entry in fs::read_dir(tools()?)?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
@@ -53,12 +53,12 @@ pub(super) fn aside(tool: Tool) -> Result<TempDir> {
 }
 
 /// Renames what was unpacked to its final place.
-pub(super) fn publish(tool: Tool, version: &str, aside: &Path) -> Result<PathBuf> {
+pub(super) fn publish(tool: Tool, version: &str, unpacked: &Path) -> Result<PathBuf> {
     let place = tools()?.join(format!("{}{version}", prefix(tool)));
     if place.exists() {
         fs::remove_dir_all(&place)?;
     }
-    fs::rename(aside, &place).with_context(|| format!("{} cannot be renamed into place", place.display()))?;
+    fs::rename(unpacked, &place).with_context(|| format!("{} cannot be renamed into place", place.display()))?;
     Ok(place)
 }
 

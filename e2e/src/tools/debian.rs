@@ -18,17 +18,17 @@ use crate::tools::pins::DEBIAN_SUITE;
 pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
     let package = tool.debian_package().context("Debian has none")?;
     let mirror = mirror()?;
-    let aside = cache::aside(tool)?;
+    let scratch = cache::scratch(tool)?;
     step.note("reading the list of Debian's packages");
-    let apt = Apt::new(aside.path(), &mirror)?;
+    let apt = Apt::new(scratch.path(), &mirror)?;
     apt.run(&["update"])?;
     step.note(&format!("downloading Debian's package `{package}`"));
     apt.run(&["download", package])?;
-    let archive = fs::read_dir(aside.path())?
+    let archive = fs::read_dir(scratch.path())?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
         .with_context(|| format!("apt-get downloaded no `{package}`"))?;
-    let tree = aside.path().join("tree");
+    let tree = scratch.path().join("tree");
     Cmd::new("dpkg-deb").arg("--extract").arg(&archive).arg(&tree).limit(Duration::from_secs(120)).run()?;
     // `prometheus_2.53.3+ds1-2_amd64.deb` says the version.
     let name = archive.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -65,7 +65,7 @@ impl Tool {
     /// The Debian package that holds it.
     pub fn debian_package(self) -> Option<&'static str> {
         match self {
-            // Chromium has a package, of so many others that unpacking this one alone would be of no use.
+            // Chromium has a package, but it needs so many others that unpacking it would not be enough.
             Self::Grafana | Self::Chromium => None,
             other => Some(other.name()),
         }

@@ -50,7 +50,7 @@ pub fn find(tool: Tool, flag: Option<&Path>, step: &Step) -> Result<Found> {
     }
 }
 
-/// Finds a tool that is there already; the network is left alone.
+/// Finds a tool that is there already; the network is not used.
 pub fn find_present(tool: Tool) -> Result<Found> {
     let mut tried = Vec::new();
     match present(tool, &mut tried)? {

@@ -15,18 +15,18 @@ use crate::tools::digest::sha256;
 
 /// Fetches, checks and unpacks a tool's tarball, and gives the program's path.
 pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
-    let tarball = tool.tarball().with_context(|| format!("there is none for {}", tool.name()))?;
+    let tarball = tool.tarball().with_context(|| format!("no release tarball is known for {}", tool.name()))?;
     let file = (tarball.file)(platform()?);
-    let aside = cache::aside(tool)?;
-    let archive = aside.path().join("archive");
-    let sums = aside.path().join("sums");
+    let scratch = cache::scratch(tool)?;
+    let archive = scratch.path().join("archive");
+    let sums = scratch.path().join("sums");
     step.note(&format!("asking for {file}"));
     let sums_file = (tarball.sums)(&file);
     download(&format!("{}/{sums_file}", tarball.base), &sums)?;
     step.note(&format!("downloading {file}"));
     download(&format!("{}/{file}", tarball.base), &archive)?;
     verify(&archive, &fs::read_to_string(&sums)?, &file)?;
-    let tree = aside.path().join("tree");
+    let tree = scratch.path().join("tree");
     fs::create_dir(&tree)?;
     Cmd::new("tar")
         .args(["--extract", "--gzip", "--strip-components=1", "--file"])
@@ -79,7 +79,7 @@ fn platform() -> Result<&'static str> {
         ("linux", "aarch64") => Ok("linux_arm64"),
         ("macos", "x86_64") => Ok("darwin_amd64"),
         ("macos", "aarch64") => Ok("darwin_arm64"),
-        (os, arch) => bail!("there is none for {os} on {arch}"),
+        (os, arch) => bail!("there is no release for {os} on {arch}"),
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Rule {
     /// Labels that the rule adds.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// What the alert tells people.
+    /// What the alert says to people.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
 }

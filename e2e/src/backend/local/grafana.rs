@@ -186,7 +186,7 @@ mod tests {
             .collect();
         assert!(!settings.is_empty());
         for setting in settings {
-            assert!(FIXED.contains(&setting), "{setting:?} is set in the cluster alone");
+            assert!(FIXED.contains(&setting), "{setting:?} is set only in the cluster");
         }
     }
 

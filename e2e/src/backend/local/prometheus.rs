@@ -70,9 +70,9 @@ pub(super) fn start(
         let process = Process::start("prometheus", binary, &args, &[], run.dir().join("prometheus.log"))?;
         Ok((process, "Listening on"))
     })?;
-    let aside = run.dir().join("self.json.new");
-    fs::write(&aside, serde_json::to_vec(&json!([{ "targets": [address] }]))?)?;
-    fs::rename(aside, run.dir().join("self.json"))?;
+    let new = run.dir().join("self.json.new");
+    fs::write(&new, serde_json::to_vec(&json!([{ "targets": [address] }]))?)?;
+    fs::rename(new, run.dir().join("self.json"))?;
     let base = format!("http://{address}");
     let client = Prometheus::new(&base);
     process.wait_until("ready", Duration::from_secs(30), || client.ready())?;

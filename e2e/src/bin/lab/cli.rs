@@ -52,7 +52,7 @@ pub enum Command {
 pub enum Images {
     /// Builds the exporter's image.
     Build {
-        /// Also node and Prometheus, from Debian packages alone.
+        /// Also those of the nodes and of Prometheus, from Debian packages only.
         #[arg(long)]
         airgap: bool,
     },
@@ -89,7 +89,7 @@ pub struct Start {
     /// With local: spread the simulated nodes over this many clusters, which have nodes of the same names.
     #[arg(long, value_name = "C", requires = "nodes", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub clusters: Option<u16>,
-    /// With kind: use images made of Debian packages alone, and build them if they are not there; also `LAB_AIRGAP=1`.
+    /// With kind: use images made only of Debian packages, and build them if they are missing; also `LAB_AIRGAP=1`.
     #[arg(long)]
     pub airgap: bool,
     /// With kind: use this image for exporter, prometheus, grafana or node; also `LAB_IMAGE_NAME=REF`.
@@ -115,8 +115,6 @@ pub struct Up {
 pub struct Check {
     #[command(flatten)]
     pub start: Start,
-    #[command(flatten, next_help_heading = "A stack that runs already")]
-    pub existing: Existing,
     /// Run only this check; may be repeated.
     #[arg(long, value_name = "CHECK", value_parser = check_name())]
     pub only: Vec<String>,
@@ -129,6 +127,8 @@ pub struct Check {
     /// How the report is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten, next_help_heading = "A stack that runs already")]
+    pub existing: Existing,
 }
 
 /// How a stack that runs already is reached. Nothing is started or changed there.

@@ -1,6 +1,6 @@
 //! `lab doctor`: what each backend needs, what is there, and how to get the rest.
 //!
-//! It tells, and that is all it has to do: its exit code is 0 whatever is missing. `lab check` says whether a backend
+//! Its exit code is 0 whatever is missing, for it only reports. `lab check` says whether a backend
 //! works.
 
 use std::time::Duration;
@@ -94,7 +94,7 @@ fn kind_rows() -> impl Iterator<Item = [&'static str; 4]> {
         let cgroup = if docker.has_cgroup_v1() {
             ("ok", "version 1")
         } else {
-            ("missing", "version 1 alone has been proved: run without `--airgap`")
+            ("missing", "only version 1 has been proved: run without `--airgap`")
         };
         let images = if airgap::is_built() {
             ("ok", "")

@@ -12,7 +12,7 @@ use crate::which::choose;
 
 pub fn status(which: &Which) -> Result<Exit> {
     let run = choose(which.id.as_deref())?;
-    let record = run.record.with_context(|| format!("run {} has not told anything about itself yet", run.id))?;
+    let record = run.record.with_context(|| format!("run {} has not said anything about itself yet", run.id))?;
     let state = if run.alive { "running" } else { "kept" };
     out::line(&format!("run {}  {}  {state}  process {}\n", run.id, record.backend, record.pid))?;
     if record.links.is_empty() {

@@ -16,7 +16,7 @@ use e2e::workspace::shipped::Shipped;
 use crate::start::start;
 use crate::{cli, tables};
 
-/// How often the parts are looked after; one that ended is told within this time and a little more.
+/// How often the parts are looked at; one that ended is reported within this time and a little more.
 const LOOK: Duration = Duration::from_millis(250);
 
 pub fn up(args: &cli::Up) -> Result<Exit> {
