@@ -90,6 +90,11 @@ hanging *arguments:
 soak count="1000000":
     SOAK_SCRAPES={{ count }} cargo test --locked -p e2e --test abuse -- --ignored --nocapture a_million
 
+# Fuzz the request head for SECONDS. Needs a nightly compiler and `cargo install cargo-fuzz`.
+[group('prove')]
+fuzz seconds="60":
+    cd exporter && cargo +nightly fuzz run request_head fuzz/corpus/request_head fuzz/seeds -- -max_total_time={{ seconds }} -timeout=5
+
 # The same where no image registry can be reached: images made of Debian packages, built if they are not there.
 [group('prove')]
 e2e-airgap *arguments:

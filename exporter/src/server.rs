@@ -24,11 +24,13 @@ mod systemd;
 mod tests;
 
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
@@ -89,6 +91,16 @@ pub async fn serve(sites: Vec<Site>, mut signals: UnboundedReceiver<&'static str
         signal = signals.recv() => tracing::warn!(signal, "second signal: ending at once"),
     }
     Ok(())
+}
+
+/// Answers what comes over one stream, with the same limits, and without a socket or a way to stop it.
+pub async fn serve_stream<S>(stream: S, app: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (_running, stopping) = watch::channel(false);
+    let service = Service { app, web: None };
+    connection::serve(stream, Ipv4Addr::LOCALHOST.into(), Activity::new(), service, stopping).await;
 }
 
 async fn accept(
