@@ -43,7 +43,7 @@ use crate::procfs::ProcRoot;
 pub use cors::{Origins, readable_by};
 use limit::Limit;
 pub use path::{BadPath, TelemetryPath};
-pub use protect::{Peer, protected};
+pub use protect::protected;
 
 /// What the endpoints answer from. The default is what the command line without flags gives.
 pub struct Config {

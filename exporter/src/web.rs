@@ -37,6 +37,10 @@ pub use stream::Stream;
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Who asks, as the server puts it among a request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
 /// A web configuration that follows its file.
 pub struct Web {
     state: Mutex<State>,

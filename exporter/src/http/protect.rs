@@ -11,11 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
 use super::{line, path};
-use crate::web::{Rules, Verdict, Web};
-
-/// Who asks, as the server puts it among a request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
+use crate::web::{Peer, Rules, Verdict, Web};
 
 /// The same endpoints behind the rate limit, the passwords and the headers of a web configuration. Health needs no
 /// password and has no limit: a kubelet has none to give, and must not suffer for what others ask.

@@ -18,8 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::activity::{Activity, Watched};
 use super::site::Service;
-use crate::http::Peer;
-use crate::web::Stream;
+use crate::web::{Peer, Stream};
 
 /// A head that does not fit is answered with 431.
 const BUFFER: usize = 16 * 1024;
