@@ -64,6 +64,15 @@ size: dist
 [group('prove')]
 budgets: dist
     scripts/budgets
+# Build that binary twice, in two directories, and fail unless both are the same bit for bit.
+[group('ship')]
+repeat:
+    scripts/repeat
+
+# Hold the crates against deny.toml: licences, bans, sources. Needs cargo-deny.
+[group('ship')]
+deny:
+    cargo deny --locked check bans licenses sources
 
 # Prove the image: how it runs without any privilege, what it answers, how it ends. LAB_AIRGAP=1 needs no registry.
 [group('prove')]

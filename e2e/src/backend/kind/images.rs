@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -131,6 +132,8 @@ pub fn build_exporter(engine: &Docker, progress: &Progress) -> Result<String> {
     let binary = progress.step("build the static exporter", exporter::static_binary)?;
     let mut content = fs::read(&binary).with_context(|| binary.display().to_string())?;
     content.extend(fs::read(workspace::root().join("Dockerfile"))?);
+    // It goes into the image too: a binary that only its builder may run gives an image that nobody can start.
+    content.extend(fs::metadata(&binary)?.permissions().mode().to_be_bytes());
     let reference = format!("mini-node-exporter:{}", &sha256(&content)[..12]);
     if !engine.has_image(&reference) {
         progress.step("build the exporter's image", |_| {
