@@ -35,6 +35,11 @@ check *arguments:
 screenshots *arguments:
     cargo lab screenshot "$@"
 
+# Write docs/load-spike.txt anew: a recording of a scenario that is played.
+[group('develop')]
+recording:
+    cargo run --quiet -p e2e --bin lab -- scenario run load-spike | tee docs/load-spike.txt
+
 # Run what CI runs.
 [group('develop')]
 ci:
@@ -73,6 +78,14 @@ repeat:
 [group('ship')]
 deny:
     cargo deny --locked check bans licenses sources
+# Hold a scrape of that binary against its budgets: system calls, instructions, threads. Needs strace and valgrind.
+[group('prove')]
+budgets: dist
+    scripts/budgets
+# Print what a node of a simulated fleet costs, for fleets of 10 to 1000 (or COUNTS). Minutes.
+[group('prove')]
+bench-fleet *counts:
+    scripts/bench-fleet "$@"
 
 # Prove the image: how it runs without any privilege, what it answers, how it ends. LAB_AIRGAP=1 needs no registry.
 [group('prove')]

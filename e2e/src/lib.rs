@@ -3,6 +3,7 @@
 //!
 //! | folder | what it is |
 //! |---|---|
+//! | [`scenario`] | a node's life in promtool's notation, as a unit test and played on the real thing |
 //! | [`checks`] | what must be true of a running stack, and the report |
 //! | [`backend`] | what stands a stack up and takes it down: [`backend::local`] processes, a [`backend::kind`] cluster |
 //! | [`stack`] | where the parts of a running stack answer, and what they must agree with |
@@ -28,6 +29,7 @@ pub mod client;
 pub mod docker;
 pub mod process;
 pub mod run;
+pub mod scenario;
 pub mod stack;
 pub mod terminal;
 pub mod tools;

@@ -44,6 +44,11 @@ pub trait Backend {
     /// What the parts say is wrong, newest last: for a failed check, whose own observation often is only the effect.
     fn complaints(&self) -> Vec<String>;
 
+    /// The nodes that can be made to live a scenario, where it was started for one.
+    fn cast(&self) -> Option<&local::cast::Cast> {
+        None
+    }
+
     /// How long a check may wait that would like to wait for `wanted`.
     fn check_limit(&self, wanted: Duration) -> Duration {
         wanted

@@ -10,6 +10,7 @@
 //! | `clusters` | no query takes the nodes of two clusters for one |
 //! | `lint` | the rules of dashboard-linter |
 //! | `alerts` | every rule's query, every alert's annotations and section in the runbook |
+//! | `scenarios` | every shipped scenario as a unit test, which fails without its rule |
 //! | `scraping` | the labels that the cluster's and the local lab's scrape configurations attach |
 //! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
@@ -26,6 +27,7 @@ mod house;
 mod lint;
 mod promql;
 mod promtool;
+mod scenarios;
 mod scrape;
 mod scraping;
 mod shipped;

@@ -86,7 +86,7 @@ pub fn files(directory: &str) -> Vec<PathBuf> {
 }
 
 /// The harness' own promtool: the one on `PATH`, or one that it fetches.
-fn promtool() -> &'static Path {
+pub fn promtool() -> &'static Path {
     static FOUND: LazyLock<PathBuf> = LazyLock::new(|| {
         let found = Progress::quiet().step("find promtool", |step| tools::find(Tool::Promtool, None, step));
         found.unwrap_or_else(|error| panic!("{error:#}")).path

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::local::{Local, Options};
 use e2e::wait::poll::{self, Attempt};
@@ -77,9 +77,9 @@ fn every_alert_fires_and_resolves() -> Result<()> {
     procfs("loadavg", "0.57 0.80 0.77 2/816 12345\n")?;
     firing(lab, "with a good loadavg", &[])?;
 
-    lab.exporter().signal(Signal::STOP);
+    lab.exporter().context("no exporter")?.signal(Signal::STOP);
     firing(lab, "with a stopped exporter", &["MiniNodeExporterNodesDown", "MiniNodeExporterTargetDown"])?;
-    lab.exporter().signal(Signal::CONT);
+    lab.exporter().context("no exporter")?.signal(Signal::CONT);
     firing(lab, "with an exporter that goes on", &[])?;
 
     replace(&targets, "[]")?;

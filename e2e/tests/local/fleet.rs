@@ -41,7 +41,7 @@ fn every_check_holds_every_node_against_its_own_tree() -> Result<()> {
     }
 
     // Another node's values, and a node of the same name in a cluster that is not watched.
-    let trees = own.local.run().dir().join("fleet");
+    let trees = own.local.run().dir().join("nodes");
     let lab = Lab::new()?;
     for node in &own.local.stack().nodes {
         let other = if node == "cluster-1/node-02" { "cluster-2/node-02" } else { node };

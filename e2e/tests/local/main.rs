@@ -7,6 +7,7 @@
 //! | `planted` | a table of faults: exactly these checks fail of each, and name the cause |
 //! | `alerts` | every alert fires and resolves |
 //! | `fleet` | simulated nodes, in clusters whose nodes have the same names |
+//! | `scenarios` | every shipped scenario, played and judged |
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
 //! | `existing` | `lab check` on a stack that somebody else runs |
@@ -36,6 +37,7 @@ mod passing;
 mod places;
 mod planted;
 mod ports;
+mod scenarios;
 mod several;
 mod shared;
 mod stacks;

@@ -130,7 +130,7 @@ faults! {
         says: "node_load of worker-1 is [0.0, 0.0, 0.0]",
     };
     an_exporter_that_is_frozen => Fault {
-        plant: Plant::Process(|local| local.exporter().signal(Signal::STOP)),
+        plant: Plant::Process(|local| local.exporter().into_iter().for_each(|exporter| exporter.signal(Signal::STOP))),
         fails: &["exporter-ready", "targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "is down (Get \"http://127.0.0.1:",
     };

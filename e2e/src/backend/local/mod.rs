@@ -1,6 +1,7 @@
 //! The local backend: exporter, Prometheus and Grafana as children of this process, on loopback, in the run's own
 //! directory. No Docker, no root.
 
+pub mod cast;
 pub mod fleet;
 mod grafana;
 pub mod prometheus;
@@ -26,6 +27,7 @@ use crate::tools::{self, Tool};
 use crate::wait::interrupt;
 use crate::workspace::exporter;
 
+use cast::{Cast, Moment};
 use fleet::Listed;
 
 pub use fleet::Fleet;
@@ -41,6 +43,8 @@ pub struct Options {
     pub procfs: Option<PathBuf>,
     /// Simulated nodes in place of the one that this machine is.
     pub fleet: Option<Fleet>,
+    /// The nodes of a scenario, too or in its place.
+    pub stage: Option<Stage>,
     /// The exporter's binary; this workspace's if none is named.
     pub exporter: Option<PathBuf>,
     /// Prometheus' binary; looked for if none is named.
@@ -57,11 +61,23 @@ pub struct Options {
     pub check_limit: Option<Duration>,
 }
 
+/// What a scenario is played on.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Each node's name and how it is at first.
+    pub nodes: Vec<(String, Moment)>,
+    /// The rule files, name and text, in place of the shipped ones.
+    pub rules: Vec<(String, String)>,
+    /// How often Prometheus scrapes, and evaluates the rules.
+    pub interval: Duration,
+}
+
 /// A running local stack. Dropping it ends the processes, then removes their directory.
 #[must_use]
 pub struct Local {
     stack: Stack,
-    exporter: Process,
+    exporter: Option<Process>,
+    cast: Option<Cast>,
     prometheus: Process,
     grafana: Option<Process>,
     up: Instant,
@@ -73,9 +89,9 @@ impl Local {
     /// Starts the stack; returns as soon as each part answers.
     pub fn start(options: &Options, progress: &Progress) -> Result<Self> {
         let build = |step: &_| exporter::binary(options.exporter.as_deref(), step);
-        let binary = match options.fleet {
-            Some(_) => None,
-            None => Some(progress.step("build the exporter", build)?),
+        let binary = match (options.fleet, &options.stage) {
+            (Some(_), None) => None,
+            _ => Some(progress.step("build the exporter", build)?),
         };
         let found = progress.step("find Prometheus", |step| {
             let found = tools::find(Tool::Prometheus, options.prometheus.as_deref(), step)?;
@@ -89,16 +105,16 @@ impl Local {
         };
         start_parts(options, progress, &run, binary.as_deref(), &found.path, home)
             .map_err(|error| if interrupt::seen() { error } else { with_evidence(error, &run) })
-            .and_then(|(stack, exporter, prometheus, grafana)| {
+            .and_then(|Parts { stack, exporter, cast, prometheus, grafana }| {
                 run.record("local", stack.links())?;
                 let (up, check_limit) = (Instant::now(), options.check_limit);
-                Ok(Self { stack, exporter, prometheus, grafana, up, check_limit, run })
+                Ok(Self { stack, exporter, cast, prometheus, grafana, up, check_limit, run })
             })
     }
 
-    /// The process of the exporter, or of all that are simulated.
-    pub fn exporter(&self) -> &Process {
-        &self.exporter
+    /// The process of the exporter, or of all that are simulated; none where only a scenario's nodes run.
+    pub fn exporter(&self) -> Option<&Process> {
+        self.exporter.as_ref()
     }
 
     /// Prometheus' process.
@@ -120,14 +136,19 @@ impl Backend for Local {
         &self.run
     }
 
+    fn cast(&self) -> Option<&Cast> {
+        self.cast.as_ref()
+    }
+
     fn alive(&self) -> Result<()> {
-        self.exporter.alive()?;
+        self.exporter.as_ref().map_or(Ok(()), Process::alive)?;
+        self.cast.as_ref().map_or(Ok(()), Cast::alive)?;
         self.prometheus.alive()?;
         self.grafana.as_ref().map_or(Ok(()), Process::alive)
     }
 
     fn complaints(&self) -> Vec<String> {
-        let processes = [Some(&self.exporter), Some(&self.prometheus), self.grafana.as_ref()];
+        let processes = [self.exporter.as_ref(), Some(&self.prometheus), self.grafana.as_ref()];
         processes.into_iter().flatten().flat_map(|process| log::complaints(&process.log_text())).collect()
     }
 
@@ -146,9 +167,10 @@ impl Backend for Local {
 impl Drop for Local {
     fn drop(&mut self) {
         // The reverse of the start, so that nobody logs a peer that went first.
-        for process in self.grafana.iter().chain([&self.prometheus, &self.exporter]) {
+        for process in self.grafana.iter().chain([&self.prometheus]).chain(&self.exporter) {
             process.stop();
         }
+        self.cast.iter().for_each(Cast::stop);
     }
 }
 
@@ -159,7 +181,13 @@ fn with_evidence(error: anyhow::Error, run: &Run) -> anyhow::Error {
     }
 }
 
-type Parts = (Stack, Process, Process, Option<Process>);
+struct Parts {
+    stack: Stack,
+    exporter: Option<Process>,
+    cast: Option<Cast>,
+    prometheus: Process,
+    grafana: Option<Process>,
+}
 
 fn start_parts(
     options: &Options,
@@ -169,13 +197,14 @@ fn start_parts(
     prometheus: &Path,
     grafana: Part<grafana::Home>,
 ) -> Result<Parts> {
-    let (exporter_process, exporters) = start_exporters(options, progress, run, binary)?;
+    let exporters = start_exporters(options, progress, run, binary)?;
     let (prometheus_process, prometheus) = progress.step("start Prometheus", |_| {
         let mut config = exporters.config;
         if let Some(edit) = options.edit_config {
             edit(&mut config);
         }
-        prometheus::start(prometheus, &config, options.ports, progress, run)
+        let rules = options.stage.as_ref().map(|stage| stage.rules.as_slice());
+        prometheus::start(prometheus, &config, rules, options.ports, progress, run)
     })?;
     let mut grafana_process = None;
     let grafana = grafana.try_map(|home| {
@@ -184,33 +213,23 @@ fn start_parts(
         anyhow::Ok(grafana)
     })?;
     let stack = Stack::own(exporters.nodes, exporters.clients, Prometheus::new(prometheus), grafana, exporters.procfs);
-    Ok((stack, exporter_process, prometheus_process, grafana_process))
+    let Exporters { process: exporter, cast, .. } = exporters;
+    Ok(Parts { stack, exporter, cast, prometheus: prometheus_process, grafana: grafana_process })
 }
 
 /// The exporters of a stack, and how Prometheus finds them.
 struct Exporters {
+    process: Option<Process>,
+    cast: Option<Cast>,
     nodes: BTreeSet<String>,
     clients: Vec<Exporter>,
     procfs: Procfs,
     config: serde_json::Value,
 }
 
-fn start_exporters(
-    options: &Options,
-    progress: &Progress,
-    run: &Run,
-    binary: Option<&Path>,
-) -> Result<(Process, Exporters)> {
-    if let Some(fleet) = options.fleet {
-        let step = format!("start {} simulated nodes", fleet.nodes);
-        let (process, listed) = progress.step(&step, |_| fleet::start(fleet, run))?;
-        let exporters = Exporters {
-            nodes: listed.iter().map(Listed::node).collect(),
-            clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
-            procfs: Procfs::Fixtures(fleet::trees(run)),
-            config: prometheus::discovering(&[fleet::DISCOVERED], fleet.interval()),
-        };
-        return Ok((process, exporters));
+fn start_exporters(options: &Options, progress: &Progress, run: &Run, binary: Option<&Path>) -> Result<Exporters> {
+    if options.fleet.is_some() || options.stage.is_some() {
+        return simulate(options, progress, run, binary);
     }
     let binary = binary.context("no exporter was built")?;
     let (process, exporter) =
@@ -218,7 +237,41 @@ fn start_exporters(
     let node = exporter.hostname()?;
     let config = prometheus::config(&node, exporter.base().trim_start_matches("http://"));
     let procfs = procfs(options.procfs.as_deref());
-    Ok((process, Exporters { nodes: BTreeSet::from([node]), clients: vec![exporter], procfs, config }))
+    let (nodes, clients) = (BTreeSet::from([node]), vec![exporter]);
+    Ok(Exporters { process: Some(process), cast: None, nodes, clients, procfs, config })
+}
+
+/// The nodes of a fleet, and those of a scenario.
+fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&Path>) -> Result<Exporters> {
+    let (mut process, mut cast) = (None, None);
+    let (mut listed, mut files) = (Vec::new(), Vec::new());
+    let mut interval = Duration::from_secs(1);
+    if let Some(fleet) = options.fleet {
+        let step = format!("start {} simulated nodes", fleet.nodes);
+        let (started, nodes) = progress.step(&step, |_| fleet::start(fleet, run))?;
+        process = Some(started);
+        listed.extend(nodes);
+        files.push(fleet::DISCOVERED);
+        interval = fleet.interval();
+    }
+    if let Some(stage) = &options.stage {
+        let binary = binary.context("no exporter was built")?;
+        let step = format!("start the scenario's {} exporters", stage.nodes.len());
+        let started = progress.step(&step, |_| Cast::start(binary, run, &stage.nodes))?;
+        listed.extend(started.listed());
+        cast = Some(started);
+        files.push(cast::DISCOVERED);
+        // The scenario's own pace, which its alerts need.
+        interval = stage.interval;
+    }
+    Ok(Exporters {
+        process,
+        cast,
+        nodes: listed.iter().map(Listed::node).collect(),
+        clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
+        procfs: Procfs::Fixtures(fleet::trees(run)),
+        config: prometheus::discovering(&files, &format!("{}ms", interval.as_millis())),
+    })
 }
 
 fn start_exporter(options: &Options, progress: &Progress, run: &Run, binary: &Path) -> Result<(Process, Exporter)> {

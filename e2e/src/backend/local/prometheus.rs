@@ -19,7 +19,7 @@ use crate::{stack, workspace};
 
 const CONFIG: &str = "prometheus.yml";
 
-/// The link to the rules in the run's directory. Prometheus reads `rule_files` and `file_sd_configs` as patterns, so no
+/// The rules in the run's directory, a link where they are the shipped ones. Prometheus reads `rule_files` and `file_sd_configs` as patterns, so no
 /// path that somebody else chose may stand in them: it runs in that directory, and every path is relative to it.
 const RULES_LINK: &str = "rules";
 
@@ -34,7 +34,10 @@ pub fn config(node: &str, exporter: &str) -> Value {
 
 /// As [`config`], for the exporters that these files name: each target brings its labels.
 pub(super) fn discovering(files: &[&str], interval: &str) -> Value {
-    scraping(interval, &json!({ "job_name": stack::JOB, "file_sd_configs": [{ "files": files }] }))
+    scraping(
+        interval,
+        &json!({ "job_name": stack::JOB, "file_sd_configs": [{ "files": files, "refresh_interval": "5s" }] }),
+    )
 }
 
 fn scraping(interval: &str, exporters: &Value) -> Value {
@@ -53,12 +56,22 @@ fn scraping(interval: &str, exporters: &Value) -> Value {
 pub(super) fn start(
     binary: &Path,
     config: &Value,
+    rules: Option<&[(String, String)]>,
     ports: Ports,
     progress: &Progress,
     run: &Run,
 ) -> Result<(Process, String)> {
     fs::write(run.dir().join(CONFIG), serde_json::to_vec_pretty(config)?)?;
-    symlink(workspace::root().join(RULES), run.dir().join(RULES_LINK))?;
+    let folder = run.dir().join(RULES_LINK);
+    match rules {
+        None => symlink(workspace::root().join(RULES), folder)?,
+        Some(rules) => {
+            fs::create_dir(&folder)?;
+            for (name, text) in rules {
+                fs::write(folder.join(name), text)?;
+            }
+        }
+    }
     let (process, address) = on_a_free_port(ports, 9090, progress, |port| {
         let args = [
             format!("--config.file={CONFIG}").into(),

@@ -25,7 +25,7 @@ pub fn check(args: &cli::Check) -> Result<Exit> {
     let progress = Progress::default();
     let started = match args.existing().map_err(Usage)? {
         Some(options) => look(args, &options, &progress)?,
-        None => start(&args.start, shipped(args)?, Ports::Any, &progress)?,
+        None => start(&args.start, shipped(args)?, None, Ports::Any, &progress)?,
     };
     let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
     let checks = checks::run(started.subject(), &choice, |report| match args.format {

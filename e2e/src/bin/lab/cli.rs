@@ -1,6 +1,7 @@
 //! The command line of `lab`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -40,6 +41,9 @@ pub enum Command {
     Down(Which),
     /// Prints the logs of a running lab.
     Logs(Which),
+    /// Plays a node's life from a file, and judges whether the alerts follow.
+    #[command(subcommand)]
+    Scenario(Scenario),
     /// Says what each backend needs, what is there, and how to get the rest.
     Doctor,
     /// Makes the images that a cluster needs.
@@ -56,6 +60,59 @@ pub enum Images {
         #[arg(long)]
         airgap: bool,
     },
+}
+
+/// What `lab scenario` does.
+#[derive(Debug, Subcommand)]
+pub enum Scenario {
+    /// Lists the shipped scenarios.
+    List,
+    /// Plays one on real exporters, and judges it with a real Prometheus.
+    Run(ScenarioRun),
+}
+
+/// The flags of `lab scenario run`.
+#[derive(Debug, Args)]
+pub struct ScenarioRun {
+    /// A shipped scenario, or a file `NAME.yml` of one's own.
+    pub name: String,
+    #[command(flatten)]
+    pub speed: Speed,
+    /// Use this exporter binary instead of building the workspace's.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub exporter: Option<PathBuf>,
+    /// Use this Prometheus binary instead of looking for one.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub prometheus: Option<PathBuf>,
+}
+
+/// How fast a scenario is played.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Speed {
+    /// Divide every duration of the scenario and of the rules by this.
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub speed: u32,
+}
+
+/// A scenario, and how many times as many nodes live it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Played {
+    pub name: String,
+    pub times: Option<u16>,
+}
+
+impl FromStr for Played {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((name, times)) = text.rsplit_once('=') else {
+            return Ok(Self { name: text.into(), times: None });
+        };
+        match times.parse() {
+            Ok(times @ 1..=200) => Ok(Self { name: name.into(), times: Some(times) }),
+            _ => Err("expected NAME or NAME=COUNT, a count from 1 to 200".into()),
+        }
+    }
 }
 
 /// Where the stack runs, and from what.
@@ -108,6 +165,11 @@ pub struct Up {
     /// Stay for this long, such as `30s` or `5m`, instead of until Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub stay: Option<Duration>,
+    /// With local: play this scenario first, on nodes of its own; with `=COUNT` each of its nodes so many times.
+    #[arg(long, value_name = "NAME[=COUNT]")]
+    pub scenario: Option<Played>,
+    #[command(flatten)]
+    pub speed: Speed,
 }
 
 /// The flags of `lab check`.
@@ -213,6 +275,7 @@ impl Start {
         };
         local::Options {
             procfs: self.procfs.clone(),
+            stage: None,
             fleet: self.nodes.map(|nodes| Fleet { nodes: nodes.into(), clusters: self.clusters.unwrap_or(1).into() }),
             exporter: self.exporter.clone(),
             prometheus: self.prometheus.as_ref().and_then(Named::file).cloned(),

@@ -6,6 +6,7 @@ mod doctor;
 mod down;
 mod images;
 mod logs;
+mod scenario;
 mod screenshot;
 mod start;
 mod status;
@@ -43,6 +44,8 @@ fn run(cli: Cli) -> Result<Exit> {
         Command::Status(which) => status::status(&which),
         Command::Down(which) => down::down(&which),
         Command::Logs(which) => logs::logs(&which),
+        Command::Scenario(cli::Scenario::List) => scenario::list(),
+        Command::Scenario(cli::Scenario::Run(args)) => scenario::run(&args),
         Command::Doctor => doctor::doctor(),
         Command::Images(cli::Images::Build { airgap }) => images::build(airgap),
     }

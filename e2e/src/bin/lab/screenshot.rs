@@ -38,7 +38,7 @@ pub fn screenshot(mut args: cli::Screenshot) -> Result<Exit> {
     }
     let grafana = grafana(&mut args.start, &progress)?;
     let Some(chromium) = chromium(grafana) else { return Ok(Exit::Skipped) };
-    let started = start(&args.start, Shipped::read()?, Ports::Any, &progress)?;
+    let started = start(&args.start, Shipped::read()?, None, Ports::Any, &progress)?;
     let taken = of_own(&started, &args, &chromium, &progress);
     if taken.is_err() && !interrupt::seen() {
         backend::save_evidence(&*started.backend, &progress);

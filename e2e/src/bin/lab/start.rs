@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::kind::Kind;
-use e2e::backend::local::Local;
+use e2e::backend::local::{self, Local, Stage};
 use e2e::backend::{Backend, Ports, sweep};
 use e2e::checks::Subject;
 use e2e::terminal::exit::Usage;
@@ -25,7 +25,13 @@ impl Started {
 }
 
 /// Stands the chosen stack up. The sweep comes first, for what a killed run left must not be in the way.
-pub fn start(args: &Start, shipped: Shipped, ports: Ports, progress: &Progress) -> Result<Started> {
+pub fn start(
+    args: &Start,
+    shipped: Shipped,
+    stage: Option<Stage>,
+    ports: Ports,
+    progress: &Progress,
+) -> Result<Started> {
     args.check().map_err(Usage)?;
     if let Some(root) = &args.procfs {
         let flag = || format!("--path.procfs {}", root.display());
@@ -34,7 +40,7 @@ pub fn start(args: &Start, shipped: Shipped, ports: Ports, progress: &Progress) 
     interrupt::listen()?;
     sweep::sweep(progress);
     let backend: Box<dyn Backend> = match args.backend {
-        cli::Backend::Local => Box::new(Local::start(&args.local(ports), progress)?),
+        cli::Backend::Local => Box::new(Local::start(&local::Options { stage, ..args.local(ports) }, progress)?),
         cli::Backend::Kind => Box::new(Kind::start(&args.kind(ports), progress)?),
     };
     Ok(Started { backend, shipped })

@@ -32,16 +32,16 @@ pub(super) struct Listed {
     labels: Labels,
 }
 
-/// The file of discovery, in the run's directory; the trees are in the folder `fleet` beside it.
-pub(super) const DISCOVERED: &str = "fleet.json";
+/// The file of discovery, in the run's directory; the trees are in the folder `nodes` beside it.
+pub(super) const DISCOVERED: &str = "nodes.json";
 
 /// One process binds all of them within a second or two.
 const LIMIT: Duration = Duration::from_secs(60);
 
 impl Fleet {
     /// How often Prometheus scrapes: as often as in any lab, as long as two cores can keep up with that.
-    pub(super) fn interval(self) -> &'static str {
-        if self.nodes > 100 { "5s" } else { "1s" }
+    pub(super) fn interval(self) -> Duration {
+        Duration::from_secs(if self.nodes > 100 { 5 } else { 1 })
     }
 
     /// The cluster, where there are several, and the name of each node.
@@ -56,7 +56,7 @@ impl Fleet {
 }
 
 impl Listed {
-    fn new(cluster: Option<String>, node: String, address: String) -> Self {
+    pub(super) fn new(cluster: Option<String>, node: String, address: String) -> Self {
         let mut labels = Labels::from([("instance".to_owned(), node.clone()), ("node".to_owned(), node)]);
         labels.extend(cluster.map(|cluster| ("cluster".to_owned(), cluster)));
         Self { targets: [address], labels }
@@ -74,7 +74,12 @@ impl Listed {
 
 /// The folder of the trees; a node's has the name that its samples give it.
 pub(super) fn trees(run: &Run) -> PathBuf {
-    run.dir().join("fleet")
+    trees_in(run.dir())
+}
+
+/// As [`trees`], for the run's directory.
+pub(super) fn trees_in(dir: &Path) -> PathBuf {
+    dir.join("nodes")
 }
 
 /// A node needs two, its listener and Prometheus' connection, and a check of it one more in the lab itself. The usual

@@ -1,0 +1,80 @@
+//! What a scenario expects: each expectation is queries with known answers, so that both judges are asked the
+//! same.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::client::prometheus::{Labels, Sample};
+
+/// Something that is to be seen at a time.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// The line of the file.
+    pub line: u64,
+    /// When, from the first step on.
+    pub at: Duration,
+    /// In words.
+    pub text: String,
+    pub questions: Vec<Question>,
+}
+
+/// A query, and the samples that it gives.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub expr: String,
+    pub answer: Vec<(Labels, f64)>,
+}
+
+impl Expectation {
+    /// These alerts of one name fire, each with at least these labels, and no others do.
+    pub(super) fn alerts(line: u64, at: Duration, name: &str, alerts: &[Labels]) -> Self {
+        let firing = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"");
+        if alerts.is_empty() {
+            let question = Question { expr: format!("{firing}}}"), answer: Vec::new() };
+            return Self { line, at, text: format!("{name} does not fire"), questions: vec![question] };
+        }
+        let count = |more: &str, answer: f64| Question {
+            expr: format!("count({firing}{more}}})"),
+            answer: vec![(Labels::new(), answer)],
+        };
+        let labels = |labels: &Labels| Listed(labels).to_string();
+        #[expect(clippy::cast_precision_loss, reason = "a count of alerts is small")]
+        let mut questions = vec![count("", alerts.len() as f64)];
+        questions.extend(alerts.iter().map(|alert| count(&format!(", {}", labels(alert)), 1.0)));
+        let text = alerts.iter().map(|alert| format!("{{{}}}", labels(alert))).collect::<Vec<_>>().join(" and ");
+        Self { line, at, text: format!("{name} fires for {text}"), questions }
+    }
+
+    pub(super) fn query(line: u64, at: Duration, expr: String, answer: Vec<(Labels, f64)>) -> Self {
+        let samples: Vec<String> = answer.iter().map(|(labels, value)| format!("{} {value}", series(labels))).collect();
+        let gives = if samples.is_empty() { "nothing".to_owned() } else { samples.join(", ") };
+        Self { line, at, text: format!("{expr} gives {gives}"), questions: vec![Question { expr, answer }] }
+    }
+}
+
+impl Question {
+    /// Whether these samples are the answer.
+    pub(super) fn is_answered_by(&self, samples: &[Sample]) -> bool {
+        let is_there = |(labels, value): &(Labels, f64)| {
+            samples.iter().any(|sample| sample.labels == *labels && (sample.value - value).abs() <= 1e-6 * value.abs())
+        };
+        samples.len() == self.answer.len() && self.answer.iter().all(is_there)
+    }
+}
+
+/// A series as promtool and people write it.
+pub(super) fn series(labels: &Labels) -> String {
+    let others: Labels =
+        labels.iter().filter(|(name, _)| *name != "__name__").map(|(k, v)| (k.clone(), v.clone())).collect();
+    format!("{}{{{}}}", labels.get("__name__").map_or("", String::as_str), Listed(&others))
+}
+
+/// Labels between braces.
+struct Listed<'l>(&'l Labels);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        f.write_str(&each.join(", "))
+    }
+}

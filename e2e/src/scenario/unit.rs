@@ -1,0 +1,108 @@
+//! The promtool unit test that a scenario makes: the series that a Prometheus would have scraped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::expectation::series;
+use super::life::DURATIONS;
+use super::{Life, Scenario};
+use crate::backend::local::cast::{Moment, State};
+use crate::client::prometheus::Labels;
+use crate::process::command::Cmd;
+use crate::stack::JOB;
+
+/// Has promtool judge a scenario by these rule files; fails with what promtool says.
+pub fn judge(scenario: &Scenario, rules: &[PathBuf], promtool: &Path, directory: &Path) -> Result<()> {
+    let file = directory.join(format!("{}.json", scenario.name));
+    // JSON is YAML.
+    fs::write(&file, test(scenario, rules).to_string()).with_context(|| file.display().to_string())?;
+    Cmd::new(promtool).args(["test", "rules"]).arg(&file).limit(Duration::from_secs(60)).run()?;
+    Ok(())
+}
+
+/// The test file.
+pub fn test(scenario: &Scenario, rules: &[PathBuf]) -> Value {
+    let interval = format!("{}ms", scenario.interval.as_millis());
+    let questions = scenario.expectations.iter().flat_map(|expectation| {
+        expectation.questions.iter().map(|question| {
+            let samples: Vec<Value> = question
+                .answer
+                .iter()
+                .map(|(labels, value)| json!({ "labels": series(labels), "value": value }))
+                .collect();
+            let at = format!("{}ms", expectation.at.as_millis());
+            json!({ "expr": question.expr, "eval_time": at, "exp_samples": samples })
+        })
+    });
+    json!({
+        "rule_files": rules,
+        "evaluation_interval": interval,
+        "tests": [{
+            "name": scenario.name,
+            "interval": interval,
+            "input_series": scenario.lives.iter().flat_map(scraped).collect::<Vec<_>>(),
+            "promql_expr_test": questions.collect::<Vec<_>>(),
+        }],
+    })
+}
+
+/// What Prometheus has of a node after each step.
+fn scraped(life: &Life) -> Vec<Value> {
+    let node = life.node.as_str();
+    let mut all = Vec::new();
+    let mut add = |metric: &str, more: &[(&str, &str)], value: &dyn Fn(&Moment) -> Option<f64>| {
+        let attached = [("__name__", metric), ("job", JOB), ("node", node), ("instance", node)];
+        let labels: Labels =
+            attached.iter().chain(more).map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        all.push(json!({ "series": series(&labels), "values": written(life.moments.iter().map(value)) }));
+    };
+    add("up", &[], &|moment| match moment.state {
+        State::Answers => Some(1.0),
+        State::Hangs | State::Gone => Some(0.0),
+        State::Undiscovered => None,
+    });
+    let answered = |moment: &Moment| (moment.state == State::Answers).then_some(());
+    add("node_uptime", &[("hostname", node)], &|moment| answered(moment).and(moment.uptime));
+    for (index, duration) in DURATIONS.into_iter().enumerate() {
+        let value = move |moment: &Moment| answered(moment).and(moment.load).map(|load| load[index]);
+        add("node_load", &[("hostname", node), ("duration", duration)], &value);
+    }
+    let success = |read: bool| Some(f64::from(u8::from(read)));
+    add("node_scrape_collector_success", &[("collector", "uptime")], &|moment| {
+        answered(moment).and(success(moment.uptime.is_some()))
+    });
+    add("node_scrape_collector_success", &[("collector", "load")], &|moment| {
+        answered(moment).and(success(moment.load.is_some()))
+    });
+    all
+}
+
+/// A series that a scrape no longer has ends at once, as Prometheus marks it.
+fn written(values: impl Iterator<Item = Option<f64>>) -> String {
+    let mut there = false;
+    let words = values.map(|value| {
+        let word = match value {
+            Some(value) => value.to_string(),
+            None if there => "stale".to_owned(),
+            None => "_".to_owned(),
+        };
+        there = value.is_some();
+        word
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_ends_with_a_mark_and_begins_again() {
+        let values = [None, Some(1.0), Some(1.5), None, None, Some(2.0)];
+        assert_eq!(written(values.into_iter()), "_ 1 1.5 stale _ 2");
+    }
+}
