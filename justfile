@@ -65,10 +65,6 @@ dist:
 size: dist
     scripts/size
 
-# Hold a scrape of that binary against its budgets: system calls, instructions, threads. Needs strace and valgrind.
-[group('prove')]
-budgets: dist
-    scripts/budgets
 # Build that binary twice, in two directories, and fail unless both are the same bit for bit.
 [group('ship')]
 repeat:
@@ -78,10 +74,12 @@ repeat:
 [group('ship')]
 deny:
     cargo deny --locked check bans licenses sources
+
 # Hold a scrape of that binary against its budgets: system calls, instructions, threads. Needs strace and valgrind.
 [group('prove')]
 budgets: dist
     scripts/budgets
+
 # Print what a node of a simulated fleet costs, for fleets of 10 to 1000 (or COUNTS). Minutes.
 [group('prove')]
 bench-fleet *counts:
@@ -96,6 +94,12 @@ e2e-container *arguments:
 [group('prove')]
 e2e *arguments:
     cargo test --locked -p e2e --test cluster -- --ignored "$@"
+
+# The same where no image registry can be reached: images made of Debian packages, built if they are not there.
+[group('prove')]
+e2e-airgap *arguments:
+    cargo run --locked --quiet -p e2e --bin lab -- images build --airgap
+    LAB_AIRGAP=1 cargo test --locked -p e2e --test cluster -- --ignored "$@"
 
 # Attack the binary that is shipped, over loopback: idle crowds, slow clients, garbage, signals. About two minutes.
 [group('prove')]
@@ -116,9 +120,3 @@ soak count="1000000":
 [group('prove')]
 fuzz seconds="60":
     cd exporter && cargo +nightly fuzz run request_head fuzz/corpus/request_head fuzz/seeds -- -max_total_time={{ seconds }} -timeout=5
-
-# The same where no image registry can be reached: images made of Debian packages, built if they are not there.
-[group('prove')]
-e2e-airgap *arguments:
-    cargo run --locked --quiet -p e2e --bin lab -- images build --airgap
-    LAB_AIRGAP=1 cargo test --locked -p e2e --test cluster -- --ignored "$@"
