@@ -14,6 +14,7 @@
 //! | `scraping` | the labels that the cluster's and the local lab's scrape configurations attach |
 //! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
+//! | `reference` | every flag, default, endpoint and metric of `docs/reference.md` |
 //! | `house` | the folders and arrows of `docs/architecture.md` |
 //! | `shipped` | what is under test: files, and the exposition |
 //! | `promql`, `catalogue`, `scrape` | what a query names, and what there is to name |
@@ -27,6 +28,7 @@ mod house;
 mod lint;
 mod promql;
 mod promtool;
+mod reference;
 mod scenarios;
 mod scrape;
 mod scraping;

@@ -96,7 +96,7 @@ fn jobs(place: &str, config: &str) -> Jobs {
 }
 
 /// The metrics of the exporter as it is built here, every collector on, over every fixture tree.
-fn exposed() -> exposition::Metrics {
+pub fn exposed() -> exposition::Metrics {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let cases = fs::read_dir(path("fixtures")).unwrap().map(|case| case.unwrap().path().join("proc"));
     let samples = cases.filter(|tree| tree.is_dir()).flat_map(|tree| {
