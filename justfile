@@ -119,4 +119,5 @@ soak count="1000000":
 # Fuzz the request head for SECONDS. Needs a nightly compiler and `cargo install cargo-fuzz`.
 [group('prove')]
 fuzz seconds="60":
+    mkdir -p exporter/fuzz/corpus/request_head
     cd exporter && cargo +nightly fuzz run request_head fuzz/corpus/request_head fuzz/seeds -- -max_total_time={{ seconds }} -timeout=5
