@@ -112,5 +112,5 @@ fn describe(target: &Target) -> String {
         _ if last_error.is_empty() => String::new(),
         _ => format!(" ({last_error})"),
     };
-    format!("{scrape_url} with node=\"{}\" is {health}{reason}", target.label("node"))
+    format!("{scrape_url} with node=\"{}\" is {health}{reason}", target.node())
 }
