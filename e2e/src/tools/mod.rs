@@ -11,7 +11,7 @@ mod version;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 pub use debian::mirror as debian_mirror;
 pub use known::Tool;
@@ -41,6 +41,7 @@ impl Found {
 /// Finds a tool, and fetches it where it is not there yet.
 pub fn find(tool: Tool, flag: Option<&Path>, step: &Step) -> Result<Found> {
     if let Some(path) = flag {
+        ensure!(path.is_file(), "--{} {}: there is no such file", tool.name(), path.display());
         return check(tool, path.to_owned(), "flag");
     }
     let mut tried = Vec::new();

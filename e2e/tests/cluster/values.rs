@@ -9,6 +9,7 @@ use e2e::backend::kind::Kind;
 use e2e::checks;
 use e2e::checks::Subject;
 use e2e::checks::report::Outcome;
+use e2e::terminal::out;
 use e2e::terminal::progress::Progress;
 use e2e::wait::{interrupt, poll};
 use e2e::workspace;
@@ -19,7 +20,7 @@ const LONGEST_GAP: Duration = Duration::from_secs(30);
 
 pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
     let reports =
-        checks::run_all(Subject { backend: kind, shipped: &Shipped::read()? }, |report| eprintln!("{}", report.text()));
+        checks::run_all(Subject { backend: kind, shipped: &Shipped::read()? }, |report| out::note(&report.text()));
     // What is not available here was left out when the cluster was made, so a skipped check is a failure.
     let failed: Vec<String> = reports
         .iter()

@@ -16,6 +16,7 @@ use e2e::client::prometheus::Prometheus;
 use e2e::run::Run;
 use e2e::run::evidence;
 use e2e::stack::{Part, Procfs, Stack};
+use e2e::terminal::out;
 use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::rules::RULES;
@@ -33,7 +34,7 @@ const PROMETHEUS: u16 = 9090;
 pub fn every_check_passes_with_exact_values(site: &Site) -> Result<()> {
     let pair = Pair::start(site)?;
     let reports = checks::run_all(Subject { backend: &pair, shipped: &Shipped::read()? }, |report| {
-        eprintln!("{}", report.text());
+        out::note(&report.text());
     });
     let failed: Vec<String> = reports
         .iter()

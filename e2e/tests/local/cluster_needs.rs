@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::lab::{Ended, Lab, ended};
+use crate::lab::Lab;
+use crate::running::{Ended, ended};
 
 #[test]
 fn no_docker() -> Result<()> {

@@ -6,15 +6,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
-use crate::lab::{Lab, Running};
+use crate::lab::{Lab, ordinary_node};
+use crate::running::Running;
 
 #[test]
 fn an_interrupt_while_it_stays() -> Result<()> {
-    let lab = Lab::new()?;
-    let running = lab.start(&["up"], &lab.parts())?;
-    let written = running.wait_for(" stays until ")?;
-    ensure!(written.contains("node_uptime (s)") && written.contains("http://127.0.0.1:"), "{written}");
-    expect_a_quiet_end(&lab, &running, Signal::INT)
+    let lab = Lab::bare()?;
+    let running = lab.start(&["up", &ordinary_node()], &lab.parts())?;
+    running.wait_for(" stays until ")?;
+    running.signal(Signal::INT)?;
+    lab.assert_snapshot("up_until_an_interrupt", &running.expect_code(0)?);
+    expect_no_trace(&lab)
 }
 
 #[test]
@@ -52,8 +54,8 @@ fn a_hang_up_after_nohup_is_ignored() -> Result<()> {
 
 #[test]
 fn an_interrupt_during_the_start() -> Result<()> {
-    let lab = Lab::new()?;
-    let running = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec sleep 300")?))?;
+    let lab = Lab::bare()?;
+    let running = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec /bin/sleep 300")?))?;
     running.wait_for("start the exporter")?;
     let what = "three processes";
     e2e::wait::poll::until(what, Duration::from_secs(10), Duration::from_millis(20), || match lab.processes() {
@@ -61,10 +63,8 @@ fn an_interrupt_during_the_start() -> Result<()> {
         other => e2e::wait::poll::Attempt::NotYet(format!("{other:?}")),
     })?;
     running.signal(Signal::INT)?;
-    let written = running.expect_code(0)?;
-    ensure!(written.contains("interrupted; nothing is left"), "{written}");
-    ensure!(lab.evidence().is_empty(), "evidence of what nobody asks: {:?}", lab.evidence());
-    lab.expect_nothing_left()
+    lab.assert_snapshot("up_interrupted_during_the_start", &running.expect_code(0)?);
+    expect_no_trace(&lab)
 }
 
 /// A pipeline whose time is up sends SIGTERM, and wants to know what took so long.
@@ -82,11 +82,10 @@ fn a_terminated_check_keeps_its_evidence() -> Result<()> {
 
 #[test]
 fn after_the_time_it_was_given() -> Result<()> {
-    let lab = Lab::new()?;
-    let ended = lab.run(&["up", "--for", "1s"], &lab.parts())?.expect_code(0)?;
-    ensure!(ended.stdout.contains("node_uptime (s)"), "{}", ended.stdout);
-    ended.expect_stderr("stays until 1s have passed")?;
-    lab.expect_nothing_left()
+    let lab = Lab::bare()?;
+    let shown = lab.transcript(&["up", "--for", "1s", &ordinary_node()], &lab.parts())?;
+    lab.assert_snapshot("up_for_a_second", &shown);
+    expect_no_trace(&lab)
 }
 
 /// SIGKILL leaves `lab` no time: the kernel ends the children, and the next run removes the directory.
@@ -136,6 +135,10 @@ fn expect_a_quiet_end(lab: &Lab, running: &Running, signal: Signal) -> Result<()
     running.signal(signal)?;
     let written = running.expect_code(0)?;
     ensure!(!written.contains("FAIL") && !written.contains("error: "), "{written}");
+    expect_no_trace(lab)
+}
+
+fn expect_no_trace(lab: &Lab) -> Result<()> {
     ensure!(lab.evidence().is_empty(), "evidence of no failure: {:?}", lab.evidence());
     lab.expect_nothing_left()
 }

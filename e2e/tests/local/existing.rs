@@ -18,9 +18,10 @@ use e2e::process::log::Line;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
 
-use crate::lab::{self, Ended, Lab};
+use crate::lab::{self, Lab};
 use crate::passing::OF_GRAFANA;
-use crate::stacks::{Own, samples};
+use crate::running::Ended;
+use crate::stacks::{Own, samples, shared};
 
 /// The password `s3cret` as bcrypt has it, at the least cost.
 const HASH: &str = "$2b$04$LjKtYpbAxJ6bsqOwDEHbJ.wvo47Ltysmh9DMtEoNU9wGB8VTOh2VS";
@@ -57,6 +58,19 @@ fn checks_can_be_chosen_and_listed() -> Result<()> {
     }
     lab.run(&["check", "--only", "no-such"], &[])?.expect_code(2)?.expect_stderr("possible values: exporter-ready")?;
     Ok(())
+}
+
+/// A report with a check of each outcome but a skipped one.
+#[test]
+fn a_check_that_fails() -> Result<()> {
+    let own = shared()?;
+    samples(&own)?;
+    let lab = Lab::bare()?;
+    let base = own.local.stack().prometheus.base();
+    let shown = lab.transcript(&["check", "--prometheus", base, "--skip", "panels-have-data"], &[])?;
+    lab.assert_snapshot("check_of_a_node_that_stands_still", &shown);
+    ensure!(lab.evidence().len() == 1, "the report of a failure is kept");
+    lab.expect_nothing_left()
 }
 
 /// Each defect is in somebody else's configuration, and the report names it.

@@ -9,7 +9,8 @@ use e2e::process::command::Cmd;
 use e2e::tools::digest::sha256;
 use e2e::tools::pins;
 
-use crate::lab::{Ended, Lab, ended};
+use crate::lab::Lab;
+use crate::running::{Ended, ended};
 
 /// A fetched Prometheus: found, asked for its version, and then of no use. The stack's start is no part of this.
 const FETCHED: &str = "if [ \"$1\" = --version ]; then echo 'prometheus, version 9.9.9'; exit; fi\nexit 3";

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::process::child::Process;
 use e2e::process::command::Cmd;
-use e2e::process::{guard, log};
+use e2e::process::guard;
 use e2e::terminal::progress::{Progress, Step};
 use e2e::tools::{self, Tool};
 use e2e::wait::interrupt;
@@ -21,32 +21,42 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use tempfile::TempDir;
 
+use crate::running::{Ended, Running, ended};
+
 /// The world. What runs in it is ended before its directory goes.
 pub struct Lab {
     dir: TempDir,
     exporter: PathBuf,
     prometheus: PathBuf,
-}
-
-/// How a command ended.
-#[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-/// A `lab` that runs in the background. Its two streams come as one.
-pub struct Running {
-    process: Process,
-    log: PathBuf,
+    /// Its environment, beside what it has from the test's own.
+    env: Vec<(&'static str, OsString)>,
 }
 
 impl Lab {
     /// A world with this workspace's exporter and a real Prometheus at hand.
     pub fn new() -> Result<Self> {
         begin()?;
-        Ok(Self { dir: tempfile::tempdir()?, exporter: exporter()?, prometheus: prometheus()? })
+        let dir = tempfile::tempdir()?;
+        let env = vec![("XDG_STATE_HOME", dir.path().into()), ("NO_COLOR", "1".into()), ("CLICOLOR_FORCE", "0".into())];
+        Ok(Self { dir, exporter: exporter()?, prometheus: prometheus()?, env })
+    }
+
+    /// A world that is the same on every machine: nothing is on `PATH` but the scripts in its own `bin`, and the cache
+    /// is empty.
+    pub fn bare() -> Result<Self> {
+        let mut lab = Self::new()?;
+        lab.env.extend([("PATH", lab.dir().join("bin").into()), ("XDG_CACHE_HOME", lab.dir().join("cache").into())]);
+        Ok(lab)
+    }
+
+    /// Its places by the names that snapshots give them.
+    pub fn places(&self) -> [(PathBuf, &'static str); 4] {
+        [
+            (self.dir().into(), "[LAB]"),
+            (self.exporter.clone(), "[EXPORTER]"),
+            (self.prometheus.clone(), "[PROMETHEUS]"),
+            (e2e::workspace::root().into(), "[WORKSPACE]"),
+        ]
     }
 
     pub fn dir(&self) -> &Path {
@@ -74,7 +84,8 @@ impl Lab {
 
     /// `lab` with these words, not yet run.
     pub fn command<A: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = A>) -> Cmd {
-        Cmd::new(env!("CARGO_BIN_EXE_lab")).args(words).env("XDG_STATE_HOME", self.dir()).limit(Duration::from_secs(90))
+        let command = Cmd::new(env!("CARGO_BIN_EXE_lab")).args(words).limit(Duration::from_secs(90));
+        self.env.iter().fold(command, |command, (name, value)| command.env(name, value))
     }
 
     /// Runs `lab` with these words, and then these parts, to its end.
@@ -97,8 +108,7 @@ impl Lab {
     fn start_program(&self, program: &Path, args: &[OsString]) -> Result<Running> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let log = self.dir().join(format!("{}.out", COUNT.fetch_add(1, Ordering::Relaxed)));
-        let env = [("XDG_STATE_HOME", self.dir().into())];
-        let process = Process::start("lab", program, args, &env, log.clone())?;
+        let process = Process::start("lab", program, args, &self.env, log.clone())?;
         Ok(Running { process, log })
     }
 
@@ -188,78 +198,6 @@ impl Drop for Lab {
     }
 }
 
-impl Ended {
-    /// Fails unless this is the code; the error shows both streams.
-    pub fn expect_code(self, code: i32) -> Result<Self> {
-        ensure!(self.code == code, "exit code {}, not {code}\n{}\n{}", self.code, self.stdout, self.stderr);
-        Ok(self)
-    }
-
-    /// Fails unless standard error holds this text.
-    pub fn expect_stderr(self, text: &str) -> Result<Self> {
-        ensure!(self.stderr.contains(text), "no `{text}` in:\n{}", self.stderr);
-        Ok(self)
-    }
-}
-
-impl Running {
-    /// Waits for a text in what `lab` writes, and gives all that it wrote.
-    pub fn wait_for(&self, text: &str) -> Result<String> {
-        self.process
-            .wait_for_line(&format!("`{text}`"), Duration::from_secs(60), |line| line.contains(text).then_some(()))
-            .with_context(|| self.written())?;
-        Ok(self.written())
-    }
-
-    /// Sends a signal to `lab` alone.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill_process(self.pid()?, signal)?)
-    }
-
-    pub fn pid(&self) -> Result<Pid> {
-        let pid = self.process.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        pid.context("lab has no process id")
-    }
-
-    /// Waits for the end, and fails unless this is the code.
-    pub fn expect_code(&self, code: i32) -> Result<String> {
-        let status = poll::until("lab's end", Duration::from_secs(30), Duration::from_millis(20), || {
-            match self.process.ended() {
-                Some(status) => Attempt::Ready(status),
-                None => Attempt::NotYet(log::last(&self.written(), 3)),
-            }
-        })?;
-        ensure!(status.code() == Some(code), "{status}, not {code}:\n{}", self.written());
-        Ok(self.written())
-    }
-
-    /// The id that `lab up` tells.
-    pub fn id(&self) -> Result<String> {
-        let written = self.wait_for(" stays until ")?;
-        let words = written.lines().find(|line| line.contains(" stays until "));
-        let id = words.and_then(|line| line.split_whitespace().nth(1)).context("no id")?;
-        Ok(id.to_owned())
-    }
-
-    /// All that it wrote so far.
-    pub fn written(&self) -> String {
-        log::text(&self.log)
-    }
-}
-
-/// Runs a command of which any exit code may be what is wanted.
-pub fn ended(command: Cmd) -> Result<Ended> {
-    match command.run() {
-        Ok(output) => Ok(Ended { code: 0, stdout: output.stdout, stderr: output.stderr }),
-        Err(error) => match error.code() {
-            Some(code) => {
-                Ok(Ended { code, stdout: error.output().stdout.clone(), stderr: error.output().stderr.clone() })
-            }
-            None => Err(anyhow!("{error}")),
-        },
-    }
-}
-
 /// What each test of this tier begins with. `lab` guards the children of this process, which cannot do it itself; and
 /// after Ctrl-C the tests that have not begun fail, while the others clean up.
 pub fn begin() -> Result<()> {
@@ -280,6 +218,11 @@ pub fn begin() -> Result<()> {
 /// A fixture's tree.
 pub fn fixture(case: &str) -> PathBuf {
     e2e::workspace::root().join("fixtures").join(case).join("proc")
+}
+
+/// The flag of a fixture tree whose values the snapshots show.
+pub fn ordinary_node() -> String {
+    format!("--path.procfs={}", fixture("ordinary-node").display())
 }
 
 /// Sends SIGKILL.

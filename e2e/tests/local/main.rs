@@ -20,8 +20,8 @@
 //! | `engine` | what is asked of Docker, where engines differ |
 //! | `fetching` | where Prometheus comes from: a cache of its own, and a stand-in for the network |
 //!
-//! `lab` and `stacks` are what the tests are written with. Most of their time the tests wait for a Prometheus, so more
-//! of them run at once than there are cores: see `RUST_TEST_THREADS` in `.cargo/config.toml`.
+//! `lab`, `running`, `transcript` and `stacks` are what the tests are written with. Most of their time the tests wait for
+//! a Prometheus, so more of them run at once than there are cores: see `RUST_TEST_THREADS` in `.cargo/config.toml`.
 
 mod alerts;
 mod children;
@@ -37,9 +37,11 @@ mod passing;
 mod places;
 mod planted;
 mod ports;
+mod running;
 mod scenarios;
 mod several;
 mod shared;
 mod stacks;
 mod tls;
+mod transcript;
 mod usage;

@@ -9,7 +9,8 @@ use e2e::process::child::Process;
 use e2e::process::command::Cmd;
 use rustix::process::Signal;
 
-use crate::lab::{Lab, ended, prometheus};
+use crate::lab::{Lab, prometheus};
+use crate::running::ended;
 
 /// As on NFS, where a lock on a file that is open for reading is refused: what cannot be told is alive.
 #[test]

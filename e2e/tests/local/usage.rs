@@ -1,110 +1,90 @@
-//! The command line of `lab`: what it refuses, what it tells, and its exit codes.
+//! The command line of `lab`: its help, what it refuses, what it does without the programs that it needs, and its exit
+//! codes.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use e2e::process::command::Cmd;
-use serde_json::Value;
 
-use crate::lab::{Ended, Lab, ended};
+use crate::lab::{Lab, ordinary_node};
+use crate::running::ended;
+
+/// Every command that a help lists, and those below it.
+#[test]
+fn help() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut commands = vec![String::new()];
+    while let Some(command) = commands.pop() {
+        let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let help = lab.transcript(&words, &[])?;
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        let names = listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+        commands.extend(names.map(|name| format!("{command} {name}")));
+        lab.assert_snapshot(&format!("help{}", command.replace(' ', "-")), &help);
+    }
+    Ok(())
+}
 
 #[test]
 fn a_bad_command_line() -> Result<()> {
     let lab = Lab::new()?;
-    let bad: [(&[&str], &str); 8] = [
-        (&["frobnicate"], "frobnicate"),
-        (&["--backend", "moon"], "moon"),
-        (&["check", "--format", "yaml"], "yaml"),
-        (&["check", "--without", "prometheus"], "prometheus"),
-        (&["up", "--for", "soon"], "soon"),
-        (&["status", "1-1", "2-2"], "2-2"),
-        (&["--without", "grafana", "check"], "check"),
-        (&["check", "--grafana", "/g", "--without", "grafana"], "--grafana"),
+    let bad: [&[&str]; 12] = [
+        &["frobnicate"],
+        &["--backend", "moon"],
+        &["check", "--format", "yaml"],
+        &["check", "--without", "prometheus"],
+        &["check", "--only", "no-such-check"],
+        &["check", "--airgap"],
+        &["check", "--grafana", "/g", "--without", "grafana"],
+        &["up", "--for", "soon"],
+        &["--without", "grafana", "check"],
+        &["status", "1-1", "2-2"],
+        &["screenshot", "--without", "grafana"],
+        &["screenshot", "--backend", "kind"],
     ];
-    for (words, named) in bad {
-        let ended = lab.run(words, &[])?.expect_code(2)?;
-        let first = ended.stderr.lines().next().unwrap_or_default();
-        ensure!(first.contains(named), "`lab {}` is refused without naming `{named}`: {first}", words.join(" "));
-    }
+    let mut shown: Vec<String> = bad.iter().map(|words| lab.transcript(words, &[])).collect::<Result<_>>()?;
     let impatient = ended(lab.command(["check"]).env("LAB_PATIENCE", "much"))?.expect_code(2)?;
-    impatient.expect_stderr("LAB_PATIENCE is `much`")?;
+    shown.push(format!("$ LAB_PATIENCE=much lab check\n{}", impatient.stderr));
+    lab.assert_snapshot("a_bad_command_line", &shown.join("\n"));
     ensure!(!lab.dir().join("mini-node-exporter").exists(), "something was started");
     Ok(())
 }
 
-/// No network, no `PATH`, an empty cache: everything else is checked, and the exit code tells.
+/// Everything else is checked, and the exit code says that something was not.
 #[test]
 fn grafana_that_cannot_be_had_is_skipped() -> Result<()> {
-    let lab = Lab::new()?;
-    let command = lab.command(["check", "--format", "json"]).args(lab.programs()).env("PATH", lab.dir());
-    let ended = ended(command.env("XDG_CACHE_HOME", lab.dir().join("cache")))?.expect_code(3)?;
-    let report: Value = serde_json::from_str(&ended.stdout).with_context(|| ended.stdout.clone())?;
-    let checks = report["checks"].as_array().context("no checks")?;
-    let of = |outcome: &str| checks.iter().filter(|check| check["outcome"] == outcome).collect::<Vec<_>>();
-    let skipped = of("skipped");
-    let names: Vec<_> = skipped.iter().filter_map(|check| check["name"].as_str()).collect();
-    ensure!(names == ["grafana-healthy", "datasource-healthy", "dashboard-loaded"], "{names:?}");
-    for check in &skipped {
-        let reason = check["reason"].as_str().unwrap_or_default();
-        ensure!(reason.contains("grafana cannot be had") && reason.contains("--without grafana"), "{check}");
-    }
-    ensure!(of("passed").len() + skipped.len() == checks.len(), "{report}");
-    ended.expect_stderr("skip start Grafana: ")?;
+    let lab = Lab::bare()?;
+    let shown = lab.transcript(&["check", &ordinary_node()], &lab.programs())?;
+    lab.assert_snapshot("check_without_a_grafana", &shown);
     lab.expect_nothing_left()
 }
 
-/// The same for `lab screenshot`: all that is missing in one line, and nothing is started for it.
+/// All that is missing is in one line, and nothing is started for it.
 #[test]
 fn a_picture_needs_grafana_and_chromium() -> Result<()> {
-    let lab = Lab::new()?;
-    let look = || {
-        let command = lab.command(["screenshot", "--out"]).arg(lab.dir().join("pictures")).args(lab.programs());
-        ended(command.env("PATH", lab.dir()).env("XDG_CACHE_HOME", lab.dir().join("cache")))?.expect_code(3)
-    };
-    let line = |ended: Ended| ended.stderr.lines().last().unwrap_or_default().to_owned();
-    let both = line(look()?);
-    for text in
-        ["no picture: ", "grafana cannot be had", "--grafana-home DIR", "chromium cannot be had", "package `chromium`"]
-    {
-        ensure!(both.contains(text), "no `{text}` in: {both}");
-    }
-    lab.script("chromium", "echo Chromium 130.0.6723.58")?;
-    let one = line(look()?);
-    ensure!(one.contains("grafana cannot be had") && !one.contains("chromium"), "{one}");
-    ensure!(!lab.dir().join("pictures").exists(), "a folder was made for no picture");
-    let bad: [(&[&str], &str); 2] =
-        [(&["--without", "grafana"], "--without"), (&["--backend", "kind"], "--backend kind")];
-    for (words, named) in bad {
-        let refused = ended(lab.command(["screenshot"]).args(words))?.expect_code(2)?;
-        refused.expect_stderr(named)?;
-    }
+    let lab = Lab::bare()?;
+    let pictures = lab.dir().join("pictures");
+    let draw = || lab.transcript(&["screenshot", "--out", &pictures.to_string_lossy()], &lab.programs());
+    let neither = draw()?;
+    lab.script("bin/chromium", "echo Chromium 130.0.6723.58")?;
+    lab.assert_snapshot("screenshot_without_a_grafana", &format!("{neither}\n{}", draw()?));
+    ensure!(!pictures.exists(), "a folder was made for no picture");
     lab.expect_nothing_left()
 }
 
 #[test]
-fn prometheus_that_cannot_be_had_is_said() -> Result<()> {
-    let lab = Lab::new()?;
-    let command = lab.command(["check", "--without", "grafana"]).args(&lab.programs()[..2]).env("PATH", lab.dir());
-    let ended = ended(command.env("XDG_CACHE_HOME", lab.dir().join("cache")))?.expect_code(1)?;
-    let mut said = ended;
-    for text in ["prometheus cannot be had", "PATH: not found", "tarball: ", "Debian package: ", "--prometheus FILE"] {
-        said = said.expect_stderr(text)?;
-    }
+fn prometheus_that_cannot_be_had_is_an_error() -> Result<()> {
+    let lab = Lab::bare()?;
+    lab.assert_snapshot("check_without_a_prometheus", &lab.transcript(&["check"], &lab.programs()[..2])?);
     lab.expect_nothing_left()
 }
 
 #[test]
 fn doctor_lists_every_need() -> Result<()> {
-    let lab = Lab::new()?;
-    // Whatever is here or missing, it only tells.
-    for path in [lab.dir().into(), std::env::var_os("PATH").unwrap_or_default()] {
-        let said = ended(lab.command(["doctor"]).env("PATH", path))?.expect_code(0)?.stdout;
-        for need in ["cargo", "prometheus", "grafana", "curl", "apt-get", "docker", "kind", "kubectl", "promtool"] {
-            let row = said.lines().find(|line| line.split_whitespace().any(|word| word == need));
-            let row = row.with_context(|| format!("no row for {need}:\n{said}"))?;
-            ensure!(row.contains(" ok ") || row.contains(" missing "), "{row}");
-        }
-    }
+    let lab = Lab::bare()?;
+    lab.assert_snapshot("doctor_where_nothing_is", &lab.transcript(&["doctor"], &[])?);
+    // Whatever is here or missing, it only reports.
+    Lab::new()?.run(&["doctor"], &[])?.expect_code(0)?;
     Ok(())
 }
 
