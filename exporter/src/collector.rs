@@ -2,6 +2,7 @@
 //!
 //! A new collector is a file with a type that implements [`Collector`], and a line in [`TABLE`].
 
+mod cpus;
 mod load;
 mod text;
 mod uptime;
@@ -12,7 +13,7 @@ use crate::node::Scrape;
 use crate::procfs::Error;
 
 /// Every collector there is, by name.
-pub const TABLE: &[&dyn Collector] = &[&load::Load, &uptime::Uptime];
+pub const TABLE: &[&dyn Collector] = &[&cpus::Cpus, &load::Load, &uptime::Uptime];
 
 /// Turns some of a node's files into samples.
 pub trait Collector: Send + Sync {

@@ -4,6 +4,7 @@
 //! path below the root, and a pure function of its text. The formats are those of the kernel's document
 //! `Documentation/filesystems/proc.rst` and of the manual page proc(5).
 
+mod cpus;
 mod error;
 mod hostname;
 mod kept;
@@ -16,6 +17,7 @@ mod uptime;
 
 use std::path::{Path, PathBuf};
 
+pub use cpus::OnlineCpus;
 pub use error::{Error, Reason};
 pub use hostname::Hostname;
 pub use loadavg::LoadAverage;
@@ -40,6 +42,9 @@ pub trait ProcFile: Sized {
 
 /// The files that describe a node.
 pub const NODE_FILES: [&str; 3] = [Hostname::PATH, LoadAverage::PATH, Uptime::PATH];
+
+/// What a collector that is off by default reads besides.
+pub const OPTIONAL_FILES: [&str; 1] = [OnlineCpus::PATH];
 
 /// The root of a procfs tree: `/proc`, or any directory of the same shape.
 #[derive(Debug)]

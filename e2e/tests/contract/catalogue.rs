@@ -25,8 +25,7 @@ const OF_EACH_SCRAPE: [&str; 5] = [
 pub const CLUSTER: &str = "cluster";
 
 /// What kube-state-metrics says of a node, and its labels besides those that scraping attaches.
-const OF_KUBE_STATE_METRICS: [(&str, &[&str]); 5] = [
-    ("node_cpus", &["hostname"]),
+const OF_KUBE_STATE_METRICS: [(&str, &[&str]); 4] = [
     ("kube_node_info", &[]),
     ("kube_node_spec_unschedulable", &[]),
     ("kube_node_spec_taint", &["key", "value", "effect"]),

@@ -11,6 +11,7 @@ fn these_are_the_trees() {
     let kustomize = workspace::root().join("kustomize");
     assert_eq!(directories(&kustomize.join("overlays")), ["airgap", "airgap-grafana", "kind", "production"]);
     let components = [
+        "cpus",
         "dashboard",
         "existing-namespace",
         "grafana-operator",
@@ -260,6 +261,8 @@ fn components_combine() {
     assert_eq!(sorted("/volumes"), ["host-proc", "web"]);
     assert_eq!(sorted("/containers/0/volumeMounts"), ["host-proc", "web"]);
     assert_eq!(sorted("/containers/0/ports"), ["health", "metrics"]);
+    let counting = exporter(render::named("production-with-cpus"));
+    assert_eq!(counting["containers"][0]["args"], json!(["--web.listen-address=:23333", "--collector.cpus"]));
     for (kind, names) in [
         ("NetworkPolicy", &["mini-node-exporter"][..]),
         ("PodMonitor", &["mini-node-exporter"]),

@@ -40,6 +40,7 @@ pub fn all() -> &'static [Rendering] {
         }
         all.push(production_with("production-with-every-component", &COMBINED));
         all.push(production_with("production-on-openshift", &["openshift"]));
+        all.push(production_with("production-with-cpus", &["cpus"]));
         all.push(production_with("production-in-a-user-namespace", &["user-namespace"]));
         all
     })

@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_query_chooses_collectors() {
-        let all = collector::TABLE;
+        let all = &collector::defaults()[..];
         assert_eq!(names("", all), Ok(None));
         assert_eq!(names("format=text&collect=load&%5B%5D", all), Ok(None));
         assert_eq!(names("collect[]=load", all), Ok(Some(vec!["load"])));
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let all = collector::TABLE;
+        let all = &collector::defaults()[..];
         assert_eq!(names("collect[]=load&exclude[]=uptime", all), Err(BadFilter::Both));
         assert_eq!(names("collect[]=cpu", all), Err(BadFilter::Unknown("collect[]")));
         assert_eq!(names("exclude[]=", all), Err(BadFilter::Unknown("exclude[]")));

@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::procfs::NODE_FILES;
+use crate::procfs::{NODE_FILES, OPTIONAL_FILES};
 
 /// Each file can cost one attempt, and then one is left for the rest.
 #[allow(clippy::cast_possible_truncation)]
-const ATTEMPTS: u32 = NODE_FILES.len() as u32 + 1;
+const ATTEMPTS: u32 = (NODE_FILES.len() + OPTIONAL_FILES.len()) as u32 + 1;
 
 type Job = Box<dyn FnOnce() + Send>;
 

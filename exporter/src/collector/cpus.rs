@@ -1,0 +1,28 @@
+//! `node_cpus`: how many CPUs the node has, by which a load is high or not. Off by default.
+
+use super::{Collector, Kind, Text};
+use crate::node::Scrape;
+use crate::procfs::{Error, OnlineCpus};
+
+pub(super) struct Cpus;
+
+impl Collector for Cpus {
+    fn name(&self) -> &'static str {
+        "cpus"
+    }
+
+    fn help(&self) -> &'static str {
+        "how many CPUs the node has"
+    }
+
+    fn enabled_by_default(&self) -> bool {
+        false
+    }
+
+    fn collect(&self, scrape: &Scrape<'_>, text: &mut Text) -> Result<(), Error> {
+        let OnlineCpus(count) = scrape.read()?;
+        let hostname = scrape.hostname()?;
+        text.family(Kind::Gauge, "node_cpus", "CPUs that are online.").sample(&[("hostname", hostname)], count.into());
+        Ok(())
+    }
+}
