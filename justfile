@@ -75,6 +75,11 @@ repeat:
 deny:
     cargo deny --locked check bans licenses sources
 
+# Measure what a scrape costs beside a floor and node_exporter: a table, and docs/bench.json. Arguments as `--peer NAME=COMMAND`.
+[group('prove')]
+bench *arguments: dist
+    scripts/bench "$@"
+
 # Hold a scrape of that binary against its budgets: system calls, instructions, threads. Needs strace and valgrind.
 [group('prove')]
 budgets: dist
