@@ -1,0 +1,238 @@
+//! The command line of `lab`.
+
+mod check;
+mod start;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use check::Check;
+use start::path;
+pub use start::{Backend, Named, Part, Start};
+
+/// Stands up mini-node-exporter with a real Prometheus, and checks that its metrics arrive.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; `up` if nothing is named.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `up`.
+    #[command(flatten)]
+    pub up: Up,
+}
+
+/// What `lab` does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stands the stack up, shows links and samples, and stays until Ctrl-C.
+    Up(Up),
+    /// Stands the stack up, runs every check, and takes it down; or checks a stack that runs already.
+    Check(Check),
+    /// Saves a picture of the Grafana dashboard of a lab.
+    Screenshot(Screenshot),
+    /// Shows a running lab: its links, and what its Prometheus has scraped.
+    Status(Which),
+    /// Ends a running lab, or removes one that was kept.
+    Down(Which),
+    /// Prints the logs of a running lab.
+    Logs(Which),
+    /// Plays a node's life from a file, and judges whether the alerts follow.
+    #[command(subcommand)]
+    Scenario(Scenario),
+    /// Says what each backend needs, what is there, and how to get the rest.
+    Doctor,
+    /// Makes the images that a cluster needs.
+    #[command(subcommand)]
+    Images(Images),
+}
+
+/// What `lab images` does.
+#[derive(Debug, Subcommand)]
+pub enum Images {
+    /// Builds the exporter's image.
+    Build {
+        /// Also those of the nodes and of Prometheus, from Debian packages only.
+        #[arg(long)]
+        airgap: bool,
+    },
+}
+
+/// What `lab scenario` does.
+#[derive(Debug, Subcommand)]
+pub enum Scenario {
+    /// Lists the shipped scenarios.
+    List,
+    /// Plays one on real exporters, and judges it with a real Prometheus.
+    Run(ScenarioRun),
+}
+
+/// The flags of `lab scenario run`.
+#[derive(Debug, Args)]
+pub struct ScenarioRun {
+    /// A shipped scenario, or a file `NAME.yml` of one's own.
+    pub name: String,
+    #[command(flatten)]
+    pub speed: Speed,
+    /// Use this exporter binary instead of building the workspace's.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub exporter: Option<PathBuf>,
+    /// Use this Prometheus binary instead of looking for one.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub prometheus: Option<PathBuf>,
+}
+
+/// How fast a scenario is played.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Speed {
+    /// Divide every duration of the scenario and of the rules by this.
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub speed: u32,
+}
+
+/// A scenario, and how many times as many nodes live it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Played {
+    pub name: String,
+    pub times: Option<u16>,
+}
+
+impl FromStr for Played {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((name, times)) = text.rsplit_once('=') else {
+            return Ok(Self { name: text.into(), times: None });
+        };
+        match times.parse() {
+            Ok(times @ 1..=200) => Ok(Self { name: name.into(), times: Some(times) }),
+            _ => Err("expected NAME or NAME=COUNT, a count from 1 to 200".into()),
+        }
+    }
+}
+
+/// The flags of `lab up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub start: Start,
+    /// Stay for this long, such as `30s` or `5m`, instead of until Ctrl-C.
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub stay: Option<Duration>,
+    /// With local: play this scenario first, on nodes of its own; with `=COUNT` each of its nodes so many times.
+    #[arg(long, value_name = "NAME[=COUNT]")]
+    pub scenario: Option<Played>,
+    #[command(flatten)]
+    pub speed: Speed,
+}
+
+/// The flags of `lab screenshot`.
+#[derive(Debug, Args)]
+pub struct Screenshot {
+    #[command(flatten)]
+    pub start: Start,
+    /// Draw the lab that runs under this id, instead of one of its own.
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Let a lab of its own run for this long first: that is what the graphs then show.
+    #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub stay: Duration,
+    /// Where the picture goes; the workspace's `docs` by default.
+    #[arg(long, value_name = "DIR", value_parser = path)]
+    pub out: Option<PathBuf>,
+}
+
+/// Which lab is meant.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The run's id; may be left out when there is only one.
+    pub id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use e2e::backend::Ports;
+
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_up() {
+        let cli = Cli::parse_from(["lab", "--path.procfs", "/tree", "--without", "grafana"]);
+        assert!(cli.command.is_none());
+        assert_eq!(cli.up.start.procfs.as_deref(), Some(std::path::Path::new("/tree")));
+        assert!(cli.up.start.local(Ports::Any).grafana.is_none());
+    }
+
+    #[test]
+    fn what_was_named_is_what_is_run() {
+        let here = std::env::current_dir().unwrap();
+        let start = Cli::parse_from("lab --exporter e --prometheus p --grafana g --path.procfs t".split(' ')).up.start;
+        let file = |named: Option<Named>| named.and_then(|named| named.file().cloned());
+        let (prometheus, grafana) = (file(start.prometheus), file(start.grafana));
+        for (path, name) in [(start.exporter, "e"), (prometheus, "p"), (grafana, "g"), (start.procfs, "t")] {
+            assert_eq!(path, Some(here.join(name)));
+        }
+    }
+
+    #[test]
+    fn a_flag_of_the_other_backend_is_refused() {
+        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check();
+        for flag in ["--airgap", "--image grafana=mine:1", "--keep"] {
+            let name = flag.split(' ').next().unwrap();
+            assert_eq!(check(flag), Err(format!("`{name}` needs `--backend kind`")));
+            assert_eq!(check(&format!("{flag} --backend kind")), Ok(()));
+        }
+        for flag in ["--exporter /e", "--prometheus /p", "--grafana /g", "--grafana-home /h"] {
+            assert!(check(&format!("{flag} --backend kind")).unwrap_err().contains("`--image NAME=REF`"));
+            assert_eq!(check(flag), Ok(()));
+        }
+    }
+
+    #[test]
+    fn an_address_means_a_stack_that_runs() {
+        let parse = |words: &str| match Cli::parse_from(["lab", "check"].into_iter().chain(words.split(' '))).command {
+            Some(Command::Check(check)) => check.existing(),
+            other => panic!("{other:?}"),
+        };
+        let options = parse("--prometheus https://p/x --grafana http://g --context c --job j").unwrap().unwrap();
+        assert_eq!((options.prometheus.as_str(), options.grafana.as_deref()), ("https://p/x", Some("http://g")));
+        assert_eq!((options.cluster.unwrap().namespace.as_str(), options.job.as_str()), ("mini-node-exporter", "j"));
+        assert!(parse("--prometheus ./prometheus").unwrap().is_none());
+        for (words, said) in [
+            ("--context c", "`--context` needs `--prometheus URL`"),
+            ("--prometheus http://p --grafana ./g", "is not an address"),
+            ("--prometheus http://p --path.procfs t", "`--path.procfs` starts something"),
+        ] {
+            assert!(parse(words).unwrap_err().contains(said), "{words}");
+        }
+        let refused =
+            Cli::try_parse_from(["lab", "check", "--prometheus", "http://u:s3cret@p"]).unwrap_err().to_string();
+        assert!(refused.contains("must not hold credentials"), "{refused}");
+    }
+
+    #[test]
+    fn nodes_are_for_both_backends_within_the_limits_of_each() {
+        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check();
+        for good in ["--nodes 1", "--nodes 300 --clusters 2", "--nodes 20 --backend kind"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for (bad, said) in [
+            ("--nodes 21 --backend kind", "at most 20"),
+            ("--nodes 2 --clusters 2 --backend kind", "`--clusters` needs `--backend local`"),
+            ("--nodes 1 --clusters 2", "each cluster needs a node"),
+            ("--nodes 2 --path.procfs /p", "`--path.procfs` is for one node"),
+            ("--nodes 2 --exporter /e", "`--exporter` is for one node"),
+        ] {
+            assert!(check(bad).unwrap_err().contains(said), "{bad}");
+        }
+    }
+}
