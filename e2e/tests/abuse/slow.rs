@@ -54,7 +54,7 @@ fn answers_that_nobody_reads() {
 #[ignore = "needs the release binary: run `just abuse`"]
 fn an_answer_that_nobody_reads_is_given_up() {
     let exporter = Exporter::start(&[]);
-    let idle = exporter.descriptors();
+    let idle = exporter.idle_descriptors();
     let client = client_that_does_not_read(&exporter);
     until("it is accepted", patience(10), || exporter.descriptors() > idle);
     let began = Instant::now();

@@ -27,7 +27,7 @@ fn a_million_scrapes_leave_nothing() {
 
 fn soak(count: u32) {
     let exporter = Exporter::start(&[]);
-    let descriptors = exporter.descriptors();
+    let descriptors = exporter.idle_descriptors();
     run(&exporter, WARM_UP);
     let resident = exporter.resident();
     let began = Instant::now();

@@ -163,6 +163,16 @@ impl Exporter {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
+    /// Those that are open without any client, once it has scraped: it keeps open what it reads again and again.
+    pub fn idle_descriptors(&self) -> usize {
+        let mut client = Client::new(self.connect());
+        client.scrape();
+        let idle = self.descriptors() - 1;
+        drop(client);
+        until("the client's descriptor is closed", patience(10), || self.descriptors() == idle);
+        idle
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -210,12 +220,15 @@ impl Client {
         body
     }
 
-    /// The next answer: status and body, as long as its head says.
+    /// The next answer: status and body, as long as its head says. `NotConnected` where it ended before the first byte.
     pub fn answer(&mut self) -> std::io::Result<(u16, String)> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            if self.0.read_line(&mut head)? == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
+            match self.0.read_line(&mut head) {
+                Err(error) if error.kind() != ErrorKind::ConnectionReset => return Err(error),
+                Ok(1..) => {}
+                _ if head.is_empty() => return Err(ErrorKind::NotConnected.into()),
+                _ => return Err(ErrorKind::UnexpectedEof.into()),
             }
         }
         let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("0");
