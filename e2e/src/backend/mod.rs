@@ -56,6 +56,12 @@ pub trait Backend {
 
     /// Saves logs and configurations where they outlive the stack, and says where.
     fn save_evidence(&self) -> Result<PathBuf>;
+
+    /// Ends the parts in order, and fails if one had to be killed. What is left of them goes when the backend is
+    /// dropped.
+    fn stop(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Which ports of this machine the parts listen on.

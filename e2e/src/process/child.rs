@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use duct::Handle;
 use rustix::process::Signal;
 
@@ -14,7 +14,7 @@ use super::{guard, log, spawner};
 use crate::wait::poll::{self, Attempt};
 
 /// How long a process gets between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(6);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A running child. Dropping it kills its group.
 #[must_use]
@@ -111,12 +111,18 @@ impl Process {
         signal_group(&self.handle, signal);
     }
 
-    /// Ends the process: SIGTERM, a grace of 6 s, then SIGKILL.
-    pub fn stop(&self) {
-        self.signal(Signal::TERM);
-        if !matches!(self.handle.wait_timeout(GRACE), Ok(Some(_))) {
-            self.kill();
+    /// Ends the process: SIGTERM, a grace of 10 s, then SIGKILL, which is an error: it did not end when it was asked to.
+    pub fn stop(&self) -> Result<()> {
+        if self.ended().is_some() {
+            return Ok(());
         }
+        self.signal(Signal::TERM);
+        let grace = GRACE.mul_f64(poll::patience());
+        if matches!(self.handle.wait_timeout(grace), Ok(Some(_))) {
+            return Ok(());
+        }
+        self.kill();
+        bail!("{} was killed: it did not end within {:.0} s of SIGTERM", self.name, grace.as_secs_f64())
     }
 
     fn kill(&self) {

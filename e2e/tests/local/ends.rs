@@ -88,6 +88,20 @@ fn after_the_time_it_was_given() -> Result<()> {
     expect_no_trace(&lab)
 }
 
+/// Whatever the checks say: it would hold up every node that is drained.
+#[test]
+fn an_exporter_that_has_to_be_killed_is_a_failure() -> Result<()> {
+    let lab = Lab::bare()?;
+    let mut parts = lab.parts();
+    // A stand-in around the real one, which itself does end.
+    let exporter = parts[1].to_string_lossy();
+    let body = format!("trap '' TERM\n'{exporter}' \"$@\" &\nwhile :; do /bin/sleep 1; done");
+    parts[1] = lab.script("stubborn-exporter", &body)?.into();
+    let only = ["check", "--only", "exporter-ready"];
+    lab.assert_snapshot("check_of_an_exporter_that_ignores_sigterm", &lab.transcript(&only, &parts)?);
+    lab.expect_nothing_left()
+}
+
 /// SIGKILL leaves `lab` no time: the kernel ends the children, and the next run removes the directory.
 #[test]
 fn a_kill_takes_the_children_along() -> Result<()> {

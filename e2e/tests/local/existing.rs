@@ -174,7 +174,7 @@ fn behind_tls_and_a_password() -> Result<()> {
     ensure!(!refused.stderr.contains("s3cret"), "{}", refused.stderr);
     // The certificate is nobody's whom the system trusts.
     check(&lab, &base, &[])?.expect_code(1)?.expect_stderr("certificate")?;
-    process.stop();
+    process.stop()?;
     lab.expect_nothing_left()
 }
 

@@ -48,7 +48,7 @@ const VARIES: &[(&str, &str)] = &[
     (r"(?m)^\.\.\.  .* s so far.*\n", ""),
     (r"(?m)^ +\w+: port \d+ is taken, another is chosen\n", ""),
     (r" +\d+\.\d s\b", " [TIME]"),
-    (r"not within \d+ s\b", "not within [TIME]"),
+    (r"(not|end) within \d+ s\b", "$1 within [TIME]"),
     (r"127\.0\.0\.1:\d{4,5}\b", "127.0.0.1:[PORT]"),
     (r"\b(runs|evidence)/[0-9a-f]+-[0-9a-f]+", "$1/[RUN]"),
     (r"\brun [0-9a-f]+-[0-9a-f]+", "run [RUN]"),

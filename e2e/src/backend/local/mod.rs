@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::backend::Backend;
 use crate::backend::Ports;
@@ -162,15 +162,20 @@ impl Backend for Local {
     fn save_evidence(&self) -> Result<PathBuf> {
         evidence::save(&self.run)
     }
+
+    fn stop(&self) -> Result<()> {
+        // The reverse of the start, so that nobody logs a peer that went first.
+        let parts = self.grafana.iter().chain([&self.prometheus]).chain(&self.exporter);
+        let killed: Vec<String> = parts.filter_map(|part| part.stop().err()).map(|error| error.to_string()).collect();
+        self.cast.iter().for_each(Cast::stop);
+        ensure!(killed.is_empty(), "{}", killed.join("; "));
+        Ok(())
+    }
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
-        // The reverse of the start, so that nobody logs a peer that went first.
-        for process in self.grafana.iter().chain([&self.prometheus]).chain(&self.exporter) {
-            process.stop();
-        }
-        self.cast.iter().for_each(Cast::stop);
+        let _ = self.stop();
     }
 }
 

@@ -43,6 +43,7 @@ pub fn check(args: &cli::Check) -> Result<Exit> {
         }
         backend::save_evidence(&*backend, &progress);
     }
+    let stopped = backend.stop();
     drop(backend);
     interrupt::check().with_context(|| format!("{} checks were done", report.checks.len()))?;
     let written = match args.format {
@@ -52,7 +53,7 @@ pub fn check(args: &cli::Check) -> Result<Exit> {
     };
     match written {
         Err(error) if !error.reader_has_gone() => Err(OutError::into(error)),
-        _ => Ok(report.exit()),
+        _ => stopped.map(|()| report.exit()),
     }
 }
 

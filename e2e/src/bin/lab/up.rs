@@ -40,8 +40,9 @@ pub fn up(args: &cli::Up) -> Result<Exit> {
         backend::save_evidence(&*backend, &progress);
     }
     progress.step("take the lab down", |_| {
+        let stopped = backend.stop();
         drop(backend);
-        Ok(())
+        stopped
     })?;
     Ok(if failure.is_some() { Exit::Failed } else { Exit::Ok })
 }
