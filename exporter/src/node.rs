@@ -134,3 +134,50 @@ impl<'a> Scrape<'a> {
         self.node.read()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::procfs::Uptime;
+
+    fn tree() -> (tempfile::TempDir, Node) {
+        let folder = tempfile::tempdir().unwrap();
+        let node = Node::new(ProcRoot::new(folder.path()), None);
+        (folder, node)
+    }
+
+    #[test]
+    fn a_file_that_was_given_up_is_not_read_until_it_returns() {
+        let (folder, node) = tree();
+        std::fs::write(folder.path().join(Uptime::PATH), "1.5 2\n").unwrap();
+        let reading = node.watch.begin(Uptime::PATH);
+        assert!(node.read::<Uptime>().is_ok(), "it has not been given up");
+        node.give_up();
+        assert_eq!(node.read::<Uptime>().map_err(|error| error.reason()), Err(Reason::Hangs));
+        drop(reading);
+        assert!(node.read::<Uptime>().is_ok());
+    }
+
+    #[test]
+    fn a_bad_file_is_remembered_until_it_heals() {
+        let (folder, node) = tree();
+        let file = folder.path().join(Uptime::PATH);
+        for _ in 0..2 {
+            assert!(node.read::<Uptime>().is_err());
+            assert_eq!(node.bad.lock().unwrap().iter().collect::<Vec<_>>(), [&file]);
+        }
+        std::fs::write(file, "1.5 2\n").unwrap();
+        assert!(node.read::<Uptime>().is_ok());
+        assert!(node.bad.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_tree_is_empty_without_any_of_the_files() {
+        let (folder, node) = tree();
+        assert_eq!(node.root().path(), folder.path());
+        assert!(node.is_empty() && !node.is_live());
+        std::fs::write(folder.path().join(Uptime::PATH), "x").unwrap();
+        assert!(!node.is_empty());
+        assert!(Node::new(ProcRoot::default(), None).is_live());
+    }
+}

@@ -58,3 +58,39 @@ fn seconds(ticks: u64) -> f64 {
 fn float(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+#[allow(clippy::float_cmp)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn ticks_become_seconds() {
+        let ticks = clock_ticks_per_second();
+        assert_eq!([ticks, 5 * ticks / 2].map(seconds), [1.0, 2.5]);
+        assert_eq!([0, 7].map(float), [0.0, 7.0]);
+    }
+
+    #[test]
+    fn this_process_is_described() {
+        let mut text = Text::new();
+        Process::new().collect(&mut text);
+        let text = text.finish();
+        let value = |name: &str| -> f64 {
+            let sample = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            sample.unwrap_or_else(|| panic!("no {name} in:\n{text}")).parse().unwrap()
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let age = now.as_secs_f64() - value("process_start_time_seconds");
+        // The kernel cuts the boot time to whole seconds.
+        assert!(age > -2.0 && age < Duration::from_secs(3600).as_secs_f64(), "{age} s old");
+        assert!(value("process_resident_memory_bytes") > 1e5);
+        assert!(value("process_virtual_memory_bytes") > value("process_resident_memory_bytes"));
+        assert!(value("process_threads") >= 1.0);
+        assert!(value("process_open_fds") >= 3.0);
+        assert!(value("process_max_fds") >= value("process_open_fds"));
+        assert!(value("process_cpu_seconds_total") >= 0.0);
+    }
+}
