@@ -43,6 +43,11 @@ fn waiting(reason: &str) -> Value {
     json!({ "waiting": { "reason": reason, "message": "its message" } })
 }
 
+/// So many seconds, stretched as the deadlines are.
+fn patient(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).mul_f64(poll::patience())
+}
+
 fn objects(items: &[Value]) -> Objects {
     serde_json::from_value(json!({ "kind": "List", "items": items })).unwrap()
 }
@@ -52,7 +57,7 @@ fn after(seconds: u64, more: &[Value]) -> State {
     let all = [&[node("a", "True"), node("b", "True"), deployment(2, 1, 1, 0)], more].concat();
     let (mut watch, began) = (Watch::default(), Instant::now());
     watch.look(&objects(&all), began);
-    watch.look(&objects(&all), began + Duration::from_secs(seconds))
+    watch.look(&objects(&all), began + patient(seconds))
 }
 
 fn stuck(seconds: u64, more: Value) -> String {
@@ -141,7 +146,7 @@ fn trouble_that_passes_is_forgotten() {
     let fine = objects(&[deployment(2, 1, 1, 0)]);
     let crashing = objects(&[deployment(2, 1, 1, 0), pod(&waiting("CrashLoopBackOff"), 1, false)]);
     let running_again = objects(&[deployment(2, 1, 1, 0), pod(&json!({ "running": {} }), 2, false)]);
-    let mut at = |seconds, objects| match watch.look(objects, began + Duration::from_secs(seconds)) {
+    let mut at = |seconds, objects| match watch.look(objects, began + patient(seconds)) {
         State::Stuck(why) => Some(why),
         _ => None,
     };
