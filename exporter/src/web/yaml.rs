@@ -44,14 +44,19 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
 struct Events<'a>(Parser<'a, StrInput<'a>>);
 
 impl<'a> Events<'a> {
+    /// The next event that says something of the document. Comments and the like are events too where another crate of
+    /// the same build asks the parser for them.
     fn next(&mut self) -> Result<(Event<'a>, usize), Problem> {
-        match self.0.next() {
-            Some(Ok((event, Span { start, .. }))) => Ok((event, start.line())),
-            Some(Err(error)) => {
-                let at = error.marker();
-                Err(Problem::at(at.line(), format!("not valid YAML at column {}", at.col() + 1)))
+        loop {
+            match self.0.next() {
+                Some(Ok((event, Span { start, .. }))) if says_something(&event) => return Ok((event, start.line())),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    let at = error.marker();
+                    return Err(Problem::at(at.line(), format!("not valid YAML at column {}", at.col() + 1)));
+                }
+                None => return Ok((Event::StreamEnd, 0)),
             }
-            None => Ok((Event::StreamEnd, 0)),
         }
     }
 
@@ -107,6 +112,22 @@ impl<'a> Events<'a> {
             entries.push(Entry { line, key, node: self.node(value, depth + 1)? });
         }
     }
+}
+
+fn says_something(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(..)
+            | Event::DocumentEnd
+            | Event::Alias(..)
+            | Event::Scalar(..)
+            | Event::SequenceStart(..)
+            | Event::SequenceEnd
+            | Event::MappingStart(..)
+            | Event::MappingEnd
+    )
 }
 
 /// Whether a tag says that this is text; other tags would change what is meant.
