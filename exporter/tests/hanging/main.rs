@@ -92,8 +92,30 @@ fn a_tree_that_hangs_at_the_start_is_waited_for_by_nobody() {
     ended(running);
 }
 
-fn start(tree: &HangingTree) -> Running {
-    Running::start(["--path.procfs".as_ref(), tree.root().as_os_str()])
+/// An exporter on such a tree.
+struct Exporter<'a> {
+    tree: &'a HangingTree,
+    running: Option<Running>,
+}
+
+impl std::ops::Deref for Exporter<'_> {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+}
+
+impl Drop for Exporter<'_> {
+    /// A process whose read hangs cannot even be killed: a test that fails would wait for its end for ever.
+    fn drop(&mut self) {
+        self.tree.let_go();
+    }
+}
+
+fn start(tree: &HangingTree) -> Exporter<'_> {
+    let running = Running::start(["--path.procfs".as_ref(), tree.root().as_os_str()]);
+    Exporter { tree, running: Some(running) }
 }
 
 fn assert_all_is_well(running: &Running) {
@@ -111,7 +133,8 @@ fn heals(running: &Running) {
     assert_all_is_well(running);
 }
 
-fn ended(running: Running) -> Vec<String> {
+fn ended(mut exporter: Exporter<'_>) -> Vec<String> {
+    let running = exporter.running.take().unwrap();
     running.signal(Signal::TERM);
     let (code, log, _) = running.wait(SOON);
     assert_eq!(code, Some(0), "{log:#?}");
