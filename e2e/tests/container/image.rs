@@ -1,10 +1,13 @@
 //! What the image is made of.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::kind::images;
-use e2e::docker::docker;
+use e2e::docker::{Docker, docker};
+use e2e::process::command::Cmd;
+use e2e::workspace;
 
 use crate::running::{Running, inspect};
 use crate::site::Site;
@@ -49,6 +52,39 @@ pub fn says_who_runs_it_and_what_it_is(site: &Site) -> Result<()> {
         let label = &labels[format!("org.opencontainers.image.{key}")];
         ensure!(label == &said, "the label `{key}` is {label}, and the binary says {said}");
     }
+    Ok(())
+}
+
+/// A builder's umask and target directory are the builder's own; whoever runs the image is somebody else. A stand-in for
+/// cargo builds what the image has already.
+pub fn runs_for_everybody_however_it_was_built(site: &Site) -> Result<()> {
+    const CARGO: &str = r#"#!/bin/sh
+        test "$1" = build || exit 1
+        cp "$BUILT" "$CARGO_TARGET_DIR/exporter" && printf '{"executable":"%s"}\n' "$CARGO_TARGET_DIR/exporter""#;
+    let place = site.run().dir().join("built");
+    let (checkout, target, bin) = (place.join("checkout"), place.join("target"), place.join("bin"));
+    for dir in [&checkout.join("scripts"), &target, &bin] {
+        fs::create_dir_all(dir)?;
+    }
+    for file in ["Dockerfile", "scripts/dist"] {
+        fs::copy(workspace::root().join(file), checkout.join(file))?;
+    }
+    let built = place.join("mini-node-exporter");
+    let running = Running::start(site.exporter())?;
+    docker(["cp", &format!("{}:/mini-node-exporter", running.id())]).arg(&built).run()?;
+    fs::write(bin.join("cargo"), CARGO)?;
+    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755))?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)))?;
+    let dist = Cmd::new("sh").args(["-c", "umask 077 && exec scripts/dist"]).dir(&checkout).env("PATH", path);
+    dist.env("CARGO_TARGET_DIR", &target).env("BUILT", &built).run()?;
+
+    let reference = format!("mini-node-exporter:{}", site.run().id());
+    Docker::find()?.build(&checkout, &reference, &[])?;
+    let said = docker(["run", "--rm", "--network", "none", &reference, "--version"]).read();
+    docker(["image", "rm", "--force", &reference]).run()?;
+    let said = said.context("the image's own user may not run its binary")?;
+    ensure!(said.starts_with("mini-node-exporter "), "it says {said}");
     Ok(())
 }
 

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             image::holds_little_besides_the_binary,
             image::says_who_runs_it_and_what_it_is,
             image::has_no_shell,
+            image::runs_for_everybody_however_it_was_built,
             // What its process may do: nothing.
             privilege::the_process_has_none,
             privilege::the_root_is_read_only,

@@ -130,11 +130,7 @@ fn instead_of(image: Image) -> String {
 /// content is built once.
 pub fn build_exporter(engine: &Docker, progress: &Progress) -> Result<String> {
     let binary = progress.step("build the static exporter", exporter::static_binary)?;
-    let mut content = fs::read(&binary).with_context(|| binary.display().to_string())?;
-    content.extend(fs::read(workspace::root().join("Dockerfile"))?);
-    // It goes into the image too: a binary that only its builder may run gives an image that nobody can start.
-    content.extend(fs::metadata(&binary)?.permissions().mode().to_be_bytes());
-    let reference = format!("mini-node-exporter:{}", &sha256(&content)[..12]);
+    let reference = format!("mini-node-exporter:{}", content_key(&binary)?);
     if !engine.has_image(&reference) {
         progress.step("build the exporter's image", |_| {
             let (version, revision) = says(&binary)?;
@@ -142,6 +138,15 @@ pub fn build_exporter(engine: &Docker, progress: &Progress) -> Result<String> {
         })?;
     }
     Ok(reference)
+}
+
+/// A digest of what an image around this binary is made of.
+fn content_key(binary: &Path) -> Result<String> {
+    let mut content = fs::read(binary).with_context(|| binary.display().to_string())?;
+    content.extend(fs::read(workspace::root().join("Dockerfile"))?);
+    // It goes into the image too: a binary that only its builder may run gives an image that nobody can start.
+    content.extend(fs::metadata(binary)?.permissions().mode().to_be_bytes());
+    Ok(sha256(&content)[..12].to_owned())
 }
 
 /// The version and the revision that an exporter's binary says of itself, for the image's labels.
@@ -190,6 +195,22 @@ mod tests {
     fn references_are_split_at_the_tag() {
         assert_eq!(split("prom/prometheus:v3.15.0"), ("prom/prometheus", "v3.15.0"));
         assert_eq!(split("host:5000/grafana"), ("host:5000/grafana", "latest"));
+    }
+
+    /// An image of a binary that nobody but its builder may run is another one, which a right one does not get for its
+    /// own.
+    #[test]
+    fn the_content_key_follows_the_binarys_bytes_and_mode() {
+        let binary = tempfile::NamedTempFile::new().unwrap();
+        let key = |bytes: &str, mode: u32| {
+            fs::write(&binary, bytes).unwrap();
+            fs::set_permissions(&binary, fs::Permissions::from_mode(mode)).unwrap();
+            content_key(binary.path()).unwrap()
+        };
+        let right = key("a", 0o755);
+        assert_eq!(right, key("a", 0o755));
+        assert!(right != key("a", 0o700) && right != key("b", 0o755));
+        assert_eq!(right.len(), 12);
     }
 
     #[test]
