@@ -91,11 +91,11 @@ fn advice(reason: &str) -> Option<&'static str> {
 fn daemon_set(set: &DaemonSet, objects: &Objects) -> Option<Trouble> {
     let (name, status) = (&set.metadata.name, &set.status);
     let (desired, created) = (status.desired_number_scheduled, status.current_number_scheduled);
-    if desired < objects.nodes.len() {
-        let is_own = |pod: &&Pod| pod.metadata.owner_references.iter().any(|owner| owner.name == *name);
-        let has_pod =
-            |node: &&Node| objects.pods.iter().filter(is_own).any(|pod| pod.spec.node_name == node.metadata.name);
-        let left_out: Vec<String> = objects.nodes.iter().filter(|node| !has_pod(node)).map(with_taints).collect();
+    let is_own = |pod: &&Pod| pod.metadata.owner_references.iter().any(|owner| owner.name == *name);
+    let has_pod = |node: &&Node| objects.pods.iter().filter(is_own).any(|pod| pod.spec.node_name == node.metadata.name);
+    let left_out: Vec<String> = objects.nodes.iter().filter(|node| !has_pod(node)).map(with_taints).collect();
+    // Until the roll-out comes to the node, an older pod is still on it.
+    if desired < objects.nodes.len() && !left_out.is_empty() {
         let why = format!(
             "DaemonSet {name} leaves out {}: its pods must tolerate every taint, and its node selector must match every node",
             left_out.join(", ")

@@ -135,7 +135,10 @@ fn a_node_that_is_not_ready_or_left_out_is_named() {
         let metadata = json!({ "name": format!("e-{node}"), "ownerReferences": [{ "name": "e" }] });
         json!({ "kind": "Pod", "metadata": metadata, "spec": { "nodeName": node } })
     };
-    let State::Stuck(why) = after(10, &[control_plane, set(2, 2, 2, 2), on("a"), on("b")]) else { panic!() };
+    let nodes = [control_plane, set(2, 2, 2, 2), on("a"), on("b")];
+    let still_there = [&nodes[..], &[on("first")]].concat();
+    assert!(matches!(after(600, &still_there), State::Waiting(_)));
+    let State::Stuck(why) = after(10, &nodes) else { panic!() };
     assert!(why.starts_with("DaemonSet e leaves out first (taint control-plane:NoSchedule): its pods must"), "{why}");
     assert!(stuck(20, set(2, 2, 1, 1)).starts_with("DaemonSet e: 1 of 2 pods created; "));
 }
