@@ -29,6 +29,8 @@ mod cluster_needs;
 mod ends;
 mod engine;
 mod existing;
+#[path = "../support/fault.rs"]
+mod fault;
 mod faults;
 mod fetching;
 mod fleet;
@@ -43,5 +45,7 @@ mod several;
 mod shared;
 mod stacks;
 mod tls;
+#[path = "../support/tls_client.rs"]
+mod tls_client;
 mod transcript;
 mod usage;

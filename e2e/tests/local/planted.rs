@@ -5,27 +5,19 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use e2e::backend::local::{Local, Options};
-use e2e::checks::report::Outcome;
 use e2e::checks::{self, Subject};
-use e2e::process::log;
 use e2e::stack::Procfs;
 use e2e::workspace::root;
 use e2e::workspace::shipped::Shipped;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::fault;
 use crate::lab::{Lab, fixture};
 use crate::passing::OF_GRAFANA;
 use crate::stacks::{Altered, CASE, Own};
 
-/// What goes wrong, and what is seen of it.
-struct Fault {
-    plant: Plant,
-    /// Exactly these checks fail.
-    fails: &'static [&'static str],
-    /// One of them says this.
-    says: &'static str,
-}
+type Fault = fault::Fault<Plant>;
 
 /// Where a fault is.
 enum Plant {
@@ -213,26 +205,8 @@ fn wrong_files(fault: &Fault, shipped: &Shipped, uptime: &str, loadavg: &str) ->
     seen(fault, Subject { backend: &altered, shipped })
 }
 
-/// Fails unless exactly the expected checks fail, and one of them says why.
 fn seen(fault: &Fault, subject: Subject<'_>) -> Result<()> {
-    let reports = checks::run_all(subject, |_| {});
-    let failures: Vec<(&str, &String)> = reports
-        .iter()
-        .filter_map(|report| match &report.outcome {
-            Outcome::Failed { observed } => Some((report.name, observed)),
-            _ => None,
-        })
-        .collect();
-    let all = failures.iter().map(|(name, observed)| format!("{name}: {observed}")).collect::<Vec<_>>().join("\n");
-    let names: Vec<&str> = failures.iter().map(|(name, _)| *name).collect();
-    ensure!(
-        names == fault.fails,
-        "these should fail: {:?}\nthese do: {names:?}\n{}",
-        fault.fails,
-        log::quoted("", &all)
-    );
-    ensure!(all.contains(fault.says), "nothing says `{}`:\n{}", fault.says, log::quoted("", &all));
-    Ok(())
+    fault.is_seen_in(&checks::run_all(subject, |_| {}))
 }
 
 /// The exporter's scrape job.

@@ -2,7 +2,7 @@
 //! Prometheus, asked with curl, and held against Prometheus' own reader of such files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,11 +17,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::lab;
+use crate::tls_client::{Client, make_certificates};
 
 /// What the component mounts into Prometheus, where its configuration looks for it.
 const MOUNTED: &str = "scrape";
-/// What the server's certificate is for.
-const NAME: &str = "mini-node-exporter";
 
 #[test]
 fn prometheus_scrapes_with_a_certificate_and_a_password() -> Result<()> {
@@ -43,7 +42,7 @@ fn prometheus_scrapes_with_a_certificate_and_a_password() -> Result<()> {
 
     // Everything is new at once, as after a year: CA, both certificates, the password. Neither side is started again.
     site.certificates()?;
-    let renewed = fs::read_to_string(site.path("prometheus/password"))?;
+    let renewed = site.client().password()?;
     let before = client.query("timestamp(node_uptime)")?.first().map_or(0.0, |sample| sample.value);
     poll::until("a scrape with the new ones", Duration::from_secs(40), Duration::from_millis(200), || {
         let later = format!("timestamp(node_uptime) > {}", before + 5.0);
@@ -52,7 +51,10 @@ fn prometheus_scrapes_with_a_certificate_and_a_password() -> Result<()> {
             seen => Attempt::NotYet(format!("{seen:?}")),
         }
     })?;
-    ensure!(site.curl(&["--user", &format!("prometheus:{renewed}")])?.0 == 200, "the new password is not in force");
+    ensure!(
+        site.client().curl(&["--user", &format!("prometheus:{renewed}")])?.0 == 200,
+        "the new password is not in force"
+    );
 
     fs::write(site.path("prometheus/password"), "a guess")?;
     let error = is_up(0.0)?;
@@ -64,15 +66,15 @@ fn prometheus_scrapes_with_a_certificate_and_a_password() -> Result<()> {
 #[test]
 fn curl_gets_nothing_without_both() -> Result<()> {
     let site = Site::start()?;
-    let password = fs::read_to_string(site.path("prometheus/password"))?;
+    let client = site.client();
+    let password = client.password()?;
     let (user, other) = (format!("prometheus:{password}"), format!("someone:{password}"));
-    ensure!(site.curl(&["--user", &user])? == (200, true), "the right password is refused");
+    ensure!(client.curl(&["--user", &user])? == (200, true), "the right password is refused");
     for wrong in [&[][..], &["--user", "prometheus:guess"], &["--user", &other], &["--oauth2-bearer", &password]] {
-        ensure!(site.curl(wrong)? == (401, false), "{wrong:?}");
+        ensure!(client.curl(wrong)? == (401, false), "{wrong:?}");
     }
     // The handshake itself fails: no status, no byte.
-    let authority = site.path("prometheus/ca.crt");
-    let without = site.curl_with(&["--cacert", path(&authority), "--user", &user]);
+    let without = client.curl_without_certificate(&["--user", &user]);
     ensure!(without.as_ref().is_err_and(|error| error.to_string().contains("certificate required")), "{without:?}");
     let plain =
         Cmd::new("curl").args(["--silent", "--max-time", "10", &format!("http://{}/metrics", site.address)]).run();
@@ -213,21 +215,9 @@ impl Site {
         Ok((process, client))
     }
 
-    /// Asks for the metrics with Prometheus' certificate: the status, and whether there were any.
-    fn curl(&self, more: &[&str]) -> Result<(u16, bool)> {
-        let files = ["ca.crt", "tls.crt", "tls.key"].map(|file| self.path(&format!("prometheus/{file}")));
-        let [authority, certificate, key] = files.each_ref().map(|file| path(file));
-        self.curl_with(&[&["--cacert", authority, "--cert", certificate, "--key", key], more].concat())
-    }
-
-    fn curl_with(&self, args: &[&str]) -> Result<(u16, bool)> {
-        let to = format!("::{}", self.address);
-        let url = format!("https://{NAME}/metrics");
-        let common = ["--silent", "--show-error", "--max-time", "10", "--noproxy", "*", "--connect-to", &to];
-        let shown = ["--write-out", "\n%{http_code}", &url];
-        let output = Cmd::new("curl").args(common).args(args).args(shown).read()?;
-        let (body, status) = output.rsplit_once('\n').context("curl has written no status")?;
-        Ok((status.parse()?, body.contains("node_uptime{")))
+    /// Whoever asks its exporter.
+    fn client(&self) -> Client<'_> {
+        Client { dir: self.dir.path(), address: &self.address }
     }
 }
 
@@ -257,13 +247,4 @@ impl Judge {
         ensure!(refused != accepted && error.code() == Some(1), "{error}");
         Ok((theirs.is_ok(), accepted))
     }
-}
-
-fn make_certificates(dir: &Path) -> Result<()> {
-    Cmd::new(workspace::root().join("scripts/certificates")).arg(dir).run()?;
-    Ok(())
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap_or_default()
 }
