@@ -75,9 +75,12 @@ mod tests {
 
     #[test]
     fn it_is_asked_again_when_the_clock_has_been_set() {
-        for (forward, backward, passed) in
-            [(HOUR, Duration::ZERO, BLINK), (Duration::ZERO, HOUR, BLINK), (BLINK, BLINK, HOUR)]
-        {
+        for (forward, backward, passed) in [
+            (HOUR, Duration::ZERO, BLINK),
+            (Duration::ZERO, HOUR, BLINK),
+            (BLINK, BLINK, HOUR),
+            (TOLERANCE, Duration::ZERO, Duration::ZERO),
+        ] {
             let (start, wall, steady) = said(7);
             let (wall, steady) = (wall + forward - backward, steady + passed);
             assert_eq!(start.boot_at(wall, steady, || Some(BootTime(9))), Some(9));

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use super::{Config, State, readable_by, router};
 use crate::collector::{self, Collector, Text};
 use crate::node::Scrape;
-use crate::procfs::Error;
+use crate::procfs::{Error, NODE_FILES};
 
 #[tokio::test]
 async fn metrics_is_the_text_format_of_every_enabled_collector() {
@@ -86,6 +86,15 @@ async fn readiness_needs_only_the_files_of_enabled_collectors_and_the_hostname()
     let answer = ready(Config { collectors: Vec::new(), ..fixture("bad-hostname-empty") }).await;
     assert_eq!(answer.status, 503);
     assert!(answer.body.ends_with("/proc/sys/kernel/hostname: empty\n"), "{}", answer.body);
+    let answer = ready(fixture("bad-every-file")).await;
+    for file in NODE_FILES {
+        assert_eq!(
+            answer.body.matches(&format!("{file}: ")).count(),
+            1,
+            "{file} is bad, and named once: {}",
+            answer.body
+        );
+    }
     assert_eq!(get(&app(fixture("bad-every-file")), "/healthz/live").await.status, 200);
 }
 
