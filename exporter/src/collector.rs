@@ -7,7 +7,8 @@ mod load;
 mod text;
 mod uptime;
 
-pub use text::{Family, Kind, Text};
+pub(crate) use text::head;
+pub use text::{Family, Head, Text};
 
 use crate::node::Scrape;
 use crate::procfs::Error;

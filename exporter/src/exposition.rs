@@ -6,12 +6,22 @@ mod process;
 use std::time::Instant;
 
 use crate::build;
-use crate::collector::{Collector, Kind, Text};
+use crate::collector::{Collector, Head, Text, head};
 use crate::node::{Node, Scrape};
 use process::Process;
 
 /// The content type of the text format, as Prometheus wants it spelt out.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const BUILD_INFO: Head =
+    head!(gauge, "mini_node_exporter_build_info", "What this exporter was built from; the value is always 1.");
+const DURATION: Head =
+    head!(gauge, "node_scrape_collector_duration_seconds", "Seconds that a collector took in this scrape.");
+const SUCCESS: Head = head!(
+    gauge,
+    "node_scrape_collector_success",
+    "1 if a collector could read all it needs in this scrape, 0 if it exposes nothing."
+);
 
 /// The collectors of one node, ready to be scraped. Every rendering reads the node's files again.
 pub struct Exposition {
@@ -49,9 +59,8 @@ impl Exposition {
     #[must_use]
     pub fn render_only(&self, collectors: &[&'static dyn Collector]) -> String {
         let mut text = Text::new();
-        let help = "What this exporter was built from; the value is always 1.";
         let labels = [("version", build::VERSION), ("revision", build::REVISION), ("rustc", build::RUSTC)];
-        text.family(Kind::Gauge, "mini_node_exporter_build_info", help).sample(&labels, 1.0);
+        text.family(BUILD_INFO).sample(&labels, 1.0);
         collect(&self.node, collectors, &mut text);
         if let Some(process) = &self.process {
             process.collect(&mut text);
@@ -74,13 +83,11 @@ fn collect(node: &Node, collectors: &[&'static dyn Collector], text: &mut Text) 
     if outcomes.is_empty() {
         return;
     }
-    let help = "Seconds that a collector took in this scrape.";
-    let mut family = text.family(Kind::Gauge, "node_scrape_collector_duration_seconds", help);
+    let mut family = text.family(DURATION);
     for (name, _, took) in &outcomes {
         family.sample(&[("collector", name)], took.as_secs_f64());
     }
-    let help = "1 if a collector could read all it needs in this scrape, 0 if it exposes nothing.";
-    let mut family = text.family(Kind::Gauge, "node_scrape_collector_success", help);
+    let mut family = text.family(SUCCESS);
     for (name, success, _) in &outcomes {
         family.sample(&[("collector", name)], if *success { 1.0 } else { 0.0 });
     }

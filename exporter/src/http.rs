@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -105,21 +106,24 @@ impl State {
         self.exposition.node()
     }
 
-    /// Runs `job`, which reads some of the node's files: right here where they cannot hang, for they are few and
+    /// How long whoever asks is going to wait for the node's files; none where reading them cannot hang.
+    fn patience(&self, request: &Request) -> Option<Duration> {
+        (!self.node().is_live()).then(|| patience::of(request))
+    }
+
+    /// Runs `job`, which reads some of the node's files: right here where there is no `patience`, for they are few and
     /// small, else on another thread.
     ///
     /// # Errors
     ///
-    /// When they take longer than `patience` says. The answer says so.
+    /// When they take longer than that. The answer says so.
     async fn read<T: Send + 'static>(
         self: &Arc<Self>,
-        patience: impl FnOnce() -> Duration,
+        patience: Option<Duration>,
         job: impl Fn(&Self) -> T + Clone + Send + 'static,
     ) -> Result<T, Response> {
-        if self.node().is_live() {
-            return Ok(job(self));
-        }
-        let (state, patience) = (Arc::clone(self), patience());
+        let Some(patience) = patience else { return Ok(job(self)) };
+        let state = Arc::clone(self);
         let read = self.reader.run(patience, || self.node().give_up(), move || job(&state)).await;
         read.ok_or_else(|| {
             let late = format_args!("the procfs tree gave no answer within {} s", patience.as_secs_f64());

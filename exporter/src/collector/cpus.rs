@@ -1,10 +1,12 @@
 //! `node_cpus`: how many CPUs the node has, by which a load is high or not. Off by default.
 
-use super::{Collector, Kind, Text};
+use super::{Collector, Head, Text, head};
 use crate::node::Scrape;
 use crate::procfs::{Error, OnlineCpus};
 
 pub(super) struct Cpus;
+
+const CPUS: Head = head!(gauge, "node_cpus", "CPUs that are online.");
 
 impl Collector for Cpus {
     fn name(&self) -> &'static str {
@@ -22,7 +24,7 @@ impl Collector for Cpus {
     fn collect(&self, scrape: &Scrape<'_>, text: &mut Text) -> Result<(), Error> {
         let OnlineCpus(count) = scrape.read()?;
         let hostname = scrape.hostname()?;
-        text.family(Kind::Gauge, "node_cpus", "CPUs that are online.").sample(&[("hostname", hostname)], count.into());
+        text.family(CPUS).sample(&[("hostname", hostname)], count.into());
         Ok(())
     }
 }

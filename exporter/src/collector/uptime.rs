@@ -1,10 +1,12 @@
 //! `node_uptime`: how long the node has been up, as a metric of its own.
 
-use super::{Collector, Kind, Text};
+use super::{Collector, Head, Text, head};
 use crate::node::Scrape;
 use crate::procfs::{self, Error};
 
 pub(super) struct Uptime;
+
+const UPTIME: Head = head!(gauge, "node_uptime", "Seconds since the node booted.");
 
 impl Collector for Uptime {
     fn name(&self) -> &'static str {
@@ -18,8 +20,7 @@ impl Collector for Uptime {
     fn collect(&self, scrape: &Scrape<'_>, text: &mut Text) -> Result<(), Error> {
         let uptime = scrape.read::<procfs::Uptime>()?;
         let hostname = scrape.hostname()?;
-        text.family(Kind::Gauge, "node_uptime", "Seconds since the node booted.")
-            .sample(&[("hostname", hostname)], uptime.seconds);
+        text.family(UPTIME).sample(&[("hostname", hostname)], uptime.seconds);
         Ok(())
     }
 }

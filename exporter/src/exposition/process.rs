@@ -6,8 +6,17 @@ use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
 use super::boot_clock::BootClock;
-use crate::collector::{Kind, Text};
+use crate::collector::{Head, Text, head};
 use crate::procfs::{ProcRoot, ProcessFds, ProcessStat};
+
+const CPU: Head = head!(counter, "process_cpu_seconds_total", "User and system CPU time of this process in seconds.");
+const START: Head =
+    head!(gauge, "process_start_time_seconds", "Start time of this process in seconds since the Unix epoch.");
+const RESIDENT: Head = head!(gauge, "process_resident_memory_bytes", "Resident memory of this process in bytes.");
+const VIRTUAL: Head = head!(gauge, "process_virtual_memory_bytes", "Virtual memory of this process in bytes.");
+const THREADS: Head = head!(gauge, "process_threads", "Number of threads of this process.");
+const OPEN_FDS: Head = head!(gauge, "process_open_fds", "Number of open file descriptors of this process.");
+const MAX_FDS: Head = head!(gauge, "process_max_fds", "Limit of open file descriptors of this process.");
 
 pub(super) struct Process {
     root: ProcRoot,
@@ -23,28 +32,21 @@ impl Process {
 
     /// What cannot be read is left out.
     pub(super) fn collect(&self, text: &mut Text) {
-        let mut write = |kind, name, help, value| text.family(kind, name, help).sample(&[], value);
+        let mut write = |head, value| text.family(head).sample(&[], value);
         if let Ok(stat) = self.root.read::<ProcessStat>() {
-            let help = "User and system CPU time of this process in seconds.";
-            write(Kind::Counter, "process_cpu_seconds_total", help, seconds(stat.cpu_ticks));
+            write(CPU, seconds(stat.cpu_ticks));
             if let Some(boot) = self.boot_clock.boot(&self.root) {
-                let help = "Start time of this process in seconds since the Unix epoch.";
-                write(Kind::Gauge, "process_start_time_seconds", help, float(boot) + seconds(stat.start_ticks));
+                write(START, float(boot) + seconds(stat.start_ticks));
             }
-            let help = "Resident memory of this process in bytes.";
-            let resident = stat.resident_pages.saturating_mul(page_size() as u64);
-            write(Kind::Gauge, "process_resident_memory_bytes", help, float(resident));
-            let help = "Virtual memory of this process in bytes.";
-            write(Kind::Gauge, "process_virtual_memory_bytes", help, float(stat.virtual_bytes));
-            write(Kind::Gauge, "process_threads", "Number of threads of this process.", float(stat.threads));
+            write(RESIDENT, float(stat.resident_pages.saturating_mul(page_size() as u64)));
+            write(VIRTUAL, float(stat.virtual_bytes));
+            write(THREADS, float(stat.threads));
         }
         if let Ok(open) = self.fds.count() {
-            let help = "Number of open file descriptors of this process.";
-            write(Kind::Gauge, "process_open_fds", help, float(open));
+            write(OPEN_FDS, float(open));
         }
         if let Some(limit) = getrlimit(Resource::Nofile).current {
-            let help = "Limit of open file descriptors of this process.";
-            write(Kind::Gauge, "process_max_fds", help, float(limit));
+            write(MAX_FDS, float(limit));
         }
     }
 }

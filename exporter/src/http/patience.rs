@@ -17,10 +17,8 @@ const USUAL: Duration = Duration::from_secs(10);
 /// Beyond these seconds nobody waits.
 const MOST: f64 = 3600.0;
 
-/// To be called where it matters.
-pub(super) fn of(request: &Request) -> impl FnOnce() -> Duration + use<> {
-    let said = request.headers().get(TIMEOUT).cloned();
-    move || said.as_ref().and_then(until_given_up).unwrap_or(USUAL)
+pub(super) fn of(request: &Request) -> Duration {
+    request.headers().get(TIMEOUT).and_then(until_given_up).unwrap_or(USUAL)
 }
 
 fn until_given_up(said: &HeaderValue) -> Option<Duration> {
@@ -37,7 +35,7 @@ mod tests {
     use super::*;
 
     fn patience(said: &str) -> Duration {
-        of(&Request::get("/").header(TIMEOUT, said).body(Body::empty()).unwrap())()
+        of(&Request::get("/").header(TIMEOUT, said).body(Body::empty()).unwrap())
     }
 
     #[test]
@@ -49,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_ignored() {
-        assert_eq!(of(&Request::new(Body::empty()))(), USUAL);
+        assert_eq!(of(&Request::new(Body::empty())), USUAL);
         for said in ["", "0", "-1", "NaN", "inf", "3601", "1e300", "ten", "10s"] {
             assert_eq!(patience(said), USUAL, "{said}");
         }

@@ -29,7 +29,7 @@ impl ProcFile for ProcessStat {
         // The second field is the program's name in parentheses, and may itself contain spaces and parentheses.
         let (_, fields) = text.rsplit_once(')').ok_or(Reason::Missing("the command's name"))?;
         // Counted from 1 in proc(5); the first after the name is field 3.
-        let (mut fields, mut next) = (fields.split_ascii_whitespace(), 3);
+        let (mut fields, mut next) = (fields.trim().split(' '), 3);
         let mut field = |number: usize, name| {
             let text = fields.nth(number - next).ok_or(Reason::Missing(name))?;
             next = number + 1;

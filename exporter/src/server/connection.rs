@@ -53,7 +53,7 @@ pub(super) async fn serve<S>(
     let mut connection = pin!(http.serve_connection(stream, service));
     let mut stop = pin!(stopping.wait_for(|stop| *stop));
     let mut patience = pin!(None);
-    let mut ends_at = None;
+    let mut rings_at = None;
     let mut last = false;
     std::future::poll_fn(|cx| {
         loop {
@@ -70,12 +70,21 @@ pub(super) async fn serve<S>(
             last = true;
             connection.as_mut().graceful_shutdown();
         }
-        let Some(deadline) = activity.deadline() else { return Poll::Pending };
-        if ends_at != Some(deadline) {
-            ends_at = Some(deadline);
-            patience.set(Some(wait_until(deadline)));
+        loop {
+            let Some(deadline) = activity.deadline() else { return Poll::Pending };
+            // Deadlines mostly move on. A timer that is due before is left to run out, and only then set anew.
+            if rings_at.is_none_or(|at| at > deadline) {
+                rings_at = Some(deadline);
+                patience.set(Some(wait_until(deadline)));
+            }
+            let Some(Poll::Ready(())) = patience.as_mut().as_pin_mut().map(|timer| timer.poll(cx)) else {
+                return Poll::Pending;
+            };
+            if rings_at == Some(deadline) {
+                return Poll::Ready(());
+            }
+            rings_at = None;
         }
-        patience.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
     })
     .await;
 }
