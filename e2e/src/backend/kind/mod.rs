@@ -1,7 +1,7 @@
 //! The kind backend: the whole stack in a throw-away Kubernetes cluster whose nodes are containers.
 //!
-//! [`cluster::Cluster`] owns what is made. It runs `kind` by [`kind_cli`] and `kubectl` by [`kubectl`], whose answers
-//! are [`objects`]; [`images`] and [`overlay`] are what it deploys, [`rollout`] is the wait for it.
+//! [`cluster::Cluster`] owns what is made. It runs `kind` by `kind_cli` and `kubectl` by [`kubectl`], whose answers
+//! are [`objects`]; [`images`] and `overlay` are what it deploys, [`rollout`] is the wait for it.
 
 pub mod airgap;
 pub mod cluster;
