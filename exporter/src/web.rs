@@ -188,6 +188,3 @@ fn credentials(value: &HeaderValue) -> Option<(String, Vec<u8>)> {
     let name = std::str::from_utf8(decoded.get(..colon)?).ok()?;
     Some((name.to_string(), decoded.get(colon + 1..)?.to_vec()))
 }
-
-#[cfg(test)]
-mod tests;

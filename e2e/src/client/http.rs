@@ -10,7 +10,7 @@ use ureq::config::{Config, ConfigBuilder};
 use ureq::http::{Response, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::access::Access;
 
@@ -86,23 +86,22 @@ impl Server {
     /// Asks for a path. The parameters are encoded here.
     pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
         let request = Request { method: "GET", url: format!("{}{path}", self.base) };
-        let mut sent = self.agent.get(&request.url).query_pairs(parameters.iter().copied());
-        if let Some(authorization) = &self.authorization {
-            sent = sent.header("Authorization", authorization);
-        }
-        let sent = sent.call();
+        let sent = self.authorized(self.agent.get(&request.url)).query_pairs(parameters.iter().copied()).call();
         request.read(sent)
     }
 
     /// Sends a JSON document to a path.
     pub fn post(&self, path: &str, body: &Value) -> Result<Answer> {
         let request = Request { method: "POST", url: format!("{}{path}", self.base) };
-        let mut sent = self.agent.post(&request.url);
-        if let Some(authorization) = &self.authorization {
-            sent = sent.header("Authorization", authorization);
-        }
-        let sent = sent.send_json(body);
+        let sent = self.authorized(self.agent.post(&request.url)).send_json(body);
         request.read(sent)
+    }
+
+    fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.authorization {
+            Some(value) => request.header("Authorization", value),
+            None => request,
+        }
     }
 }
 

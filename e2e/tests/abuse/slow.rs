@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::{Client, Exporter, SCRAPE, allow_descriptors, patience, pause, until};
 
-/// How long a head may take, as README.md says.
+/// How long a head may take, as docs/reference.md says.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long an answer may wait for its client to read.
 const STALLED: Duration = Duration::from_secs(30);
