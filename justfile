@@ -50,10 +50,15 @@ ci:
 manifests:
     UPDATE_MANIFESTS=1 cargo test --quiet -p e2e --test contract written
 
-# Run the linters of manifests, rules, dashboard and workflows that are at hand, and say which are not.
+# Run the linters of manifests, rules and dashboard that are at hand, and say which are not.
 [group('develop')]
 lint-manifests:
     scripts/lint-manifests
+
+# Run the linters of the workflows and of the scripts that they run.
+[group('develop')]
+lint-workflows:
+    scripts/lint-workflows
 
 # Build dist/mini-node-exporter: the exporter as one static binary, which Dockerfile puts into an image.
 [group('ship')]
@@ -74,6 +79,11 @@ repeat:
 [group('ship')]
 deny:
     cargo deny --locked check bans licenses sources
+
+# Take every step of a release that needs no registry, and hold what it made. With TAG (`v1.2.3`), the version has to be its.
+[group('ship')]
+release-check *tag:
+    scripts/release-check "$@"
 
 # Measure what a scrape costs beside a floor and node_exporter: a table, and docs/bench.json. Arguments as `--peer NAME=COMMAND`.
 [group('prove')]
