@@ -15,6 +15,9 @@
 //! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
 //! | `reference` | every flag, default, endpoint and metric of `docs/reference.md` |
+//! | `commands` | every command of the pages names what there is, and is run or says why not |
+//! | `pages` | the pages that people read: their blocks and links |
+//! | `workflows` | what stands in several workflows is the same everywhere |
 //! | `house` | the folders and arrows of `docs/architecture.md` |
 //! | `shipped` | what is under test: files, and the exposition |
 //! | `promql`, `catalogue`, `scrape` | what a query names, and what there is to name |
@@ -23,9 +26,11 @@ mod alerts;
 mod answers;
 mod catalogue;
 mod clusters;
+mod commands;
 mod dashboards;
 mod house;
 mod lint;
+mod pages;
 mod promql;
 mod promtool;
 mod reference;
@@ -35,6 +40,7 @@ mod scraping;
 mod shipped;
 mod sizes;
 mod units;
+mod workflows;
 mod written;
 
 /// Fails with every problem, one a line.
