@@ -8,8 +8,11 @@ use anyhow::{Result, bail, ensure};
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
 use crate::client::exporter::Exporter;
-use crate::client::prometheus::Target;
+use crate::client::prometheus::{Prometheus, Target};
 use crate::stack::Stack;
+
+/// Refusals of the last two minutes. A watch that is refused is tried again within one.
+const REFUSED: &str = r#"increase(prometheus_sd_kubernetes_http_request_total{status_code="403"}[2m]) > 0"#;
 
 /// The exporter itself says that it can read what it needs.
 pub(super) fn exporter_ready(subject: Subject<'_>) -> Outcome {
@@ -50,6 +53,7 @@ pub(super) fn targets_up(subject: Subject<'_>) -> Outcome {
             targets.into_iter().partition(|target| target.label("job") == stack.job);
         ensure!(!ours.is_empty(), "Prometheus has no target in job `{}`: {}", stack.job, none_of(stack, &stack.job));
         if stack.own {
+            discovery(&stack.prometheus)?;
             for job in stack.prometheus.jobs()?.into_iter().filter(|job| *job != stack.job) {
                 let has_target = others.iter().any(|target| target.scrape_pool == job);
                 ensure!(has_target, "Prometheus has no target in job `{job}`: {}", none_of(stack, &job));
@@ -64,6 +68,18 @@ pub(super) fn targets_up(subject: Subject<'_>) -> Outcome {
         Ok(ours.len())
     });
     Outcome::from(result.map(|count| format!("{count} of {} up", stack.nodes.len())))
+}
+
+/// A discovery that may list but not watch looks right until something changes, and is late then. A Prometheus that
+/// does not answer is told of by what else it is asked.
+fn discovery(prometheus: &Prometheus) -> Result<()> {
+    let refused = prometheus.query(REFUSED).is_ok_and(|samples| !samples.is_empty());
+    ensure!(
+        !refused,
+        "the API server refuses what Prometheus asks of it for discovery (403): its Role must allow to get, list and watch \
+         pods"
+    );
+    Ok(())
 }
 
 /// Each node has exactly one target, and no other has any: a Service's name as target, for instance, fails this.
@@ -113,4 +129,22 @@ fn describe(target: &Target) -> String {
         _ => format!(" ({last_error})"),
     };
     format!("{scrape_url} with node=\"{}\" is {health}{reason}", target.node())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::stand_in::StandIn;
+
+    #[test]
+    fn a_refused_discovery_is_told_though_every_target_is_up() {
+        let none: &[_] = &[("/api/v1/query", "200\n{\"data\":{\"resultType\":\"vector\",\"result\":[]}}")];
+        let some: &[_] = &[(
+            "/api/v1/query",
+            "200\n{\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[1,\"3\"]}]}}",
+        )];
+        let told = |answers| discovery(&Prometheus::new(StandIn::answering(answers).base));
+        assert!(told(none).is_ok());
+        assert!(told(some).unwrap_err().to_string().starts_with("the API server refuses"));
+    }
 }

@@ -8,4 +8,4 @@ pub mod grafana;
 pub mod http;
 pub mod prometheus;
 #[cfg(test)]
-mod stand_in;
+pub mod stand_in;
