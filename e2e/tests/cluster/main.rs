@@ -3,6 +3,9 @@
 //! All trials share one cluster. `LAB_AIRGAP=1` chooses images made of Debian packages; `LAB_KEEP=1` leaves the cluster
 //! for a look.
 
+#[path = "../support/fault.rs"]
+mod fault;
+mod faults;
 mod kubernetes;
 mod policies;
 mod resilience;
@@ -11,6 +14,8 @@ mod shared;
 mod trials;
 mod user_namespace;
 mod values;
+mod variant;
+mod view;
 
 use std::process::ExitCode;
 
@@ -37,6 +42,14 @@ fn main() -> ExitCode {
             user_namespace::in_a_user_namespace_all_is_as_before unless user_namespace::without_user_namespaces,
             values::a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap,
             values::a_roll_out_back_gives_the_node_s_own_values,
+            // What is wrong with the manifests.
+            faults::a_role_without_watch,
+            faults::no_toleration,
+            faults::a_wrong_port_name,
+            faults::a_wrong_probe_path,
+            faults::a_wrong_image_tag,
+            faults::a_network_policy_that_shuts_prometheus_out unless policies::without_network_policies,
+            faults::a_way_that_drops_what_prometheus_asks,
             // What goes wrong in the life of a cluster.
             resilience::a_deleted_pod_s_successor_is_scraped_within_30_s,
             resilience::a_killed_container_is_scraped_within_10_s,

@@ -1,23 +1,70 @@
 //! What the API server and the network refuse, on clusters that enforce it.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::Kind;
 use e2e::backend::kind::images::Image;
+use e2e::docker::docker;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
 use serde_json::{Value, json};
 
-use crate::kubernetes::{EXPORTER, pods};
+use crate::kubernetes::{EXPORTER, PROMETHEUS, pods};
 
 pub fn without_admission(kind: &Kind) -> Option<&'static str> {
     kind.cluster.airgap.then_some("the airgap mode's Kubernetes 1.20 has no Pod Security admission")
 }
 
+/// Found out once: whether a policy that admits nobody to the exporters keeps Prometheus' pod from one of them.
 pub fn without_network_policies(kind: &Kind) -> Option<&'static str> {
-    kind.cluster.airgap.then_some("the airgap mode's network enforces no policies")
+    static ENFORCED: OnceLock<bool> = OnceLock::new();
+    // What could not be found out is no reason to leave anything out.
+    let enforced = *ENFORCED.get_or_init(|| are_enforced(kind).unwrap_or(true));
+    (!enforced).then_some("this cluster's network enforces no policies: one that admits nobody was tried")
+}
+
+fn are_enforced(kind: &Kind) -> Result<bool> {
+    let kubectl = &kind.cluster.kubectl;
+    let prometheus = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
+    let exporters = pods(kind, EXPORTER)?;
+    let elsewhere = exporters.iter().find(|pod| pod.spec.node_name != prometheus.spec.node_name);
+    let target = elsewhere.context("no exporter on another node than Prometheus'")?;
+    let reaches = || dials(&prometheus.spec.node_name, "prometheus", &target.status.ip);
+    ensure!(reaches()?, "Prometheus' pod does not reach {} without any policy", target.metadata.name);
+    apply(kind, "mini-node-exporter", &admits_nobody(), &[])?;
+    // It takes a moment to be in force.
+    let tried =
+        poll::until("the policy in force", Duration::from_secs(3), Duration::from_millis(100), || match reaches() {
+            Ok(false) => Attempt::Ready(()),
+            Ok(true) => Attempt::NotYet("the exporter is reached".into()),
+            Err(error) => Attempt::NotYet(format!("{error:#}")),
+        });
+    kubectl.command(["delete", "networkpolicy", "admits-nobody"]).run()?;
+    Ok(tried.is_ok())
+}
+
+fn admits_nobody() -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": { "name": "admits-nobody" },
+        "spec": { "podSelector": { "matchLabels": { "app.kubernetes.io/name": "mini-node-exporter" } }, "policyTypes": ["Ingress"] },
+    })
+}
+
+/// Whether a connection to an exporter comes about from the network of a program's pod: its image need not have any
+/// tool for it, but its node has.
+fn dials(node: &str, program: &str, ip: &str) -> Result<bool> {
+    const DIAL: &str = r#"for exe in /proc/[0-9]*/exe; do
+        case "$(readlink "$exe")" in */"$0")
+            nsenter --net="${exe%/exe}/ns/net" timeout 2 bash -c "exec 3<>/dev/tcp/$1/23333" 2>/dev/null && echo yes || echo no
+            exit;;
+        esac
+    done; echo "no process of $0" >&2; exit 1"#;
+    Ok(docker(["exec", node, "sh", "-c", DIAL, program, ip]).read()? == "yes")
 }
 
 pub fn pod_security_refuses_a_privileged_pod(kind: &mut Kind) -> Result<()> {

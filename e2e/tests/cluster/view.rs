@@ -1,0 +1,94 @@
+//! The cluster's stack under another view: other endpoints, less patience; and all checks of it at once.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use e2e::backend::Backend;
+use e2e::backend::kind::Kind;
+use e2e::checks::report::{CheckReport, Outcome};
+use e2e::checks::{self, Subject};
+use e2e::run::Run;
+use e2e::stack::Stack;
+use e2e::wait::interrupt;
+use e2e::wait::poll::{self, Attempt};
+use e2e::workspace::shipped::Shipped;
+
+use crate::fault::Fault;
+
+pub struct View<'k> {
+    kind: &'k Kind,
+    pub stack: Stack,
+    limit: Option<Duration>,
+}
+
+/// How long a check may take of which it is known what it comes to: long enough for two scrapes, whatever the patience.
+const IN_VAIN: Duration = Duration::from_secs(4);
+
+impl<'k> View<'k> {
+    pub fn of(kind: &'k Kind) -> Self {
+        Self { kind, stack: kind.stack().clone(), limit: None }
+    }
+
+    /// Waits until exactly the checks fail that fail of a fault, after those that `before` gives.
+    pub fn shows<Plant>(mut self, fault: &Fault<Plant>, before: impl Fn() -> Vec<CheckReport>) -> Result<()> {
+        self.limit = Some(IN_VAIN.div_f64(poll::patience()));
+        // It takes a few scrapes until it shows everywhere.
+        poll::until("the fault seen", Duration::from_secs(30), Duration::from_millis(100), || match self.checks() {
+            Ok(reports) => match fault.is_seen_in(&before().into_iter().chain(reports).collect::<Vec<_>>()) {
+                Ok(()) => Attempt::Ready(()),
+                Err(other) => Attempt::NotYet(other.to_string()),
+            },
+            Err(error) => Attempt::Failed(error),
+        })
+    }
+
+    /// The lines of those checks that should pass and do not.
+    pub fn failures(&self) -> Result<Vec<String>> {
+        let good = |report: &&CheckReport| matches!(report.outcome, Outcome::Passed { .. } | Outcome::LeftOut);
+        Ok(self.checks()?.iter().filter(|report| !good(report)).map(CheckReport::text).collect())
+    }
+
+    /// Runs every check, all at the same time: what fails in vain is waited for once.
+    fn checks(&self) -> Result<Vec<CheckReport>> {
+        let shipped = &Shipped::read()?;
+        let run = |name| checks::run_one(Subject { backend: self, shipped }, name);
+        let reports: Option<Vec<CheckReport>> = thread::scope(|scope| {
+            let started: Vec<_> = checks::names().map(|name| scope.spawn(move || run(name))).collect();
+            started.into_iter().map(|check| check.join().ok().flatten()).collect()
+        });
+        interrupt::check()?;
+        reports.context("a check panicked")
+    }
+}
+
+impl Backend for View<'_> {
+    fn name(&self) -> &'static str {
+        "view"
+    }
+
+    fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    fn run(&self) -> &Run {
+        self.kind.run()
+    }
+
+    fn alive(&self) -> Result<()> {
+        self.kind.alive()
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        self.kind.complaints()
+    }
+
+    fn check_limit(&self, wanted: Duration) -> Duration {
+        self.limit.map_or(wanted, |limit| wanted.min(limit))
+    }
+
+    fn save_evidence(&self) -> Result<PathBuf> {
+        self.kind.save_evidence()
+    }
+}
