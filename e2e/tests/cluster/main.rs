@@ -10,6 +10,9 @@ mod kubernetes;
 mod policies;
 mod resilience;
 mod shared;
+mod tls;
+#[path = "../support/tls_client.rs"]
+mod tls_client;
 #[path = "../support/trials.rs"]
 mod trials;
 mod user_namespace;
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
             user_namespace::in_a_user_namespace_all_is_as_before unless user_namespace::without_user_namespaces,
             values::a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap,
             values::a_roll_out_back_gives_the_node_s_own_values,
+            // What Prometheus and an exporter need to prove to each other, where that is asked for.
+            tls::prometheus_scrapes_with_a_certificate_and_a_password_and_nobody_without,
             // What is wrong with the manifests.
             faults::a_role_without_watch,
             faults::no_toleration,
