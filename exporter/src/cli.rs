@@ -101,8 +101,10 @@ Endpoints:
 
 Exit codes: 0 after SIGTERM or SIGINT, 1 when it cannot run, 2 for a bad command line.";
 
-/// Whatever is said twice, the later one wins: a manifest's component can append a flag to the ones that are there.
-fn command() -> Command {
+/// The definition. Whatever is said twice, the later one wins: a manifest's component can append a flag to the ones that
+/// are there.
+#[must_use]
+pub fn command() -> Command {
     let flag = |name: &'static str, value_name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value_name).help(help).overrides_with(name)
     };

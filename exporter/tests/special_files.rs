@@ -2,8 +2,8 @@
 
 mod support;
 
-use mini_node_exporter::http::Config;
-use support::router::{Answer, get};
+use mini_node_exporter::http::{self, Config, State};
+use support::router::{Answer, ask as ask_router, get};
 use support::tree::{HOSTNAME, LOADAVG, Tree, UPTIME};
 
 const LIMIT: usize = 64 * 1024;
@@ -31,7 +31,7 @@ fn a_special_uptime_is_bad() {
         assert_bad(&tree, UPTIME, "/info/uptime", reason);
         let metrics = ask(&tree, "/metrics").body;
         assert!(!metrics.contains("node_uptime") && metrics.contains("node_load{"), "{reason}: {metrics}");
-        assert_success(&metrics, [("load", 1), ("uptime", 0)]);
+        assert_success(reason, &metrics, [("load", 1), ("uptime", 0)]);
     }
 }
 
@@ -43,7 +43,7 @@ fn a_special_loadavg_is_bad() {
         assert_bad(&tree, LOADAVG, "/info/load", reason);
         let metrics = ask(&tree, "/metrics").body;
         assert!(!metrics.contains("node_load") && metrics.contains("node_uptime{"), "{reason}: {metrics}");
-        assert_success(&metrics, [("load", 0), ("uptime", 1)]);
+        assert_success(reason, &metrics, [("load", 0), ("uptime", 1)]);
     }
 }
 
@@ -55,7 +55,7 @@ fn a_special_hostname_is_bad() {
         assert_bad(&tree, HOSTNAME, "/info/hostname", reason);
         let metrics = ask(&tree, "/metrics").body;
         assert!(!metrics.contains("node_load") && !metrics.contains("node_uptime"), "{reason}: {metrics}");
-        assert_success(&metrics, [("load", 0), ("uptime", 0)]);
+        assert_success(reason, &metrics, [("load", 0), ("uptime", 0)]);
     }
 }
 
@@ -64,7 +64,7 @@ fn a_file_of_exactly_the_limit_is_read() {
     for file in [UPTIME, LOADAVG, HOSTNAME] {
         let tree = Tree::new();
         tree.write(file, padded(&tree, file, LIMIT));
-        assert_good(&tree);
+        assert_good(&tree, file);
     }
 }
 
@@ -77,18 +77,35 @@ fn links_are_followed() {
         std::fs::rename(tree.path(file), tree.path("..v1/it")).unwrap();
         std::os::unix::fs::symlink("..v1", tree.path("..data")).unwrap();
         std::os::unix::fs::symlink(tree.path("..data/it"), tree.path(file)).unwrap();
-        assert_good(&tree);
+        assert_good(&tree, file);
     }
 }
 
+/// One router, asked twice: nothing that it shows is of the first time.
 #[test]
 fn values_are_read_at_every_request() {
     let tree = Tree::new();
-    assert_eq!(ask(&tree, "/info/uptime").body, "1761.77");
-    tree.write(UPTIME, "1762.80 1.0\n");
-    assert_eq!(ask(&tree, "/info/uptime").body, "1762.80");
+    let router = http::router(State::new(Config { procfs: tree.root().into(), ..Config::default() }));
+    let seen =
+        || ["/metrics", "/info/uptime", "/info/load", "/info/hostname"].map(|path| ask_router(&router, path).body);
+    let first = seen();
+    for (file, text) in [(UPTIME, "1762.80 1.0\n"), (LOADAVG, "9.01 8.02 7.03 2/816 1\n"), (HOSTNAME, "worker-2\n")] {
+        tree.write(file, text);
+    }
+    let [metrics, uptime, load, hostname] = seen();
+    assert_eq!([&uptime, &load, &hostname], ["1762.80", r#"{"1m":9.01,"5m":8.02,"15m":7.03}"#, "worker-2"]);
+    for sample in ["node_uptime{hostname=\"worker-2\"} 1762.8\n", "hostname=\"worker-2\",duration=\"15m\"} 7.03\n"] {
+        assert!(metrics.contains(sample), "no {sample} in:\n{metrics}\nwhich was:\n{}", first[0]);
+    }
+    for old in ["1761.77", "0.57", "worker-1"] {
+        assert!(first.concat().contains(old) && !metrics.contains(old), "{old} is still in:\n{metrics}");
+    }
+    tree.write(LOADAVG, "soon\n");
+    let broken = seen();
+    assert!(!broken[0].contains("node_load{") && broken[2].contains("/loadavg: "), "{broken:?}");
 }
 
+#[track_caller]
 fn assert_bad(tree: &Tree, file: &str, info: &str, reason: &str) {
     let line = format!("{}: {reason}\n", tree.path(file).display());
     let Answer { status, content_type, body } = ask(tree, info);
@@ -96,23 +113,25 @@ fn assert_bad(tree: &Tree, file: &str, info: &str, reason: &str) {
     assert!(reason.len() < 300);
     let Answer { status, body, .. } = ask(tree, "/healthz/ready");
     assert_eq!((status, body), (503, line));
-    assert_eq!(ask(tree, "/metrics").status, 200);
-    assert_eq!(ask(tree, "/healthz/live").status, 200);
+    assert_eq!(ask(tree, "/metrics").status, 200, "{file}: {reason}");
+    assert_eq!(ask(tree, "/healthz/live").status, 200, "{file}: {reason}");
 }
 
-fn assert_good(tree: &Tree) {
+#[track_caller]
+fn assert_good(tree: &Tree, file: &str) {
     let Answer { status, body, .. } = ask(tree, "/healthz/ready");
-    assert_eq!((status, body.as_str()), (200, "ok\n"));
+    assert_eq!((status, body.as_str()), (200, "ok\n"), "{file}");
     let metrics = ask(tree, "/metrics").body;
     for line in ["node_uptime{hostname=\"worker-1\"} 1761.77", "node_load{hostname=\"worker-1\",duration=\"5m\"} 0.8"] {
-        assert!(metrics.contains(line), "no {line} in:\n{metrics}");
+        assert!(metrics.contains(line), "{file}: no {line} in:\n{metrics}");
     }
 }
 
-fn assert_success(metrics: &str, expected: [(&str, u8); 2]) {
+#[track_caller]
+fn assert_success(reason: &str, metrics: &str, expected: [(&str, u8); 2]) {
     for (collector, success) in expected {
         let line = format!("node_scrape_collector_success{{collector=\"{collector}\"}} {success}\n");
-        assert!(metrics.contains(&line), "no {line} in:\n{metrics}");
+        assert!(metrics.contains(&line), "{reason}: no {line} in:\n{metrics}");
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::running::{Running, SOON, command};
+use crate::shutdown::{LONG, client_that_does_not_read};
+use crate::support::running::{Running, SOON, command, length};
 
 const LIVE: &[u8] = b"GET /healthz/live HTTP/1.1\r\nHost: test\r\n\r\n";
 /// How long a request's head may take, as `server` says.
@@ -14,11 +15,41 @@ const HEAD: Duration = Duration::from_secs(10);
 #[test]
 fn connections_without_a_whole_request_are_cut_off() {
     let running = Running::start([""; 0]);
+    let before = running.sockets();
     let (silent, trickling) = (running.connect(), running.connect());
     std::thread::scope(|at_once| {
         at_once.spawn(|| silent_is_cut_off(silent));
         at_once.spawn(|| trickling_is_cut_off(trickling));
     });
+    assert_closed(&running, before, "two connections that were cut off");
+}
+
+/// Each has asked for more than it reads, and is gone with an answer under way.
+#[test]
+fn clients_that_abort_leave_nothing() {
+    let running = Running::start(["--web.max-requests=1", "--node-name", &LONG.repeat(25_000)]);
+    let before = running.sockets();
+    for _ in 0..20 {
+        drop(client_that_does_not_read(&running));
+    }
+    assert_closed(&running, before, "20 clients that aborted");
+    assert_eq!(running.get("/metrics").0, 200, "an aborted scrape is still counted");
+}
+
+/// The table is as large as `server` says, and no larger.
+#[test]
+fn the_257th_connection_takes_the_place_of_the_first() {
+    let running = start_limited("ulimit -n 1000; exec \"$0\" --web.listen-address=127.0.0.1:0");
+    let mut crowd: Vec<TcpStream> = (0..256).map(|_| running.connect()).collect();
+    let is_cut = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        is_closed(stream)
+    };
+    assert!(!is_cut(&mut crowd[0]), "256 connections do not fit");
+    let mut newcomer = running.connect();
+    assert_eq!(ask_live(&mut newcomer), *b"ok\n");
+    assert!(is_cut(&mut crowd[0]), "257 connections fit");
+    assert!(!is_cut(&mut crowd[1]), "two were closed for one");
 }
 
 fn silent_is_cut_off(mut stream: TcpStream) {
@@ -63,9 +94,9 @@ fn head_has_no_body_on_the_wire() {
     stream.write_all(b"HEAD /info/load HTTP/1.1\r\nHost: test\r\n\r\nGET /healthz/live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
     let mut answers = String::new();
     stream.read_to_string(&mut answers).unwrap();
-    let (head, rest) = answers.split_once("\r\n\r\n").unwrap();
+    let (head, rest) = answers.split_once("\r\n\r\n").expect(&answers);
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("content-type: application/json"), "{answers}");
-    let length: usize = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+    let length = length(head);
     assert!(length >= r#"{"1m":0,"5m":0,"15m":0}"#.len(), "{answers}");
     assert!(rest.starts_with("HTTP/1.1 200 OK\r\n") && rest.ends_with("\r\n\r\nok\n"), "{answers}");
 }
@@ -178,6 +209,17 @@ fn start_limited(script: &str) -> Running {
     Running::start_command(limited)
 }
 
+/// Fails unless no more sockets are open than before; those of clients that just went may take a moment.
+#[track_caller]
+fn assert_closed(running: &Running, before: usize, after: &str) {
+    let began = Instant::now();
+    while running.sockets() > before {
+        assert!(began.elapsed() < SOON, "{} sockets are open after {after}, {before} before", running.sockets());
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+#[track_caller]
 fn assert_ended_well(running: Running, complaints: usize) {
     running.signal(rustix::process::Signal::TERM);
     let (code, log, _) = running.wait(SOON);

@@ -58,7 +58,8 @@ fn a_log_that_nobody_reads_any_more_ends_nothing() {
     command.args(["--web.listen-address=127.0.0.1:0", "--path.procfs"]).arg(tree.root());
     let mut child = Guarded(command.stderr(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let address = address_in(&lines.find(|line| line.contains("message=listening")).unwrap());
+    let address =
+        address_in(&lines.find(|line| line.contains("message=listening")).expect("a line says where it listens"));
     drop(lines);
     tree.remove(UPTIME);
     for _ in 0..3 {

@@ -9,15 +9,15 @@ use crate::support::running::{Running, command, output, output_of};
 use crate::support::tree::Tree;
 
 #[test]
-fn help() {
+pub fn help() {
     let output = output(["--help"]);
     assert!(output.status.success());
-    assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+    assert_snapshot!("help", String::from_utf8(output.stdout).unwrap());
     assert_eq!(output.stderr, b"");
 }
 
 #[test]
-fn version() {
+pub fn version() {
     let output = output(["--version"]);
     assert!(output.status.success());
     let version = String::from_utf8(output.stdout).unwrap();
@@ -120,13 +120,15 @@ fn the_name_is_the_flags_then_the_environments_then_the_trees() {
     command.env("NODE_NAME", "a\tb");
     let output = output_of(command);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().lines().next().unwrap().contains("'a\\tb' for '--node-name"));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.lines().next().is_some_and(|line| line.contains("'a\\tb' for '--node-name")), "{stderr}");
 }
 
 /// The first line of stderr of a command line that must be refused.
+#[track_caller]
 fn refused<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
     let output = output(arguments);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), b"".as_slice()), "{stderr}");
-    stderr.lines().next().unwrap().to_string()
+    stderr.lines().next().expect("it says nothing").to_string()
 }

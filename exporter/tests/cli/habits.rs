@@ -33,7 +33,7 @@ fn localhost_is_loopback_of_both_families() {
 }
 
 #[test]
-fn a_socket_of_systemd_is_listened_on() {
+pub fn a_socket_of_systemd_is_listened_on() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     // What systemd does: the socket is descriptor 3, and the variables name the very process that is to take it.

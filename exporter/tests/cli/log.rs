@@ -1,5 +1,6 @@
 //! The lines that others read.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use crate::support::running::{Guarded, Running, SOON, address_in, command, get};
@@ -18,7 +19,7 @@ fn every_listener_has_a_line_with_the_address_really_bound() {
 }
 
 #[test]
-fn json_has_the_same_fields_at_its_top_level() {
+pub fn json_has_the_same_fields_at_its_top_level() {
     use std::io::{BufRead, BufReader};
 
     let child = command()
@@ -27,10 +28,10 @@ fn json_has_the_same_fields_at_its_top_level() {
         .spawn();
     let mut child = Guarded(child.unwrap());
     let lines = BufReader::new(child.0.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let line = lines.take(2).last().unwrap();
+    let line = lines.take(2).last().expect("two lines");
     let event: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((event["message"].as_str(), event["level"].as_str()), (Some("listening"), Some("INFO")), "{line}");
-    assert!(event["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+    assert!(event["address"].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")), "{line}");
 }
 
 #[test]
@@ -87,14 +88,16 @@ fn a_log_that_nobody_reads_for_a_while_stops_nothing_and_says_what_was_lost() {
     let mut read_until = |wanted: &[&str]| {
         let mut chunk = vec![0; 1 << 20];
         while !wanted.iter().all(|text| log.contains(text)) {
-            let read = stderr.read(&mut chunk).unwrap();
-            assert!(read > 0, "it ended before {wanted:?}: {log}");
+            let soon = Timespec { tv_sec: 20, tv_nsec: 0 };
+            let ready = poll(&mut [PollFd::new(&stderr, PollFlags::IN)], Some(&soon)).unwrap();
+            let read = if ready == 0 { 0 } else { stderr.read(&mut chunk).unwrap() };
+            assert!(read > 0, "no more is written, and {wanted:?} is not there: {log}");
             log.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
         }
         log.split_off(0)
     };
     let begin = read_until(&["message=started", "message=listening"]);
-    let address = address_in(begin.lines().find(|line| line.contains("listening")).unwrap());
+    let address = address_in(begin.lines().find(|line| line.contains("listening")).expect(&begin));
     // One line each for the connection and for the file, 200 bytes together: more than a pipe of 64 KiB takes.
     let flaps = 400;
     for turn in 0..flaps {
@@ -105,8 +108,9 @@ fn a_log_that_nobody_reads_for_a_while_stops_nothing_and_says_what_was_lost() {
     assert!(kept.ends_with('\n') && kept.lines().all(|line| line.starts_with("ts=")), "a line is not whole: {kept}");
     assert_eq!(get(address, "/healthz/live").0, 200);
     let after = read_until(&["message=connection"]);
-    let said = after.lines().find(|line| line.contains("log lines were lost")).unwrap();
-    let lost: usize = said.split("lines=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let said = after.lines().find(|line| line.contains("log lines were lost")).expect(&after);
+    let lost = said.split("lines=").nth(1).and_then(|rest| rest.split(' ').next());
+    let lost: usize = lost.and_then(|lost| lost.parse().ok()).expect(said);
     assert_eq!(kept.lines().count() + lost, 2 * flaps, "{said}");
     // It has to end although the pipe is full once more.
     for _ in 0..1000 {

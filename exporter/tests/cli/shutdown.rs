@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
-use crate::support::running::{Running, SOON, command};
+use crate::support::running::{Running, SOON, command, length};
 
 /// With no request being answered, it may take no longer.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -22,8 +22,8 @@ fn either_signal_ends_it_with_0() {
         let running = Running::start_command(in_foreground(&[]));
         running.signal(signal);
         let (code, log, took) = running.wait(SOON);
-        assert_eq!(code, Some(0), "{log:#?}");
-        assert!(took < AT_ONCE, "{took:?}");
+        assert_eq!(code, Some(0), "{signal:?}: {log:#?}");
+        assert!(took < AT_ONCE, "{signal:?}: {took:?}");
     }
 }
 
@@ -83,7 +83,7 @@ fn an_answer_under_way_is_finished() {
     let mut rest = String::from_utf8(answers).unwrap();
     let mut whole = 0;
     while let Some((head, body)) = rest.split_once("\r\n\r\n") {
-        let length: usize = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+        let length = length(head);
         assert!(body.len() >= length, "{} of {length} bytes of answer {whole}", body.len());
         rest = body[length..].to_string();
         whole += 1;
@@ -113,7 +113,7 @@ fn a_second_signal_ends_it_at_once() {
     assert!(took < AT_ONCE, "{took:?}");
 }
 
-const LONG: &str = "long";
+pub const LONG: &str = "long";
 
 /// Its name is so long that a scrape is over 400 kB.
 fn start_with_long_answers() -> Running {
@@ -129,7 +129,7 @@ fn in_foreground(arguments: &[&str]) -> Command {
 }
 
 /// A client that has asked for more than fits between the two, and reads nothing: an answer is under way to it.
-fn client_that_does_not_read(running: &Running) -> TcpStream {
+pub fn client_that_does_not_read(running: &Running) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(1024).unwrap();
     socket.connect(&running.address().into()).unwrap();

@@ -118,6 +118,7 @@ fn start(tree: &HangingTree) -> Exporter<'_> {
     Exporter { tree, running: Some(running) }
 }
 
+#[track_caller]
 fn assert_all_is_well(running: &Running) {
     let (metrics, _) = scrape(running);
     assert!(metrics.contains(LOAD) && metrics.contains(UPTIME_SAMPLE), "{metrics}");
@@ -133,6 +134,7 @@ fn heals(running: &Running) {
     assert_all_is_well(running);
 }
 
+#[track_caller]
 fn ended(mut exporter: Exporter<'_>) -> Vec<String> {
     let running = exporter.running.take().unwrap();
     running.signal(Signal::TERM);
@@ -158,5 +160,6 @@ fn scrape(running: &Running) -> (String, Duration) {
 
 fn threads(running: &Running) -> u64 {
     let (metrics, _) = scrape(running);
-    metrics.lines().find_map(|line| line.strip_prefix("process_threads ")).unwrap().parse().unwrap()
+    let threads = metrics.lines().find_map(|line| line.strip_prefix("process_threads ")?.parse().ok());
+    threads.unwrap_or_else(|| panic!("no process_threads in:\n{metrics}"))
 }

@@ -11,7 +11,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 use super::pki::{Pki, SERVER_NAME};
-use super::running::connect;
+use super::running::{connect, status};
 
 pub struct Client {
     pub roots: String,
@@ -54,7 +54,7 @@ impl Client {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let status = status(head);
         Ok(Answer { status, head: head.to_string(), body: body.to_string() })
     }
 

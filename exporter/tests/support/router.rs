@@ -19,18 +19,20 @@ pub struct Answer {
 }
 
 /// Fails, rather than hang, where opening a file does.
+#[track_caller]
 pub fn get(config: Config, path: &str) -> Answer {
     let (sender, answer) = channel();
     let router = http::router(State::new(config));
     let asked = path.to_string();
-    std::thread::spawn(move || sender.send(ask(router, &asked)));
+    std::thread::spawn(move || sender.send(ask(&router, &asked)));
     answer.recv_timeout(SOON).unwrap_or_else(|error| panic!("no answer to {path}: {error}"))
 }
 
-fn ask(router: Router, path: &str) -> Answer {
+/// Asks a router that may be asked again.
+pub fn ask(router: &Router, path: &str) -> Answer {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let response = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status().as_u16();
         let content_type = response.headers()["content-type"].to_str().unwrap().to_string();
         let body = response.into_body().collect().await.unwrap().to_bytes();

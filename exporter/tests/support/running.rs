@@ -22,6 +22,7 @@ pub fn command() -> Command {
 }
 
 /// Runs a command line that ends by itself.
+#[track_caller]
 pub fn output<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
     let mut command = command();
     command.args(arguments);
@@ -29,6 +30,7 @@ pub fn output<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output
 }
 
 /// Fails, rather than hang, where the exporter takes what it should refuse, and runs.
+#[track_caller]
 pub fn output_of(mut command: Command) -> Output {
     let mut child = Guarded(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let (mut stdout, mut stderr) = (child.0.stdout.take().unwrap(), child.0.stderr.take().unwrap());
@@ -64,12 +66,14 @@ pub struct Running {
 
 impl Running {
     /// Starts it on a free port of 127.0.0.1 and waits until it listens.
+    #[track_caller]
     pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
         let mut command = command();
         command.args(["--web.listen-address", "127.0.0.1:0"]).args(arguments);
         Self::start_command(command)
     }
 
+    #[track_caller]
     pub fn start_command(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
@@ -93,11 +97,13 @@ impl Running {
     }
 
     /// One request on a connection of its own: the status and the body.
+    #[track_caller]
     pub fn get(&self, path: &str) -> (u16, String) {
         get(self.address, path)
     }
 
     /// The same with further lines of the head, and with the whole answer.
+    #[track_caller]
     pub fn ask(&self, path: &str, lines: &str) -> (u16, String) {
         ask(self.address, path, lines)
     }
@@ -116,6 +122,7 @@ impl Running {
     }
 
     /// The next line of the log that contains `text`.
+    #[track_caller]
     pub fn wait_for_line(&mut self, text: &str) -> String {
         let deadline = Instant::now() + SOON;
         loop {
@@ -132,16 +139,30 @@ impl Running {
     }
 
     /// The first line of the log that contains `text`, from before it listened or after.
+    #[track_caller]
     pub fn line(&mut self, text: &str) -> String {
         let seen = self.seen.iter().find(|line| line.contains(text)).cloned();
         seen.unwrap_or_else(|| self.wait_for_line(text))
     }
 
+    #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child.0), signal).unwrap();
     }
 
+    /// The kernel's own word on the process: a file below its `/proc/PID`.
+    pub fn proc(&self, file: &str) -> std::path::PathBuf {
+        std::path::Path::new("/proc").join(self.child.0.id().to_string()).join(file)
+    }
+
+    /// How many sockets it has open: its listeners, its own, and a connection each.
+    pub fn sockets(&self) -> usize {
+        let links = std::fs::read_dir(self.proc("fd")).unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// Waits for its end: the exit code (none if a signal killed it), the whole log, and how long it took.
+    #[track_caller]
     pub fn wait(mut self, patience: Duration) -> (Option<i32>, Vec<String>, Duration) {
         let began = Instant::now();
         loop {
@@ -158,10 +179,13 @@ impl Running {
 }
 
 /// The field `address` of a logfmt line.
+#[track_caller]
 pub fn address_in(line: &str) -> SocketAddr {
-    line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap()
+    let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
+    address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("no address in {line:?}"))
 }
 
+#[track_caller]
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, SOON).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
@@ -170,21 +194,36 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// One request on a connection of its own: the status and the body.
+#[track_caller]
 pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = connect(address);
     write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {path}: {answer:?}"));
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_string())
+    (status(head), body.to_string())
 }
 
 /// One request, with further lines of the head, each with its end: the status, and the whole answer.
+#[track_caller]
 pub fn ask(address: SocketAddr, path: &str, lines: &str) -> (u16, String) {
     let mut stream = connect(address);
     write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{lines}\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer to {path}: {answer:?}"));
-    (status.parse().unwrap(), answer)
+    (status(&answer), answer)
+}
+
+/// The status of an answer.
+#[track_caller]
+pub fn status(answer: &str) -> u16 {
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.unwrap_or_else(|| panic!("no status in {answer:?}"))
+}
+
+/// How long an answer's head says that its body is.
+#[track_caller]
+pub fn length(head: &str) -> usize {
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    length.unwrap_or_else(|| panic!("no length in {head:?}"))
 }

@@ -10,6 +10,7 @@ use crate::support::running::{Running, SOON};
 use crate::{TLS, basic, start, user};
 
 /// Asks until it is so.
+#[track_caller]
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -19,6 +20,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// Asks for longer than a change takes to be seen.
+#[track_caller]
 fn stays(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(2500) {
@@ -27,6 +29,7 @@ fn stays(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+#[track_caller]
 fn end(running: Running, complaints: usize) -> Vec<String> {
     running.signal(Signal::TERM);
     let (code, log, _) = running.wait(SOON);

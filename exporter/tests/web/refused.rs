@@ -5,6 +5,7 @@ use crate::support::pki::Pki;
 use crate::support::running::output;
 
 /// What it says about a file, after the part that names the file.
+#[track_caller]
 fn refusal(pki: &Pki, config: &str) -> String {
     let file = pki.write("web.yml", config);
     let argument = format!("--web.config.file={}", file.display());
