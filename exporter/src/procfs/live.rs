@@ -39,15 +39,20 @@ fn look(root: &Path) -> Result<bool> {
     }
     let own = device(&folder, ".")?;
     for file in NODE_FILES {
-        match device(&folder, file) {
-            Ok(found) if found == own => {}
-            // There is nothing that could hang; the reason is said when it is read.
-            Err(Errno::NOENT) => {}
-            Ok(_) => return Ok(false),
-            Err(error) => return Err(error),
+        if !lies_on(own, &folder, file)? {
+            return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether nothing else covers the file. Of one that is missing nothing could hang; the reason is said when it is read.
+fn lies_on(own: (u32, u32), folder: impl AsFd, file: &str) -> Result<bool> {
+    match device(folder, file) {
+        Ok(found) => Ok(found == own),
+        Err(Errno::NOENT) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether what a descriptor leads to lies on procfs.
@@ -80,6 +85,17 @@ mod tests {
         assert!(!is_live(&folder.path().join("missing")));
         assert!(!is_live(Path::new("/proc/uptime")), "a file is no root");
         assert!(!is_live(Path::new("/proc/../proc")));
+    }
+
+    /// Seen from `/`, which is another file system, what is below `/proc` lies on procfs.
+    #[test]
+    fn a_file_lies_on_one_file_system() {
+        let root = std::fs::File::open("/").unwrap();
+        let own = device(&root, "proc").unwrap();
+        for (file, lies) in [("proc/uptime", true), ("proc/missing", true), (".", false)] {
+            assert_eq!(lies_on(own, &root, file), Ok(lies), "{file}");
+        }
+        assert_eq!(lies_on(own, &root, "proc/uptime/below"), Err(Errno::NOTDIR));
     }
 
     /// The link can be changed, and then a descriptor would lead to the tree before.
