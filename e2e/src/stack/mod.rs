@@ -82,11 +82,6 @@ impl Stack {
 }
 
 impl Procfs {
-    /// Whether the values move by themselves.
-    pub fn is_live(&self) -> bool {
-        !matches!(self, Self::Fixture(_) | Self::Fixtures(_))
-    }
-
     /// The numbers in a file that a node's exporter reads: one in `uptime`, three in `loadavg`.
     pub fn numbers<const N: usize>(&self, node: &str, file: &str) -> Result<[f64; N]> {
         let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| path.display().to_string());

@@ -329,10 +329,3 @@ fn procfs(root: Option<&Path>) -> Procfs {
         Procfs::Fixture(root.into())
     }
 }
-
-/// Fails early, with the tree's name, where the exporter would say the same later.
-pub fn check_procfs(root: &Path) -> Result<()> {
-    let entry = std::fs::metadata(root).with_context(|| format!("--path.procfs {}", root.display()))?;
-    anyhow::ensure!(entry.is_dir(), "--path.procfs {}: this is no directory", root.display());
-    Ok(())
-}
