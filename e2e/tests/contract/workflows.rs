@@ -55,6 +55,8 @@ fn the_workflows_use_one_rust_and_the_oldest() {
     let oldest = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
     assert!(used.contains(&oldest), "no job checks with Rust {oldest}, the `rust-version` of Cargo.toml: {used:?}");
     assert_eq!(used.len(), 2, "more than the oldest and one more: {used:?}");
+    let asked = format!("You need Rust {} or newer", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(shipped::read("README.md").contains(&asked), "README.md does not say: {asked}");
 }
 
 fn toolchains(text: &str) -> Vec<String> {
