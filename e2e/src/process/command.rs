@@ -20,6 +20,7 @@ pub struct Cmd {
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    unset: Vec<OsString>,
     dir: Option<PathBuf>,
     log: Option<PathBuf>,
     limit: Duration,
@@ -42,6 +43,7 @@ impl Cmd {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
+            unset: Vec::new(),
             dir: None,
             log: None,
             limit: Duration::from_secs(30),
@@ -64,6 +66,12 @@ impl Cmd {
     /// Sets a variable in the command's environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    /// Takes a variable out of the command's environment.
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.unset.push(name.as_ref().into());
         self
     }
 
@@ -161,6 +169,9 @@ impl Cmd {
         };
         for (name, value) in &self.env {
             expression = expression.env(name, value);
+        }
+        for name in &self.unset {
+            expression = expression.env_remove(name);
         }
         match &self.dir {
             Some(dir) => expression.dir(dir),

@@ -22,7 +22,7 @@ pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
         return Ok(path.to_owned());
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Cmd::new(cargo)
+    let built = outside_cargo(Cmd::new(cargo))
         .args(["build", "--locked", "-p", PACKAGE, "--message-format=json-render-diagnostics"])
         .dir(root())
         .limit(Duration::from_secs(900))
@@ -33,8 +33,16 @@ pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
 /// The binary that is shipped: static, small, at `dist/mini-node-exporter`. What `just dist` builds.
 pub fn static_binary(step: &Step) -> Result<PathBuf> {
     let script = root().join("scripts/dist");
-    Cmd::new(script).limit(Duration::from_secs(1800)).run_telling(|line| step.note(line))?;
+    outside_cargo(Cmd::new(script)).limit(Duration::from_secs(1800)).run_telling(|line| step.note(line))?;
     Ok(root().join("dist").join(PACKAGE))
+}
+
+/// Without what cargo tells a program that it runs of the program's package. Build scripts look at these variables, as
+/// ring's does: with them here and without them in the shell, each `cargo lab` would build half the crates anew, twice.
+fn outside_cargo(command: Cmd) -> Cmd {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let told = names.filter(|name| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix)));
+    told.fold(command, Cmd::env_remove)
 }
 
 /// The path in cargo's messages, one JSON document a line.
@@ -58,6 +66,13 @@ fn executable(messages: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nested_cargo_is_not_told_of_this_package() {
+        let environment = outside_cargo(Cmd::new("env").env("CARGO_INCREMENTAL", "0")).read().unwrap();
+        assert!(environment.contains("CARGO_INCREMENTAL=0") && std::env::var_os("CARGO_PKG_NAME").is_some());
+        assert!(!environment.contains("CARGO_PKG_NAME=") && !environment.contains("CARGO_MANIFEST_DIR="));
+    }
 
     #[test]
     fn the_binary_is_found_among_cargo_s_messages() {
