@@ -58,6 +58,7 @@ where
         telemetry_path: value(&matches, TELEMETRY_PATH).unwrap_or(defaults.telemetry_path),
         max_requests: value(&matches, MAX_REQUESTS).unwrap_or(defaults.max_requests),
         exporter_metrics: !matches.get_flag(DISABLE_EXPORTER_METRICS),
+        reader: defaults.reader,
     };
     let log = Log {
         level: value(&matches, LOG_LEVEL).unwrap_or(LevelFilter::INFO),

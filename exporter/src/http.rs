@@ -60,6 +60,8 @@ pub struct Config {
     pub max_requests: usize,
     /// Whether `process_*` is exposed.
     pub exporter_metrics: bool,
+    /// Where reads that can hang are done; several nodes in one process may share it.
+    pub reader: Arc<Reader>,
 }
 
 impl Default for Config {
@@ -71,6 +73,7 @@ impl Default for Config {
             telemetry_path: TelemetryPath::default(),
             max_requests: 40,
             exporter_metrics: true,
+            reader: Arc::default(),
         }
     }
 }
@@ -80,7 +83,7 @@ pub struct State {
     exposition: Exposition,
     telemetry_path: TelemetryPath,
     scrapes: Limit,
-    reader: Reader,
+    reader: Arc<Reader>,
 }
 
 impl State {
@@ -92,7 +95,7 @@ impl State {
             exposition: Exposition::new(node, config.collectors, config.exporter_metrics),
             telemetry_path: config.telemetry_path,
             scrapes: Limit::new(config.max_requests),
-            reader: Reader::default(),
+            reader: config.reader,
         })
     }
 
