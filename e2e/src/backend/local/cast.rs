@@ -154,10 +154,17 @@ fn listed(nodes: &BTreeMap<String, Node>) -> Vec<Listed> {
     discovered.map(|(name, node)| Listed::new(None, name.clone(), node.address.clone())).collect()
 }
 
+impl Moment {
+    /// The files of a node's tree that change, and what each says; nothing where it is missing.
+    pub(super) fn files(&self) -> [(&'static str, Option<String>); 2] {
+        let uptime = self.uptime.map(|uptime| format!("{uptime} 1.00\n"));
+        let load = self.load.map(|[one, five, fifteen]| format!("{one} {five} {fifteen} 1/100 1000\n"));
+        [("uptime", uptime), ("loadavg", load)]
+    }
+}
+
 fn write(tree: &Path, moment: &Moment) -> Result<()> {
-    let uptime = moment.uptime.map(|uptime| format!("{uptime} 1.00\n"));
-    let load = moment.load.map(|[one, five, fifteen]| format!("{one} {five} {fifteen} 1/100 1000\n"));
-    for (file, text) in [("uptime", uptime), ("loadavg", load)] {
+    for (file, text) in moment.files() {
         let path = tree.join(file);
         match text {
             Some(text) => replace(&path, text.as_bytes())?,

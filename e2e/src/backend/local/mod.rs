@@ -202,15 +202,22 @@ fn start_parts(
     prometheus: &Path,
     grafana: Part<grafana::Home>,
 ) -> Result<Parts> {
-    let exporters = start_exporters(options, progress, run, binary)?;
-    let (prometheus_process, prometheus) = progress.step("start Prometheus", |_| {
-        let mut config = exporters.config;
+    let start_prometheus = |mut config: serde_json::Value| {
         if let Some(edit) = options.edit_config {
             edit(&mut config);
         }
         let rules = options.stage.as_ref().map(|stage| stage.rules.as_slice());
-        prometheus::start(prometheus, &config, rules, options.ports, progress, run)
-    })?;
+        let start = |_: &_| prometheus::start(prometheus, &config, rules, options.ports, progress, run);
+        progress.step("start Prometheus", start)
+    };
+    let (exporters, (prometheus_process, prometheus)) = if options.fleet.is_some() || options.stage.is_some() {
+        // Prometheus first: for five seconds after its start it passes no target on, and meanwhile the nodes start.
+        let started = start_prometheus(discovering(options))?;
+        (simulate(options, progress, run, binary)?, started)
+    } else {
+        let (exporters, config) = start_exporter(options, progress, run, binary)?;
+        (exporters, start_prometheus(config)?)
+    };
     let mut grafana_process = None;
     let grafana = grafana.try_map(|home| {
         let (process, grafana) = grafana::start(&home, &prometheus, options.ports, progress, run)?;
@@ -222,42 +229,50 @@ fn start_parts(
     Ok(Parts { stack, exporter, cast, prometheus: prometheus_process, grafana: grafana_process })
 }
 
-/// The exporters of a stack, and how Prometheus finds them.
+/// The exporters of a stack.
 struct Exporters {
     process: Option<Process>,
     cast: Option<Cast>,
     nodes: BTreeSet<String>,
     clients: Vec<Exporter>,
     procfs: Procfs,
-    config: serde_json::Value,
 }
 
-fn start_exporters(options: &Options, progress: &Progress, run: &Run, binary: Option<&Path>) -> Result<Exporters> {
-    if options.fleet.is_some() || options.stage.is_some() {
-        return simulate(options, progress, run, binary);
-    }
+/// The exporter of the node that this machine or a tree is, and the configuration of a Prometheus that scrapes it.
+fn start_exporter(
+    options: &Options,
+    progress: &Progress,
+    run: &Run,
+    binary: Option<&Path>,
+) -> Result<(Exporters, serde_json::Value)> {
     let binary = binary.context("no exporter was built")?;
-    let (process, exporter) =
-        progress.step("start the exporter", |_| start_exporter(options, progress, run, binary))?;
+    let (process, exporter) = progress.step("start the exporter", |_| start_process(options, progress, run, binary))?;
     let node = exporter.hostname()?;
     let config = prometheus::config(&node, exporter.base().trim_start_matches("http://"));
     let procfs = procfs(options.procfs.as_deref());
     let (nodes, clients) = (BTreeSet::from([node]), vec![exporter]);
-    Ok(Exporters { process: Some(process), cast: None, nodes, clients, procfs, config })
+    Ok((Exporters { process: Some(process), cast: None, nodes, clients, procfs }, config))
+}
+
+/// The configuration of a Prometheus that finds simulated nodes in files.
+fn discovering(options: &Options) -> serde_json::Value {
+    let files = [options.fleet.map(|_| fleet::DISCOVERED), options.stage.as_ref().map(|_| cast::DISCOVERED)];
+    // A scenario has its own pace, which its alerts need.
+    let interval = options.stage.as_ref().map(|stage| stage.interval);
+    let interval = interval.or(options.fleet.map(Fleet::interval)).unwrap_or(Duration::from_secs(1));
+    let files: Vec<&str> = files.into_iter().flatten().collect();
+    prometheus::discovering(&files, &format!("{}ms", interval.as_millis()))
 }
 
 /// The nodes of a fleet, and those of a scenario.
 fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&Path>) -> Result<Exporters> {
     let (mut process, mut cast) = (None, None);
-    let (mut listed, mut files) = (Vec::new(), Vec::new());
-    let mut interval = Duration::from_secs(1);
+    let mut listed = Vec::new();
     if let Some(fleet) = options.fleet {
         let step = format!("start {} simulated nodes", fleet.nodes);
         let (started, nodes) = progress.step(&step, |_| fleet::start(fleet, run))?;
         process = Some(started);
         listed.extend(nodes);
-        files.push(fleet::DISCOVERED);
-        interval = fleet.interval();
     }
     if let Some(stage) = &options.stage {
         let binary = binary.context("no exporter was built")?;
@@ -265,9 +280,6 @@ fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&P
         let started = progress.step(&step, |_| Cast::start(binary, run, &stage.nodes))?;
         listed.extend(started.listed());
         cast = Some(started);
-        files.push(cast::DISCOVERED);
-        // The scenario's own pace, which its alerts need.
-        interval = stage.interval;
     }
     Ok(Exporters {
         process,
@@ -275,11 +287,10 @@ fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&P
         nodes: listed.iter().map(Listed::node).collect(),
         clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
         procfs: Procfs::Fixtures(fleet::trees(run)),
-        config: prometheus::discovering(&files, &format!("{}ms", interval.as_millis())),
     })
 }
 
-fn start_exporter(options: &Options, progress: &Progress, run: &Run, binary: &Path) -> Result<(Process, Exporter)> {
+fn start_process(options: &Options, progress: &Progress, run: &Run, binary: &Path) -> Result<(Process, Exporter)> {
     let (process, address) = on_a_free_port(options.ports, 23333, progress, |port| {
         let mut args: Vec<OsString> = vec![format!("--web.listen-address=127.0.0.1:{port}").into()];
         if let Some(root) = &options.procfs {

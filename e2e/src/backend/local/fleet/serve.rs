@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use mini_node_exporter::node::Reader;
 use mini_node_exporter::{cli, http, log, server};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
@@ -49,10 +51,18 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
     let mut signals = server::signals()?;
     let mut serving = JoinSet::new();
     let (mut listed, mut running) = (Vec::new(), Vec::new());
+    // Their trees are plain files, which never hang: one thread reads them all.
+    let reader = Arc::new(Reader::default());
     for (index, (cluster, node)) in fleet.names().enumerate() {
         let procfs = trees.join(cluster.as_deref().unwrap_or_default()).join(&node);
         // The process is one, and is exposed by one of its nodes: a thousand would each count all its open files.
-        let config = http::Config { procfs, exporter_metrics: index == 0, ..http::Config::default() };
+        let config = http::Config {
+            procfs,
+            node_name: Some(node.clone()),
+            exporter_metrics: index == 0,
+            reader: Arc::clone(&reader),
+            ..http::Config::default()
+        };
         let app = http::router(http::State::new(config));
         let listener = std::net::TcpListener::bind("127.0.0.1:0");
         let listener = listener.with_context(|| format!("node {} of {}", index + 1, fleet.nodes))?;
