@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use e2e::scenario::{Scenario, hurry, unit};
+use e2e::backend::local::fleet;
+use e2e::scenario::{Life, Scenario, hurry, unit};
 use e2e::workspace::rules::RULES;
 use serde_json::{Value, json};
 
@@ -28,6 +29,17 @@ fn every_scenario_passes() {
     let scenarios = Scenario::all().unwrap();
     assert_eq!(scenarios.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>(), NAMES);
     for scenario in scenarios {
+        judged(&scenario, &promtool::files(RULES)).unwrap();
+    }
+}
+
+/// As in `lab up --nodes 90 --scenario NAME`: what is expected is of the scenario's own nodes.
+#[test]
+fn every_scenario_passes_beside_a_fleet() {
+    for mut scenario in Scenario::all().unwrap() {
+        let steps = scenario.steps();
+        let of_fleet = |index| Life { node: format!("node-{index}"), moments: vec![fleet::at_rest(index); steps] };
+        scenario.lives.extend((0..90).map(of_fleet));
         judged(&scenario, &promtool::files(RULES)).unwrap();
     }
 }
