@@ -77,8 +77,8 @@ pub enum Ports {
 /// Saves the evidence of a failure, and says where it is, or why it could not be saved.
 pub fn save_evidence(backend: &dyn Backend, progress: &Progress) {
     match backend.save_evidence() {
-        Ok(folder) => progress.line(&format!("the logs are in {}", folder.display())),
-        Err(error) => progress.line(&format!("warn the logs were not saved: {error:#}")),
+        Ok(folder) => progress.trouble(&format!("the logs are in {}", folder.display())),
+        Err(error) => progress.trouble(&format!("warn the logs were not saved: {error:#}")),
     }
 }
 

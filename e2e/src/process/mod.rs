@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod command;
+pub mod detached;
 pub mod guard;
 pub mod log;
 mod spawner;

@@ -1,5 +1,6 @@
 //! The stack that every backend gives: where its parts answer, and what they must agree with.
 
+pub mod nodes;
 mod part;
 pub mod samples;
 

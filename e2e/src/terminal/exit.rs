@@ -15,6 +15,13 @@ pub enum Exit {
     Skipped = 3,
 }
 
+impl Exit {
+    /// The exit of another `lab` that ended with this code when it should not have ended at all.
+    pub fn of_failure(code: i32) -> Self {
+        if code == Self::Usage as i32 { Self::Usage } else { Self::Failed }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -67,11 +67,17 @@ pub fn line(text: &str) -> Result<(), OutError> {
 
 /// Writes rows to standard output, their columns aligned.
 pub fn table(rows: &[Vec<String>]) -> Result<(), OutError> {
-    let mut table = TabWriter::new(anstream::stdout().lock()).padding(2);
+    Ok(write!(anstream::stdout().lock(), "{}", aligned(rows)?)?)
+}
+
+/// Rows whose columns are aligned, a line each.
+pub fn aligned(rows: &[Vec<String>]) -> Result<String, OutError> {
+    let mut table = TabWriter::new(Vec::new()).padding(2);
     for row in rows {
         writeln!(table, "{}", row.join("\t"))?;
     }
-    Ok(table.flush()?)
+    let text = table.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Writes a line to standard error, if anyone listens.

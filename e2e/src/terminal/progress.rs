@@ -19,9 +19,19 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// The steps of one run.
 #[derive(Debug, Default)]
 pub struct Progress {
-    quiet: bool,
+    shown: Shown,
     spinner: Mutex<Option<ProgressBar>>,
     times: Mutex<Vec<(String, f64)>>,
+}
+
+/// What is shown of the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
+    #[default]
+    All,
+    /// What goes wrong.
+    Trouble,
+    Nothing,
 }
 
 /// A step that is under way.
@@ -34,17 +44,23 @@ pub struct Step {
 }
 
 impl Progress {
+    /// Steps of which this is shown.
+    pub fn showing(shown: Shown) -> Self {
+        Self { shown, ..Self::default() }
+    }
+
     /// Steps that are not shown, only timed: for tests, whose runner has the terminal.
     pub fn quiet() -> Self {
-        Self { quiet: true, ..Self::default() }
+        Self::showing(Shown::Nothing)
     }
 
     /// Does `work` as a step of that name.
     pub fn step<T>(&self, name: &str, work: impl FnOnce(&Step) -> Result<T>) -> Result<T> {
-        let step = Step::new(name, !self.quiet && std::io::stderr().is_terminal());
+        let shows_all = self.shown == Shown::All;
+        let step = Step::new(name, shows_all && std::io::stderr().is_terminal());
         self.spinner.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&step.spinner);
         let began = Instant::now();
-        let result = if self.quiet || step.spinner.is_some() { work(&step) } else { with_signs_of_life(&step, work) };
+        let result = if shows_all && step.spinner.is_none() { with_signs_of_life(&step, work) } else { work(&step) };
         let seconds = began.elapsed().as_secs_f64();
         if let Some(spinner) = self.spinner.lock().unwrap_or_else(PoisonError::into_inner).take() {
             spinner.finish_and_clear();
@@ -62,14 +78,25 @@ impl Progress {
 
     /// Says something with a mark before it.
     pub fn say(&self, mark: Mark, text: &str) {
-        self.line(&format!("{mark} {text}"));
+        let line = format!("{mark} {text}");
+        if matches!(mark, Mark::Fail | Mark::Warn | Mark::Skip) { self.trouble(&line) } else { self.line(&line) }
     }
 
     /// Says something, between steps or in the middle of one.
     pub fn line(&self, text: &str) {
-        if self.quiet {
-            return;
+        if self.shown == Shown::All {
+            self.write(text);
         }
+    }
+
+    /// As [`Progress::line`], about what has gone wrong.
+    pub fn trouble(&self, text: &str) {
+        if self.shown != Shown::Nothing {
+            self.write(text);
+        }
+    }
+
+    fn write(&self, text: &str) {
         // A spinner redraws its line from a thread of its own, and would write into ours.
         match &*self.spinner.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(spinner) => spinner.suspend(|| out::note(text)),

@@ -33,8 +33,10 @@ fn the_exporters_flags_and_defaults_are_those_of_its_help() {
 #[test]
 fn the_labs_flags_are_those_of_its_help() {
     let mut help = String::new();
-    for words in [vec!["up"], vec!["check"], vec!["screenshot"], vec!["images", "build"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_lab")).args(&words).arg("--help").output().unwrap();
+    let commands: [&[&str]; 7] =
+        [&["up"], &["check"], &["screenshot"], &["status"], &["doctor"], &["scenario", "run"], &["images", "build"]];
+    for words in commands {
+        let output = Command::new(env!("CARGO_BIN_EXE_lab")).args(words).arg("--help").output().unwrap();
         assert!(output.status.success(), "lab {words:?} --help: {output:?}");
         help.push_str(&String::from_utf8(output.stdout).unwrap());
     }

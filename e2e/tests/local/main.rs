@@ -13,6 +13,7 @@
 //! | `existing` | `lab check` on a stack that somebody else runs |
 //! | `ends` | however a lab ends, it leaves nothing behind |
 //! | `places` | odd machines: no locks, odd paths, copied checkouts, builds without a version |
+//! | `background`, `watching` | a lab that goes on in the background, and its nodes while it stays |
 //! | `several`, `ports` | labs beside each other, and ports that are taken |
 //! | `tls` | a scrape over mutual TLS with a password, what is refused, and what promtool says of such files |
 //! | `usage` | the command line, its output and its exit codes |
@@ -24,6 +25,7 @@
 //! a Prometheus, so more of them run at once than there are cores: see `RUST_TEST_THREADS` in `.cargo/config.toml`.
 
 mod alerts;
+mod background;
 mod children;
 mod cluster_needs;
 mod ends;
@@ -49,3 +51,4 @@ mod tls;
 mod tls_client;
 mod transcript;
 mod usage;
+mod watching;

@@ -1,9 +1,10 @@
 //! The command line of `lab`: its help, what it refuses, what it does without the programs that it needs, and its exit
 //! codes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::process::command::Cmd;
 
 use crate::lab::{Lab, ordinary_node};
@@ -85,6 +86,51 @@ fn doctor_lists_every_need() -> Result<()> {
     lab.assert_snapshot("doctor_where_nothing_is", &lab.transcript(&["doctor"], &[])?);
     // Whatever is here or missing, it only reports.
     Lab::new()?.run(&["doctor"], &[])?.expect_code(0)?;
+    Ok(())
+}
+
+/// The same rows, for programs.
+#[test]
+fn doctor_in_json() -> Result<()> {
+    let lab = Lab::bare()?;
+    let text = lab.run(&["doctor"], &[])?.expect_code(0)?.stdout;
+    let json: Vec<BTreeMap<String, String>> =
+        serde_json::from_str(&lab.run(&["doctor", "--format", "json"], &[])?.expect_code(0)?.stdout)?;
+    ensure!(json.len() == text.lines().count() - 1, "{json:?}\n{text}");
+    for (need, line) in json.iter().zip(text.lines().skip(1)) {
+        for key in ["for", "needs", "state", "about"] {
+            let value = need.get(key).with_context(|| format!("no `{key}` in {need:?}"))?;
+            ensure!(line.contains(value.as_str()), "`{value}` is not in: {line}");
+        }
+    }
+    Ok(())
+}
+
+/// What goes right is not told, and what goes wrong is.
+#[test]
+fn quiet() -> Result<()> {
+    let lab = Lab::bare()?;
+    let ended = lab.run(&["check", "--quiet", "--only", "exporter-ready", &ordinary_node()], &lab.parts())?;
+    let ended = ended.expect_code(0)?;
+    ensure!(ended.stderr.is_empty() && ended.stdout.contains("pass exporter-ready"), "{ended:?}");
+    let stand_in = lab.prometheus_that("echo 'no space left for samples' >&2; exit 3")?;
+    let ended = lab.run(&["-q", "--for", "1s"], &lab.parts_with_prometheus(&stand_in))?.expect_code(1)?;
+    let ended = ended.expect_stderr("FAIL start Prometheus")?.expect_stderr("no space left for samples")?;
+    ensure!(!ended.stderr.contains("ok   "), "{}", ended.stderr);
+    lab.expect_nothing_left()
+}
+
+/// Each shell gets a script; bash is at hand to see that it completes.
+#[test]
+fn completions() -> Result<()> {
+    let lab = Lab::new()?;
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = lab.run(&["completions", shell], &[])?.expect_code(0)?.stdout;
+        ensure!(script.contains("clusters"), "{shell}:\n{script}");
+    }
+    let script = r#"source <("$0" completions bash); COMP_WORDS=(lab scen) COMP_CWORD=1; _lab lab scen lab; echo "${COMPREPLY[@]}""#;
+    let completed = Cmd::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_lab")]).read()?;
+    ensure!(completed == "scenario", "{completed}");
     Ok(())
 }
 

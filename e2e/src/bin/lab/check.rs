@@ -16,16 +16,15 @@ use e2e::workspace::shipped::Shipped;
 use crate::cli;
 use crate::start::{Started, start};
 
-pub fn check(args: &cli::Check) -> Result<Exit> {
+pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     if args.list {
         let rows: Vec<_> = CHECKS.iter().map(|check| vec![check.name.to_owned(), check.proves.to_owned()]).collect();
         out::table(&rows)?;
         return Ok(Exit::Ok);
     }
-    let progress = Progress::default();
     let started = match args.existing().map_err(Usage)? {
-        Some(options) => look(args, &options, &progress)?,
-        None => start(&args.start, shipped(args)?, None, Ports::Any, &progress)?,
+        Some(options) => look(args, &options, progress)?,
+        None => start(&args.start, shipped(args)?, None, Ports::Any, progress)?,
     };
     let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
     let checks = checks::run(started.subject(), &choice, |report| match args.format {
@@ -39,9 +38,9 @@ pub fn check(args: &cli::Check) -> Result<Exit> {
         // Whoever interrupts may be a pipeline whose time is up, and which wants to know what took so long.
         let _ = fs::write(backend.run().dir().join("report.json"), report.json()?);
         for line in backend.complaints() {
-            progress.line(&format!("  | {line}"));
+            progress.trouble(&format!("  | {line}"));
         }
-        backend::save_evidence(&*backend, &progress);
+        backend::save_evidence(&*backend, progress);
     }
     let stopped = backend.stop();
     drop(backend);

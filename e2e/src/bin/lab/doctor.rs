@@ -6,12 +6,35 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::ValueEnum;
 use e2e::backend::kind::{airgap, privileges};
 use e2e::docker::Docker;
 use e2e::process::command::Cmd;
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
 use e2e::tools::{self, Tool};
+use serde::Serialize;
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an array with an object for each need.
+    Json,
+}
+
+/// A need, and what was seen of it.
+#[derive(Serialize)]
+struct Seen {
+    #[serde(rename = "for")]
+    what_for: &'static str,
+    needs: &'static str,
+    state: &'static str,
+    /// What is there, or how to get it.
+    about: String,
+}
 
 /// What something needs, and the one command that gets it.
 struct Need {
@@ -68,23 +91,29 @@ const NEEDS: &[Need] = &[
     Need { what_for: "tests", program: Program::Tool(Tool::Promtool), fix: "`cargo test` fetches it" },
 ];
 
-pub fn doctor() -> Result<Exit> {
-    let mut rows = vec![["for", "needs", "state", ""].map(str::to_owned).to_vec()];
-    for need in NEEDS {
-        let (name, seen) = need.program.look();
-        let (state, what) = match seen {
+pub fn doctor(format: Format) -> Result<Exit> {
+    let of_program = |need: &Need| {
+        let (needs, seen) = need.program.look();
+        let (state, about) = match seen {
             Ok(seen) => ("ok", seen),
             Err(reason) => ("missing", format!("{} ({reason})", need.fix)),
         };
-        rows.push(vec![need.what_for.into(), name.into(), state.into(), what]);
+        Seen { what_for: need.what_for, needs, state, about }
+    };
+    let seen: Vec<Seen> = NEEDS.iter().map(of_program).chain(of_docker()).collect();
+    match format {
+        Format::Json => out::line(&serde_json::to_string_pretty(&seen)?)?,
+        Format::Text => {
+            let head = ["for", "needs", "state", ""].map(str::to_owned).to_vec();
+            let row = |seen: Seen| vec![seen.what_for.into(), seen.needs.into(), seen.state.into(), seen.about];
+            out::table(&[head].into_iter().chain(seen.into_iter().map(row)).collect::<Vec<_>>())?;
+        }
     }
-    rows.extend(kind_rows().map(|row| row.map(str::to_owned).to_vec()));
-    out::table(&rows)?;
     Ok(Exit::Ok)
 }
 
 /// What a cluster needs of Docker beyond that it answers; nothing where it does not.
-fn kind_rows() -> impl Iterator<Item = [&'static str; 4]> {
+fn of_docker() -> impl Iterator<Item = Seen> {
     let capabilities = if privileges::are_limited() {
         ("handled", "root lacks CAP_SYS_RESOURCE, so `kind` gets a `docker` that asks for all the others")
     } else {
@@ -103,7 +132,12 @@ fn kind_rows() -> impl Iterator<Item = [&'static str; 4]> {
         };
         [("kind", "privileges", capabilities), ("kind --airgap", "cgroup", cgroup), ("kind --airgap", "images", images)]
     });
-    rows.into_iter().flatten().map(|(what_for, needs, (state, what))| [what_for, needs, state, what])
+    rows.into_iter().flatten().map(|(what_for, needs, (state, about))| Seen {
+        what_for,
+        needs,
+        state,
+        about: about.into(),
+    })
 }
 
 impl Program {

@@ -15,9 +15,8 @@ use crate::which::choose;
 /// How long a lab may take to end: the deletion of a cluster takes longest.
 const LIMIT: Duration = Duration::from_secs(120);
 
-pub fn down(which: &Which) -> Result<Exit> {
+pub fn down(which: &Which, progress: &Progress) -> Result<Exit> {
     let found = choose(which.id.as_deref())?;
-    let progress = Progress::default();
     progress.step(&format!("end run {}", found.id), |_| {
         if !found.alive {
             return sweep::remove(&found);

@@ -8,13 +8,12 @@ use e2e::terminal::out;
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
 
-pub fn build(airgapped: bool) -> Result<Exit> {
+pub fn build(airgapped: bool, progress: &Progress) -> Result<Exit> {
     interrupt::listen()?;
-    let progress = Progress::default();
     let docker = Docker::find()?;
-    out::line(&format!("exporter    {}", images::build_exporter(&docker, &progress)?))?;
+    out::line(&format!("exporter    {}", images::build_exporter(&docker, progress)?))?;
     if airgapped {
-        for (image, reference) in airgap::ensure(&docker, &airgap::BUILT, &progress)? {
+        for (image, reference) in airgap::ensure(&docker, &airgap::BUILT, progress)? {
             out::line(&format!("{:<11} {reference}", image.name()))?;
         }
     }

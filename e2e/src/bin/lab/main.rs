@@ -2,6 +2,8 @@
 
 mod check;
 mod cli;
+mod completions;
+mod detach;
 mod doctor;
 mod down;
 mod images;
@@ -12,6 +14,7 @@ mod start;
 mod status;
 mod tables;
 mod up;
+mod watch;
 mod which;
 
 use std::process::ExitCode;
@@ -22,6 +25,7 @@ use e2e::backend::local::fleet;
 use e2e::process::guard;
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
+use e2e::terminal::progress::{Progress, Shown};
 use e2e::wait::poll;
 use e2e::workspace;
 
@@ -37,17 +41,19 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Exit> {
     workspace::expect_unmoved()?;
     poll::check_patience().map_err(|error| Usage(error.to_string()))?;
+    let progress = &Progress::showing(if cli.quiet { Shown::Trouble } else { Shown::All });
     match cli.command.unwrap_or(Command::Up(cli.up)) {
-        Command::Up(args) => up::up(&args),
-        Command::Check(args) => check::check(&args),
-        Command::Screenshot(args) => screenshot::screenshot(args),
-        Command::Status(which) => status::status(&which),
-        Command::Down(which) => down::down(&which),
+        Command::Up(args) => up::up(&args, progress),
+        Command::Check(args) => check::check(&args, progress),
+        Command::Screenshot(args) => screenshot::screenshot(args, progress),
+        Command::Status(args) => status::status(&args),
+        Command::Down(which) => down::down(&which, progress),
         Command::Logs(which) => logs::logs(&which),
         Command::Scenario(cli::Scenario::List) => scenario::list(),
-        Command::Scenario(cli::Scenario::Run(args)) => scenario::run(&args),
-        Command::Doctor => doctor::doctor(),
-        Command::Images(cli::Images::Build { airgap }) => images::build(airgap),
+        Command::Scenario(cli::Scenario::Run(args)) => scenario::run(&args, progress),
+        Command::Doctor { format } => doctor::doctor(format),
+        Command::Images(cli::Images::Build { airgap }) => images::build(airgap, progress),
+        Command::Completions { shell } => completions::completions(shell),
     }
 }
 

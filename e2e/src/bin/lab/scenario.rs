@@ -9,7 +9,7 @@ use e2e::backend::{self, Backend, Ports, sweep};
 use e2e::scenario::Scenario;
 use e2e::scenario::play::{self, Event};
 use e2e::terminal::exit::{Exit, Usage};
-use e2e::terminal::out::{self, Mark};
+use e2e::terminal::out::{self, Mark, OutError};
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
 use e2e::workspace::shipped::Shipped;
@@ -29,12 +29,12 @@ pub fn list() -> Result<Exit> {
 }
 
 /// `lab scenario run`.
-pub fn run(args: &ScenarioRun) -> Result<Exit> {
+pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let scenario = Scenario::find(&args.name).map_err(|error| Usage(format!("{error:#}")))?;
-    let stage = stage(&scenario, args.speed.speed, &Shipped::read()?)?;
+    let shipped = Shipped::read_from(None, args.rules.as_deref())?;
+    let stage = stage(&scenario, args.speed.speed, &shipped)?;
     interrupt::listen()?;
-    let progress = Progress::default();
-    sweep::sweep(&progress);
+    sweep::sweep(progress);
     let options = local::Options {
         stage: Some(stage),
         exporter: args.exporter.clone(),
@@ -42,10 +42,10 @@ pub fn run(args: &ScenarioRun) -> Result<Exit> {
         ports: Ports::Any,
         ..local::Options::default()
     };
-    let local = Local::start(&options, &progress)?;
-    let failed = play(&scenario, args.speed.speed, &local)?;
+    let local = Local::start(&options, progress)?;
+    let failed = play(&scenario, args.speed.speed, &local, &out::line)?;
     if failed > 0 {
-        backend::save_evidence(&local, &progress);
+        backend::save_evidence(&local, progress);
     }
     Ok(if failed == 0 { Exit::Ok } else { Exit::Failed })
 }
@@ -56,9 +56,14 @@ pub fn stage(scenario: &Scenario, speed: u32, shipped: &Shipped) -> Result<Stage
 }
 
 /// Plays a scenario, telling what happens; gives the number of expectations that did not come true.
-pub fn play(scenario: &Scenario, speed: u32, backend: &dyn Backend) -> Result<usize> {
+pub fn play(
+    scenario: &Scenario,
+    speed: u32,
+    backend: &dyn Backend,
+    tell: &dyn Fn(&str) -> Result<(), OutError>,
+) -> Result<usize> {
     let length = scenario.length();
-    out::line(&format!(
+    tell(&format!(
         "{}: {}\n{} in {}: every duration of the scenario and of the rules, their `for`, `keep_firing_for` and windows, is \
          divided by {speed}\n",
         scenario.name,
@@ -79,7 +84,7 @@ pub fn play(scenario: &Scenario, speed: u32, backend: &dyn Backend) -> Result<us
                     (State::Gone, _) => "its exporter is gone".into(),
                     (State::Undiscovered, _) => "it left discovery".into(),
                 };
-                out::line(&format!("{} {time:>7}  {node}: {what}", Mark::Note))?;
+                tell(&format!("{} {time:>7}  {node}: {what}", Mark::Note))?;
             }
             Event::Judged(verdict) => {
                 let due = clock(verdict.expectation.at);
@@ -87,7 +92,7 @@ pub fn play(scenario: &Scenario, speed: u32, backend: &dyn Backend) -> Result<us
                     Ok(at) => (Mark::Pass, format!("true at {}", clock(*at))),
                     Err(seen) => (Mark::Fail, format!("not true by {time}: {seen}")),
                 };
-                out::line(&format!("{mark} {due:>7}  {}  {seen}", verdict.expectation.text))?;
+                tell(&format!("{mark} {due:>7}  {}  {seen}", verdict.expectation.text))?;
             }
         }
         Ok(())
@@ -95,7 +100,7 @@ pub fn play(scenario: &Scenario, speed: u32, backend: &dyn Backend) -> Result<us
     .context("the scenario was not played to its end")?;
     let failed = verdicts.iter().filter(|verdict| verdict.came_true.is_err()).count();
     let took = began.elapsed().as_secs_f64();
-    out::line(&format!("\n{} came true, {failed} did not; played in {took:.1} s", verdicts.len() - failed))?;
+    tell(&format!("\n{} came true, {failed} did not; played in {took:.1} s", verdicts.len() - failed))?;
     Ok(failed)
 }
 

@@ -27,21 +27,20 @@ const FIRST: [&str; 2] = ["dashboard-loaded", "panels-have-data"];
 /// The least and the most that a picture shows, whatever the lab's age.
 const WINDOW: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60 * 60)];
 
-pub fn screenshot(mut args: cli::Screenshot) -> Result<Exit> {
+pub fn screenshot(mut args: cli::Screenshot, progress: &Progress) -> Result<Exit> {
     if args.start.backend != cli::Backend::Local || args.start.without.contains(&cli::Part::Grafana) {
         bail!(Usage("a picture is taken of a local lab's Grafana: leave out `--backend kind` and `--without`".into()));
     }
-    let progress = Progress::default();
     if let Some(id) = &args.run {
         let Some(chromium) = chromium(None) else { return Ok(Exit::Skipped) };
-        return of_run(id, &args, &chromium, &progress);
+        return of_run(id, &args, &chromium, progress);
     }
-    let grafana = grafana(&mut args.start, &progress)?;
+    let grafana = grafana(&mut args.start, progress)?;
     let Some(chromium) = chromium(grafana) else { return Ok(Exit::Skipped) };
-    let started = start(&args.start, Shipped::read()?, None, Ports::Any, &progress)?;
-    let taken = of_own(&started, &args, &chromium, &progress);
+    let started = start(&args.start, Shipped::read()?, None, Ports::Any, progress)?;
+    let taken = of_own(&started, &args, &chromium, progress);
     if taken.is_err() && !interrupt::seen() {
-        backend::save_evidence(&*started.backend, &progress);
+        backend::save_evidence(&*started.backend, progress);
     }
     drop(started);
     taken

@@ -1,28 +1,61 @@
 //! `lab status`: a running lab's links, and what its Prometheus has scraped.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use e2e::client::prometheus::Prometheus;
-use e2e::stack::{JOB, samples};
+use e2e::run::{self, Found};
+use e2e::stack::JOB;
+use e2e::stack::nodes::Nodes;
 use e2e::terminal::exit::Exit;
+use e2e::terminal::live::Live;
 use e2e::terminal::out;
+use e2e::wait::{interrupt, poll};
 
-use crate::cli::Which;
+use crate::cli::Status;
 use crate::tables;
+use crate::watch::watch;
 use crate::which::choose;
 
-pub fn status(which: &Which) -> Result<Exit> {
-    let run = choose(which.id.as_deref())?;
-    let record = run.record.with_context(|| format!("run {} has not said anything about itself yet", run.id))?;
+pub fn status(args: &Status) -> Result<Exit> {
+    let run = choose(args.which.id.as_deref())?;
+    let Some(prometheus) = links(&run)? else { return Ok(Exit::Ok) };
+    let seen = Nodes::look(&prometheus, JOB)?;
+    let live = Live::default();
+    if !args.watch || !live.is_drawn() {
+        out::line(&tables::nodes(&seen)?)?;
+        out::line(&seen.summary().join("\n"))?;
+    }
+    if args.watch {
+        interrupt::listen()?;
+        let is_there = || run::list().is_ok_and(|runs| runs.iter().any(|other| other.id == run.id));
+        watch(&prometheus, &live, seen.summary(), |time| pause(time, is_there))?;
+        if !is_there() {
+            live.line(&format!("run {} has ended", run.id))?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// What a run says about itself: its links. Gives its Prometheus, once there is one.
+pub fn links(run: &Found) -> Result<Option<Prometheus>> {
+    let record = run.record.as_ref();
+    let record = record.with_context(|| format!("run {} has not said anything about itself yet", run.id))?;
     let state = if run.alive { "running" } else { "kept" };
     out::line(&format!("run {}  {}  {state}  process {}\n", run.id, record.backend, record.pid))?;
     if record.links.is_empty() {
         out::line("still starting")?;
-        return Ok(Exit::Ok);
+        return Ok(None);
     }
     tables::links(&record.links)?;
-    if let Some((_, base)) = record.links.iter().find(|(name, _)| name == "prometheus") {
+    let prometheus = record.links.iter().find(|(name, _)| name == "prometheus");
+    if prometheus.is_some() {
         out::line("")?;
-        tables::samples(&samples::scraped(&Prometheus::new(base), JOB)?)?;
     }
-    Ok(Exit::Ok)
+    Ok(prometheus.map(|(_, base)| Prometheus::new(base)))
+}
+
+/// Lets time pass, for as long as the run is there and nobody interrupts.
+fn pause(time: Duration, is_there: impl Fn() -> bool) -> bool {
+    poll::pause(time).is_ok() && is_there()
 }

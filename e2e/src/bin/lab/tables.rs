@@ -1,5 +1,6 @@
 //! The tables that `lab` prints.
 
+use e2e::stack::nodes::Nodes;
 use e2e::stack::samples::NodeSamples;
 use e2e::terminal::out::{self, OutError};
 
@@ -7,16 +8,23 @@ use e2e::terminal::out::{self, OutError};
 const SHOWN: usize = 20;
 
 /// What Prometheus has scraped, a line for each node, of the first ones where there are many.
-pub fn samples(nodes: &[NodeSamples]) -> Result<(), OutError> {
-    let mut rows = vec![["node", "node_uptime (s)", "node_load 1m", "5m", "15m"].map(str::to_owned).to_vec()];
-    for NodeSamples { node, uptime, load: [one, five, fifteen] } in nodes.iter().take(SHOWN) {
-        rows.push(vec![node.clone(), uptime.to_string(), one.to_string(), five.to_string(), fifteen.to_string()]);
+pub fn nodes(nodes: &Nodes) -> Result<String, OutError> {
+    let mut table = vec![["node", "node_uptime (s)", "node_load 1m", "5m", "15m"].map(str::to_owned).to_vec()];
+    let rows = nodes.rows();
+    for (node, samples) in rows.iter().take(SHOWN) {
+        let values = match samples {
+            Some(NodeSamples { uptime, load: [one, five, fifteen], .. }) => {
+                [uptime, one, five, fifteen].map(ToString::to_string)
+            }
+            None => ["-"; 4].map(str::to_owned),
+        };
+        table.push([vec![(*node).to_owned()], values.to_vec()].concat());
     }
-    out::table(&rows)?;
-    match nodes.len().saturating_sub(SHOWN) {
-        0 => Ok(()),
-        more => out::line(&format!("and {more} more nodes, which the dashboard shows")),
-    }
+    let more = match rows.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("and {more} more nodes, which the dashboard shows\n"),
+    };
+    Ok(out::aligned(&table)? + &more)
 }
 
 /// What there is to open: name and address.

@@ -1,12 +1,20 @@
 //! `lab up`: stands the stack up, shows what there is to see, and stays.
 
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use e2e::backend::{self, Backend, Ports};
 use e2e::process::command::Cmd;
+use e2e::process::detached;
 use e2e::scenario::Scenario;
+use e2e::stack::JOB;
+use e2e::stack::nodes::Nodes;
 use e2e::terminal::exit::{Exit, Usage};
+use e2e::terminal::live::Live;
 use e2e::terminal::out::{self, Mark, OutError};
 use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
@@ -15,29 +23,33 @@ use e2e::wait::poll;
 use e2e::workspace::shipped::Shipped;
 
 use crate::start::start;
-use crate::{cli, scenario, tables};
+use crate::watch::watch;
+use crate::{cli, detach, scenario, tables};
 
 /// How often the parts are looked at; one that ended is reported within this time and a little more.
 const LOOK: Duration = Duration::from_millis(250);
 
-pub fn up(args: &cli::Up) -> Result<Exit> {
-    let progress = Progress::default();
+pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
+    let background = detached::enter()?;
+    if args.detach && background.is_none() {
+        return detach::detach(progress);
+    }
     let shipped = Shipped::read()?;
     let scenario = args.scenario.as_ref().map(|played| find(played, args)).transpose()?;
     let stage = scenario.as_ref().map(|scenario| scenario::stage(scenario, args.speed.speed, &shipped)).transpose()?;
-    let backend = match start(&args.start, shipped, stage, Ports::Usual, &progress) {
+    let backend = match start(&args.start, shipped, stage, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; nothing is left" });
             return Ok(Exit::Ok);
         }
         other => other?.backend,
     };
-    let result = show_and_stay(&*backend, args, scenario.as_ref(), &progress);
+    let result = show_and_stay(&*backend, args, scenario.as_ref(), background.as_deref(), progress);
     let failure = result.err().filter(|error| !is_an_end(error));
     if let Some(error) = &failure {
         // At once, for taking the rest down may take its time.
         progress.say(Mark::Fail, &format!("{error:#}"));
-        backend::save_evidence(&*backend, &progress);
+        backend::save_evidence(&*backend, progress);
     }
     progress.step("take the lab down", |_| {
         let stopped = backend.stop();
@@ -66,23 +78,50 @@ fn show_and_stay(
     backend: &dyn Backend,
     args: &cli::Up,
     scenario: Option<&Scenario>,
+    background: Option<&Path>,
     progress: &Progress,
 ) -> Result<()> {
     out::line("")?;
     tables::links(&backend.links())?;
-    let scraped = progress.step("wait for the first scrape", |_| backend::await_samples(backend))?;
+    progress.step("wait for the first scrape", |_| backend::await_samples(backend))?;
+    let prometheus = &backend.stack().prometheus;
+    let seen = Nodes::look(prometheus, JOB)?;
+    let live = Live::default();
     out::line("")?;
-    tables::samples(&scraped)?;
-    out::line("")?;
+    if !live.is_drawn() {
+        out::line(&tables::nodes(&seen)?)?;
+    }
     if args.start.backend == cli::Backend::Local && kind_is_possible() {
         progress.line("Docker, kind and kubectl are here too: `lab up --backend kind` runs all this on a cluster");
     }
-    let until = args.stay.map_or("Ctrl-C".into(), |stay| format!("{} have passed", humantime::format_duration(stay)));
+    let until = match args.stay {
+        Some(stay) => format!("{} have passed", humantime::format_duration(stay)),
+        None if background.is_some() => "`lab down`".into(),
+        None => "Ctrl-C".into(),
+    };
     let then = if args.start.keep { "its cluster stays" } else { "leaves nothing behind" };
     progress.line(&format!("run {} stays until {until}, and {then}", backend.run().id()));
+    if let Some(log) = background {
+        let own = backend.run().dir().join(detach::LOG);
+        fs::rename(log, &own).with_context(|| format!("{}: whoever started this lab has gone", log.display()))?;
+    }
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let live = &live;
+        scope.spawn(move || {
+            let goes_on = |pause| is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
+            watch(prometheus, live, seen.summary(), goes_on)
+        });
+        let stayed = stay(backend, args, scenario, live);
+        drop(done);
+        stayed
+    })
+}
+
+fn stay(backend: &dyn Backend, args: &cli::Up, scenario: Option<&Scenario>, live: &Live) -> Result<()> {
     if let Some(scenario) = scenario {
-        out::line("")?;
-        scenario::play(scenario, args.speed.speed, backend)?;
+        live.line("")?;
+        scenario::play(scenario, args.speed.speed, backend, &|text| live.line(text))?;
     }
     // A time too long for the clock is for ever.
     let end = args.stay.and_then(|stay| Instant::now().checked_add(stay));

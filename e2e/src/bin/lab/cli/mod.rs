@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
+use crate::doctor;
 pub use check::Check;
 use start::path;
 pub use start::{Backend, Named, Part, Start};
@@ -23,6 +25,9 @@ pub struct Cli {
     /// The flags of `up`.
     #[command(flatten)]
     pub up: Up,
+    /// Write no steps: only results, and what goes wrong.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
 }
 
 /// What `lab` does.
@@ -35,7 +40,7 @@ pub enum Command {
     /// Saves a picture of the Grafana dashboard of a lab.
     Screenshot(Screenshot),
     /// Shows a running lab: its links, and what its Prometheus has scraped.
-    Status(Which),
+    Status(Status),
     /// Ends a running lab, or removes one that was kept.
     Down(Which),
     /// Prints the logs of a running lab.
@@ -44,10 +49,19 @@ pub enum Command {
     #[command(subcommand)]
     Scenario(Scenario),
     /// Says what each backend needs, what is there, and how to get the rest.
-    Doctor,
+    Doctor {
+        /// How it is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: doctor::Format,
+    },
     /// Makes the images that a cluster needs.
     #[command(subcommand)]
     Images(Images),
+    /// Prints what a shell needs to complete command lines of `lab`.
+    Completions {
+        /// The shell, whose start-up file is to read what is printed.
+        shell: Shell,
+    },
 }
 
 /// What `lab images` does.
@@ -77,6 +91,9 @@ pub struct ScenarioRun {
     pub name: String,
     #[command(flatten)]
     pub speed: Speed,
+    /// Judge by these rules (*.yml) instead of ours.
+    #[arg(long, value_name = "DIR", value_parser = path)]
+    pub rules: Option<PathBuf>,
     /// Use this exporter binary instead of building the workspace's.
     #[arg(long, value_name = "FILE", value_parser = path)]
     pub exporter: Option<PathBuf>,
@@ -122,6 +139,9 @@ pub struct Up {
     /// Stay for this long, such as `30s` or `5m`, instead of until Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub stay: Option<Duration>,
+    /// Let the lab go on in the background, and end as soon as it is ready; `lab down` ends it.
+    #[arg(long)]
+    pub detach: bool,
     /// With local: play this scenario first, on nodes of its own; with `=COUNT` each of its nodes so many times.
     #[arg(long, value_name = "NAME[=COUNT]")]
     pub scenario: Option<Played>,
@@ -143,6 +163,16 @@ pub struct Screenshot {
     /// Where the picture goes; the workspace's `docs` by default.
     #[arg(long, value_name = "DIR", value_parser = path)]
     pub out: Option<PathBuf>,
+}
+
+/// The flags of `lab status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    pub which: Which,
+    /// Go on showing the nodes until Ctrl-C, or the lab's end.
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// Which lab is meant.

@@ -1,0 +1,44 @@
+//! The nodes of a lab while it stays: on a terminal their table, drawn anew in place; elsewhere a line whenever a node goes
+//! or returns, or an alert begins or ends.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use e2e::client::prometheus::Prometheus;
+use e2e::stack::JOB;
+use e2e::stack::nodes::Nodes;
+use e2e::terminal::live::Live;
+
+use crate::tables;
+
+/// How often Prometheus is asked, in a lab that is small: looking must not be what the machine is busy with.
+const EVERY: Duration = Duration::from_secs(1);
+const SHARE: u32 = 10;
+
+/// Shows the nodes, and how they change from what was `told`, until the pause between two looks says that it is over.
+pub fn watch(
+    prometheus: &Prometheus,
+    live: &Live,
+    mut told: Vec<String>,
+    mut pause: impl FnMut(Duration) -> bool,
+) -> Result<()> {
+    loop {
+        let began = Instant::now();
+        let seen = Nodes::look(prometheus, JOB);
+        match seen.map(|seen| (seen.summary(), seen)) {
+            Ok((summary, seen)) if live.is_drawn() => {
+                live.draw(format!("{}\n{}", tables::nodes(&seen)?, summary.join("\n")));
+            }
+            Ok((summary, _)) if summary != told => {
+                live.line(&summary.join("; "))?;
+                told = summary;
+            }
+            Err(error) if live.is_drawn() => live.draw(format!("Prometheus cannot be asked: {error:#}")),
+            // Nothing has changed; or it cannot be asked, and whether the lab still runs is told by others.
+            Ok(_) | Err(_) => {}
+        }
+        if !pause(EVERY.max(began.elapsed() * SHARE)) {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What Prometheus knows of the nodes now: which answer, what they say, and what it alerts of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use super::samples::{self, NodeSamples};
+use crate::client::prometheus::Prometheus;
+
+/// So many names are told of many.
+const TOLD: usize = 3;
+
+/// The nodes, as they were seen at one time.
+#[derive(Debug, Default)]
+pub struct Nodes {
+    /// Whether each answers.
+    up: BTreeMap<String, bool>,
+    samples: BTreeMap<String, NodeSamples>,
+    /// The nodes that each firing alert is about; none where it is about no single one.
+    alerts: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Nodes {
+    /// Asks Prometheus.
+    pub fn look(prometheus: &Prometheus, job: &str) -> Result<Self> {
+        let up = prometheus.query(&format!(r#"up{{job="{job}"}}"#))?;
+        let samples = samples::scraped(prometheus, job)?;
+        let mut alerts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for alert in prometheus.query(r#"ALERTS{alertstate="firing"}"#)? {
+            let nodes = alerts.entry(alert.label("alertname").to_owned()).or_default();
+            nodes.extend(Some(alert.node()).filter(|node| !node.is_empty()));
+        }
+        Ok(Self {
+            up: up.iter().map(|sample| (sample.node(), sample.value >= 1.0)).collect(),
+            samples: samples.into_iter().map(|samples| (samples.node.clone(), samples)).collect(),
+            alerts,
+        })
+    }
+
+    /// Each node, those first that something is wrong with, and its samples: none where it does not answer.
+    pub fn rows(&self) -> Vec<(&str, Option<&NodeSamples>)> {
+        let is_well = |node: &str| self.up[node] && !self.alerts.values().any(|nodes| nodes.contains(node));
+        let mut nodes: Vec<&str> = self.up.keys().map(String::as_str).collect();
+        nodes.sort_by_key(|node| is_well(node));
+        nodes.into_iter().map(|node| (node, self.samples.get(node).filter(|_| self.up[node]))).collect()
+    }
+
+    /// How many answer, and what is alerted of: a line each.
+    pub fn summary(&self) -> Vec<String> {
+        let down: Vec<&str> = self.up.iter().filter(|(_, up)| !**up).map(|(node, _)| node.as_str()).collect();
+        let up = format!("{} of {} nodes up", self.up.len() - down.len(), self.up.len());
+        let first = if down.is_empty() { up } else { format!("{up}; down: {}", told(&down)) };
+        let fires = |(name, nodes): (&String, &BTreeSet<String>)| {
+            let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+            if nodes.is_empty() { format!("{name} fires") } else { format!("{name} fires for {}", told(&nodes)) }
+        };
+        [first].into_iter().chain(self.alerts.iter().map(fires)).collect()
+    }
+}
+
+/// The first of these names, and how many more there are.
+fn told(names: &[&str]) -> String {
+    let first = names[..names.len().min(TOLD)].join(", ");
+    match names.len().saturating_sub(TOLD) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(up: &[(&str, bool)], alerts: &[(&str, &[&str])]) -> Nodes {
+        let of = |node: &str| NodeSamples { node: node.into(), uptime: 1.0, load: [0.0; 3] };
+        Nodes {
+            up: up.iter().map(|(node, up)| (node.to_string(), *up)).collect(),
+            samples: up.iter().map(|(node, _)| (node.to_string(), of(node))).collect(),
+            alerts: alerts
+                .iter()
+                .map(|(name, nodes)| (name.to_string(), nodes.iter().map(ToString::to_string).collect()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_comes_first_and_what_a_dead_node_said_last_is_not_told() {
+        let nodes = seen(&[("a", true), ("b", true), ("c", false)], &[("High", &["b"])]);
+        let rows: Vec<_> = nodes.rows().into_iter().map(|(node, samples)| (node, samples.is_some())).collect();
+        assert_eq!(rows, [("b", true), ("c", false), ("a", true)]);
+        assert_eq!(nodes.summary(), ["2 of 3 nodes up; down: c", "High fires for b"]);
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_told() {
+        let all: Vec<(&str, bool)> = ["a", "b", "c", "d", "e"].map(|node| (node, false)).to_vec();
+        let nodes = seen(&all, &[("Many", &[])]);
+        assert_eq!(nodes.summary(), ["0 of 5 nodes up; down: a, b, c and 2 more", "Many fires"]);
+        assert_eq!(seen(&all[..3], &[]).summary(), ["0 of 3 nodes up; down: a, b, c"]);
+    }
+}
