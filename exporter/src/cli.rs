@@ -127,7 +127,7 @@ pub fn command() -> Command {
         )
         .arg(switch(SYSTEMD_SOCKET, "Listen on the sockets that systemd passes, instead of an address"))
         .arg(
-            flag(WEB_CONFIG, "FILE", "TLS, client certificates, passwords, headers, rate limit: see the README")
+            flag(WEB_CONFIG, "FILE", "TLS, client certificates, passwords, headers, rate limit: see docs/reference.md")
                 .value_parser(clap::value_parser!(PathBuf)),
         )
         .arg(

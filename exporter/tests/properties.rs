@@ -115,7 +115,7 @@ proptest! {
         }
     }
 
-    /// Keys and names in any order, some of them unknown, against what the README says about them.
+    /// Keys and names in any order, some of them unknown, against what docs/reference.md says about them.
     #[test]
     fn a_query_chooses_collectors_or_is_refused(
         pairs in prop::collection::vec((0..4_usize, 0..4_usize), 0..5),
