@@ -17,7 +17,7 @@ use crate::process::child::Process;
 use crate::process::command::Cmd;
 use crate::run::{Run, evidence};
 use crate::stack::{Part, Procfs, Stack};
-use crate::terminal::out::Mark;
+use crate::terminal::out::{self, Mark};
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 
@@ -72,7 +72,7 @@ impl Existing {
                     options.job
                 );
             }
-            step.came_to(format!("{} targets in job `{}`", targets.len(), options.job));
+            step.came_to(format!("{} in job `{}`", out::count(targets.len(), "target", "targets"), options.job));
             Ok(())
         })?;
         let (grafana, datasource) = find_grafana(options, progress)?;
@@ -164,7 +164,7 @@ impl Cluster {
         let kubectl = progress.step("find kubectl", |step| tools::find(Tool::Kubectl, None, step))?.path;
         let nodes: BTreeSet<String> = progress.step("list the nodes", |step| {
             let nodes: BTreeSet<String> = self.names(&kubectl, run, &["get", "nodes"])?.into_iter().collect();
-            step.came_to(format!("{} nodes", nodes.len()));
+            step.came_to(out::count(nodes.len(), "node", "nodes"));
             Ok(nodes)
         })?;
         let pods = [

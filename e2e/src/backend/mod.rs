@@ -3,6 +3,8 @@
 pub mod existing;
 pub mod kind;
 pub mod local;
+#[cfg(test)]
+pub mod stand_in;
 pub mod sweep;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@ use super::Subject;
 use super::report::Outcome;
 use crate::client::grafana::Grafana;
 use crate::stack::Part;
+use crate::terminal::out;
 
 /// Grafana is up before the checks begin, and its data source was made before it answered anything.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -31,7 +32,8 @@ pub(super) fn dashboard_loaded(subject: Subject<'_>) -> Outcome {
     with_grafana(subject, "the dashboard", PROVISIONED, |grafana| {
         let loaded = subject.shipped.dashboards.iter().map(|file| {
             let path = grafana.dashboard_loaded(file)?;
-            Ok(format!("`{}` at {path}, {} panels as in the file", file.title, file.panels().len()))
+            let panels = out::count(file.panels().len(), "panel", "panels");
+            Ok(format!("`{}` at {path}, {panels} as in the file", file.title))
         });
         Ok(loaded.collect::<Result<Vec<_>>>()?.join("; "))
     })

@@ -16,11 +16,14 @@ const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
 /// two of them.
 const REMEMBERED: usize = 4;
 
+/// What the kernel has shown of late, oldest first.
+pub(super) type Shown = VecDeque<[f64; 3]>;
+
 /// Exactly three durations a node, and together a set that the tree's `loadavg` held; where no kernel can be seen, values
 /// that a load can have.
 pub(super) fn load(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
-    let mut shown: BTreeMap<&String, VecDeque<[f64; 3]>> = BTreeMap::new();
+    let mut shown: BTreeMap<&String, Shown> = BTreeMap::new();
     let seen = !matches!(stack.procfs, Procfs::Unseen);
     let result = subject.poll("load as in `loadavg`", FIRST_SAMPLE, || {
         for node in stack.nodes.iter().filter(|_| seen) {
@@ -46,7 +49,7 @@ pub(super) fn load(subject: Subject<'_>) -> Outcome {
     }))
 }
 
-fn remember(shown: &mut VecDeque<[f64; 3]>, now: [f64; 3]) {
+pub(super) fn remember(shown: &mut Shown, now: [f64; 3]) {
     if shown.back() != Some(&now) {
         shown.push_back(now);
     }

@@ -7,6 +7,8 @@ mod panels;
 pub mod report;
 mod rules;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod uptime;
 
 use std::time::{Duration, Instant};
@@ -99,12 +101,12 @@ pub struct Choice {
 
 /// Runs every check in order, and hands over each report as soon as it is there; a check that fails does not keep the
 /// next from being run. An interrupt ends the series: a check that it cut short has seen nothing, and is not reported.
-pub fn run_all(subject: Subject<'_>, report: impl Fn(&CheckReport)) -> Vec<CheckReport> {
+pub fn run_all(subject: Subject<'_>, report: impl FnMut(&CheckReport)) -> Vec<CheckReport> {
     run(subject, &Choice::default(), report)
 }
 
 /// As [`run_all`], for the checks that are chosen.
-pub fn run(subject: Subject<'_>, choice: &Choice, report: impl Fn(&CheckReport)) -> Vec<CheckReport> {
+pub fn run(subject: Subject<'_>, choice: &Choice, mut report: impl FnMut(&CheckReport)) -> Vec<CheckReport> {
     let named = |names: &[String], check: &Check| names.iter().any(|name| name == check.name);
     let wanted = CHECKS.iter().filter(|check| choice.only.is_empty() || named(&choice.only, check));
     let left_out = |check: &Check| CheckReport { name: check.name, outcome: Outcome::LeftOut, seconds: 0.0 };

@@ -66,12 +66,35 @@ impl CheckReport {
             Outcome::Skipped { reason } => (Mark::Skip, reason.as_str(), &[][..]),
             Outcome::LeftOut => (Mark::None, "left out, as asked", &[][..]),
         };
-        let mut lines = format!("{mark} {:<20} {:>5.1} s  {text}", self.name, self.seconds);
+        let mut lines = self.line(mark, text);
         for detail in details {
             lines.push_str("\n       ");
             lines.push_str(detail);
         }
         lines
+    }
+
+    fn line(&self, mark: Mark, text: &str) -> String {
+        format!("{mark} {:<20} {:>5.1} s  {text}", self.name, self.seconds)
+    }
+}
+
+/// The lines of one check after the other. Why one was skipped is said once: one cause, one line.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// Each reason, and the check that gave it first.
+    reasons: Vec<(String, &'static str)>,
+}
+
+impl Lines {
+    /// The lines of the next check.
+    pub fn next(&mut self, check: &CheckReport) -> String {
+        let Outcome::Skipped { reason } = &check.outcome else { return check.text() };
+        if let Some((_, first)) = self.reasons.iter().find(|(given, _)| given == reason) {
+            return check.line(Mark::Skip, &format!("for the same reason as {first}"));
+        }
+        self.reasons.push((reason.clone(), check.name));
+        check.text()
     }
 }
 
@@ -97,7 +120,7 @@ pub enum Format {
     Text,
     /// One JSON document at the end.
     Json,
-    /// One `JUnit` document at the end, as CI systems show it.
+    /// One JUnit document at the end, as CI systems show it.
     Junit,
 }
 
@@ -119,7 +142,7 @@ impl Report {
         Ok(serde_json::to_string_pretty(self)?)
     }
 
-    /// The report as `JUnit` XML: a suite of the backend's name, and a test case for each check.
+    /// The report as JUnit XML: a suite of the backend's name, and a test case for each check.
     pub fn junit(&self) -> Result<String> {
         let mut suite = TestSuite::new(self.backend);
         for (name, reference) in &self.images {
@@ -196,7 +219,8 @@ mod tests {
         let passed = Outcome::Passed { observed: "1 of 1 up".into(), details: vec!["a: 1".into()] };
         let failed = Outcome::Failed { observed: "2 < 3".into() };
         let skipped = Outcome::Skipped { reason: "no Grafana".into() };
-        let report = report(vec![passed, failed, skipped, Outcome::LeftOut]);
+        let steps = vec![("start".into(), 1.5), ("find".into(), 0.5)];
+        let report = Report { steps, ..report(vec![passed, failed, skipped, Outcome::LeftOut]) };
         let lines: Vec<String> = report.checks.iter().map(CheckReport::text).collect();
         assert_eq!(
             anstream::adapter::strip_str(&lines.join("\n")).to_string(),
@@ -205,7 +229,7 @@ mod tests {
              skip load                   0.5 s  no Grafana\n\
              none load                   0.5 s  left out, as asked"
         );
-        assert_eq!(report.summary(), "1 passed, 1 failed, 1 skipped, 1 left out; start 0.0 s, checks 2.0 s");
+        assert_eq!(report.summary(), "1 passed, 1 failed, 1 skipped, 1 left out; start 2.0 s, checks 2.0 s");
         let junit = report.junit().unwrap();
         for part in [
             r#"<testsuite name="local" tests="4" skipped="2" errors="0" failures="1""#,
@@ -215,6 +239,22 @@ mod tests {
         ] {
             assert!(junit.contains(part), "no {part} in\n{junit}");
         }
+    }
+
+    #[test]
+    fn a_reason_is_given_once() {
+        let skipped = |reason: &str| Outcome::Skipped { reason: reason.into() };
+        let report = report(vec![skipped("no Grafana"), skipped("no Grafana"), skipped("no Prometheus")]);
+        let mut lines = Lines::default();
+        let shown: Vec<String> = report.checks.iter().map(|check| lines.next(check)).collect();
+        assert_eq!(
+            anstream::adapter::strip_str(&shown.join("\n")).to_string(),
+            "skip load                   0.5 s  no Grafana\n\
+             skip load                   0.5 s  for the same reason as load\n\
+             skip load                   0.5 s  no Prometheus"
+        );
+        // A machine reads each check by itself.
+        assert_eq!(report.json().unwrap().matches("no Grafana").count(), 2);
     }
 
     #[test]

@@ -6,11 +6,12 @@ use anyhow::{Result, ensure};
 
 use super::Subject;
 use super::report::Outcome;
+use crate::terminal::out;
 use crate::workspace::rules::{Rule, RuleFile};
 
 /// Every rule that ships is loaded, and every loaded one was evaluated with success.
 pub(super) fn rules_healthy(subject: Subject<'_>) -> Outcome {
-    Outcome::from(look(subject).map(|count| format!("{count} rules loaded and evaluated")))
+    Outcome::from(look(subject).map(|count| format!("{} loaded and evaluated", out::count(count, "rule", "rules"))))
 }
 
 fn look(subject: Subject<'_>) -> Result<usize> {

@@ -9,6 +9,7 @@ use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
 use crate::client::prometheus::node_of;
 use crate::stack::{Procfs, Stack};
+use crate::terminal::out;
 
 /// How far a figure may be from the kernel's, in seconds: the widest scrape interval that a lab uses, and some.
 const AGE: f64 = 5.0;
@@ -71,7 +72,8 @@ fn unseen(subject: Subject<'_>) -> Result<String> {
             let series = history.iter().find(|series| node_of(&series.labels) == **node);
             let values = series.map(|series| series.values.as_slice()).unwrap_or_default();
             let [.., (before, then), (last, seen)] = values else {
-                anyhow::bail!("node_uptime of {node} has {} samples in the last ten minutes, not two", values.len());
+                let count = out::count(values.len(), "sample", "samples");
+                anyhow::bail!("node_uptime of {node} has {count} in the last ten minutes, not two");
             };
             let (passed, grown) = (last - before, seen - then);
             // A node that rebooted starts again from 0, and has got no further than the time that passed.

@@ -1,6 +1,7 @@
 //! A server for unit tests, in the place of one that cannot be had. It proves how answers are handled, and nothing
 //! about who would give them.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,13 +17,23 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Answers each path, with its query if it has one, with what the first pair that begins it says; 404 elsewhere.
-    pub fn answering(answers: &'static [(&'static str, &'static str)]) -> Self {
+    /// Answers each path, with its query if it has one, with what the first pair that begins it says; 404 elsewhere. Of
+    /// several pairs that begin alike each is good for one answer, and the last one for all further ones.
+    pub fn answering(answers: &[(&str, &str)]) -> Self {
+        let answers = answers.iter().map(|(begins, answer)| ((*begins).to_owned(), (*answer).to_owned()));
+        let answers = Arc::new(Mutex::new(answers.collect::<Vec<_>>()));
         // Whoever answers and closes before the body is read resets the connection, and the answer may be lost.
         Self::of(Router::new().fallback(move |uri: Uri, _body: Bytes| async move {
             let path = uri.path_and_query().map_or("/", |path| path.as_str());
-            let found = answers.iter().find(|(begins, _)| path.starts_with(begins));
-            found.map_or(StatusCode::NOT_FOUND.into_response(), |(_, recorded)| replay(recorded))
+            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(at) = answers.iter().position(|(begins, _)| path.starts_with(begins)) else {
+                return StatusCode::NOT_FOUND.into_response();
+            };
+            let (begins, recorded) = answers[at].clone();
+            if answers[at + 1..].iter().any(|(others, _)| *others == begins) {
+                answers.remove(at);
+            }
+            replay(&recorded)
         }))
     }
 

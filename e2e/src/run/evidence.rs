@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result, anyhow};
 
 use super::Run;
 
@@ -26,6 +26,14 @@ pub fn save(run: &Run) -> Result<PathBuf> {
     }
     prune(&all);
     Ok(folder)
+}
+
+/// A failure, and below it where its logs are: the cause is what a reader looks for first.
+pub fn below(error: &Error, what: &str, saved: Result<PathBuf>) -> Error {
+    match saved {
+        Ok(folder) => anyhow!("{error:#}\n{what}; its logs are in {}", folder.display()),
+        Err(unsaved) => anyhow!("{error:#}\n{what}, and its logs could not be saved: {unsaved:#}"),
+    }
 }
 
 /// Two runs may prune at once: what the other one removed first is no failure.

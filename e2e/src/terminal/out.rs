@@ -60,6 +60,11 @@ impl fmt::Display for Mark {
     }
 }
 
+/// A number of things, by the name of one and the name of several.
+pub fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
 /// Writes a line to standard output.
 pub fn line(text: &str) -> Result<(), OutError> {
     Ok(writeln!(anstream::stdout().lock(), "{text}")?)

@@ -94,6 +94,7 @@ fn a_crowd_with_64_descriptors() {
     drop(crowd);
 }
 
+#[track_caller]
 fn hold(count: usize, kind: Client) {
     allow_descriptors(6000);
     let exporter = Exporter::start(&[]);

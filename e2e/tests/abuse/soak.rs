@@ -25,6 +25,7 @@ fn a_million_scrapes_leave_nothing() {
     soak(count);
 }
 
+#[track_caller]
 fn soak(count: u32) {
     let exporter = Exporter::start(&[]);
     let descriptors = exporter.idle_descriptors();

@@ -25,6 +25,7 @@ pub fn patience(seconds: u64) -> Duration {
 }
 
 /// Looks again and again until it holds.
+#[track_caller]
 pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
@@ -155,7 +156,7 @@ impl Exporter {
     /// Bytes of its memory that are resident.
     pub fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect(&status);
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
@@ -234,7 +235,8 @@ impl Client {
         let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("0");
         let mut body = vec![0; length.parse().unwrap()];
         self.0.read_exact(&mut body)?;
-        Ok((head.split(' ').nth(1).unwrap().parse().unwrap(), String::from_utf8(body).unwrap()))
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((status.unwrap_or_else(|| panic!("no status in {head:?}")), String::from_utf8(body).unwrap()))
     }
 }
 

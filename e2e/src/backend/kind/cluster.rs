@@ -19,7 +19,7 @@ use crate::client::prometheus::Prometheus;
 use crate::docker::{Docker, docker};
 use crate::run::{Run, evidence};
 use crate::stack::{Part, Procfs, Stack};
-use crate::terminal::out::Mark;
+use crate::terminal::out::{self, Mark};
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool, Version, pins};
 use crate::wait::interrupt::{self, Interrupted};
@@ -81,7 +81,8 @@ impl Cluster {
     /// Makes the cluster, and gives the names of its nodes.
     fn make(&self, options: &Options, progress: &Progress) -> Result<BTreeSet<String>> {
         let configuration = kind_cli::configuration(options.nodes, self.airgap, ports(options.ports, progress))?;
-        progress.step(&format!("create a cluster of {} nodes", options.nodes), |_| {
+        let nodes = out::count(options.nodes, "node", "nodes");
+        progress.step(&format!("create a cluster of {nodes}"), |_| {
             self.kind.create(&self.images[&Image::Node], &configuration)
         })?;
         let archive = self.run.dir().join("images.tar");
@@ -153,14 +154,11 @@ impl Cluster {
     }
 
     /// The failure of a start, with the place of its evidence. An interrupt leaves none.
-    pub fn failed(&self, error: Error) -> Error {
+    pub fn failed(&self, error: &Error) -> Error {
         if interrupt::seen() {
             return Interrupted.into();
         }
-        error.context(match self.save_evidence() {
-            Ok(folder) => format!("the cluster did not come up; its logs are in {}", folder.display()),
-            Err(error) => format!("the cluster did not come up, and its logs could not be saved ({error:#})"),
-        })
+        evidence::below(error, "the cluster did not come up", self.save_evidence())
     }
 }
 

@@ -63,7 +63,7 @@ impl Kind {
         let cluster = Cluster::prepare(options, progress)?;
         match cluster.bring_up(options, progress) {
             Ok(stack) => Ok(Self { cluster, stack }),
-            Err(error) => Err(cluster.failed(error)),
+            Err(error) => Err(cluster.failed(&error)),
         }
     }
 

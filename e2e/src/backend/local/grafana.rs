@@ -12,7 +12,6 @@ use crate::client::grafana::Grafana;
 use crate::process::child::Process;
 use crate::run::Run;
 use crate::stack::Part;
-use crate::terminal::out::Mark;
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::workspace;
@@ -52,14 +51,17 @@ pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<
                 .path
         }
         Some(Wanted::Any) => {
-            let found = progress.step("find Grafana", |step| Ok(tools::find(Tool::Grafana, None, step)))?;
+            let found = progress.step("find Grafana", |step| {
+                let found = tools::find(Tool::Grafana, None, step);
+                if found.is_err() {
+                    // Why is said once, by whoever wanted it.
+                    step.came_to("there is none");
+                }
+                Ok(found)
+            })?;
             match found {
                 Ok(found) => found.path,
-                Err(error) => {
-                    let reason = format!("{error:#}");
-                    progress.say(Mark::Skip, &format!("start Grafana: {reason}"));
-                    return Ok(Part::Missing(reason));
-                }
+                Err(error) => return Ok(Part::Missing(format!("{error:#}"))),
             }
         }
     };

@@ -22,6 +22,7 @@ use crate::process::log::{self, Line};
 use crate::run::Run;
 use crate::run::evidence;
 use crate::stack::{Part, Procfs, Stack};
+use crate::terminal::out;
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::wait::interrupt;
@@ -104,7 +105,12 @@ impl Local {
             None => Run::create("local")?,
         };
         start_parts(options, progress, &run, binary.as_deref(), &found.path, home)
-            .map_err(|error| if interrupt::seen() { error } else { with_evidence(error, &run) })
+            .map_err(|error| {
+                if interrupt::seen() {
+                    return error;
+                }
+                evidence::below(&error, "the lab did not start", evidence::save(&run))
+            })
             .and_then(|Parts { stack, exporter, cast, prometheus, grafana }| {
                 run.record("local", stack.links())?;
                 let (up, check_limit) = (Instant::now(), options.check_limit);
@@ -176,13 +182,6 @@ impl Backend for Local {
 impl Drop for Local {
     fn drop(&mut self) {
         let _ = self.stop();
-    }
-}
-
-fn with_evidence(error: anyhow::Error, run: &Run) -> anyhow::Error {
-    match evidence::save(run) {
-        Ok(folder) => error.context(format!("the lab did not start; its logs are in {}", folder.display())),
-        Err(unsaved) => error.context(format!("the lab did not start, and its logs were not saved: {unsaved:#}")),
     }
 }
 
@@ -269,14 +268,14 @@ fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&P
     let (mut process, mut cast) = (None, None);
     let mut listed = Vec::new();
     if let Some(fleet) = options.fleet {
-        let step = format!("start {} simulated nodes", fleet.nodes);
+        let step = format!("start {}", out::count(fleet.nodes, "simulated node", "simulated nodes"));
         let (started, nodes) = progress.step(&step, |_| fleet::start(fleet, run))?;
         process = Some(started);
         listed.extend(nodes);
     }
     if let Some(stage) = &options.stage {
         let binary = binary.context("no exporter was built")?;
-        let step = format!("start the scenario's {} exporters", stage.nodes.len());
+        let step = format!("start the scenario's {}", out::count(stage.nodes.len(), "exporter", "exporters"));
         let started = progress.step(&step, |_| Cast::start(binary, run, &stage.nodes))?;
         listed.extend(started.listed());
         cast = Some(started);

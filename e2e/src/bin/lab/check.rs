@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use e2e::backend::existing::{self, Existing};
 use e2e::backend::{self, Ports};
-use e2e::checks::report::{Format, Report};
+use e2e::checks::report::{Format, Lines, Report};
 use e2e::checks::{self, CHECKS, Choice};
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
@@ -27,10 +27,11 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
         None => start(&args.start, shipped(args)?, None, Ports::Any, progress)?,
     };
     let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
+    let mut lines = Lines::default();
     let checks = checks::run(started.subject(), &choice, |report| match args.format {
         // If nothing can be written the summary below says so; the exit code is right either way.
-        Format::Text => drop(out::line(&report.text())),
-        Format::Json | Format::Junit => progress.line(&report.text()),
+        Format::Text => drop(out::line(&lines.next(report))),
+        Format::Json | Format::Junit => progress.line(&lines.next(report)),
     });
     let backend = started.backend;
     let report = Report { backend: backend.name(), images: backend.images(), steps: progress.times(), checks };
@@ -44,7 +45,7 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     }
     let stopped = backend.stop();
     drop(backend);
-    interrupt::check().with_context(|| format!("{} checks were done", report.checks.len()))?;
+    interrupt::check().with_context(|| format!("{} done", out::count(report.checks.len(), "check", "checks")))?;
     let written = match args.format {
         Format::Text => out::line(&report.summary()),
         Format::Json => out::line(&report.json()?),

@@ -11,11 +11,12 @@ use e2e::wait::interrupt;
 pub fn build(airgapped: bool, progress: &Progress) -> Result<Exit> {
     interrupt::listen()?;
     let docker = Docker::find()?;
-    out::line(&format!("exporter    {}", images::build_exporter(&docker, progress)?))?;
+    // First, for it knows at once whether this engine will do.
     if airgapped {
         for (image, reference) in airgap::ensure(&docker, &airgap::BUILT, progress)? {
             out::line(&format!("{:<11} {reference}", image.name()))?;
         }
     }
+    out::line(&format!("exporter    {}", images::build_exporter(&docker, progress)?))?;
     Ok(Exit::Ok)
 }

@@ -11,8 +11,8 @@ use e2e::backend::{self, Backend, Ports};
 use e2e::process::command::Cmd;
 use e2e::process::detached;
 use e2e::scenario::Scenario;
-use e2e::stack::JOB;
 use e2e::stack::nodes::Nodes;
+use e2e::stack::{JOB, Part};
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::live::Live;
 use e2e::terminal::out::{self, Mark, OutError};
@@ -81,6 +81,9 @@ fn show_and_stay(
     background: Option<&Path>,
     progress: &Progress,
 ) -> Result<()> {
+    if let Part::Missing(reason) = &backend.stack().grafana {
+        progress.say(Mark::Skip, &format!("start Grafana: {reason}"));
+    }
     out::line("")?;
     tables::links(&backend.links())?;
     progress.step("wait for the first scrape", |_| backend::await_samples(backend))?;

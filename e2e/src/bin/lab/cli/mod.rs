@@ -194,6 +194,17 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The tests take the list of arguments from the help.
+    #[test]
+    fn no_argument_is_hidden() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            let hidden = command.get_arguments().find(|argument| argument.is_hide_set());
+            assert!(hidden.is_none(), "{hidden:?} of {}", command.get_name());
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+
     #[test]
     fn no_command_is_up() {
         let cli = Cli::parse_from(["lab", "--path.procfs", "/tree", "--without", "grafana"]);
