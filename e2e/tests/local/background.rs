@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::lab::{Lab, ordinary_node};
 
 #[test]
-fn a_lab_goes_on_until_it_is_ended() -> Result<()> {
+pub fn a_lab_goes_on_until_it_is_ended() -> Result<()> {
     let lab = Lab::new()?;
     let ended = lab.run(&["up", "--detach", &ordinary_node()], &lab.parts())?.expect_code(0)?;
     for text in ["local  running", "prometheus  http://127.0.0.1:", "worker-1  1761.77"] {

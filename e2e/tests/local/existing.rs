@@ -44,7 +44,7 @@ fn a_lab_that_another_process_runs() -> Result<()> {
 }
 
 #[test]
-fn checks_can_be_chosen_and_listed() -> Result<()> {
+pub fn checks_can_be_chosen_and_listed() -> Result<()> {
     let own = live()?;
     let lab = Lab::new()?;
     let base = own.local.stack().prometheus.base();
@@ -97,7 +97,7 @@ fn what_is_wrong_there_is_named() -> Result<()> {
 }
 
 #[test]
-fn nobody_there_and_no_such_job_are_named() -> Result<()> {
+pub fn nobody_there_and_no_such_job_are_named() -> Result<()> {
     let lab = Lab::new()?;
     check(&lab, "http://127.0.0.1:1", &[])?.expect_code(1)?.expect_stderr("http://127.0.0.1:1/api/v1/targets")?;
     let own = live()?;
@@ -122,7 +122,7 @@ fn nothing_is_changed_there() -> Result<()> {
 }
 
 #[test]
-fn behind_tls_and_a_password() -> Result<()> {
+pub fn behind_tls_and_a_password() -> Result<()> {
     let own = live()?;
     let dir = tempfile::tempdir()?;
     let place = dir.path();
@@ -204,9 +204,6 @@ struct Audit {
 impl Audit {
     fn before(prometheus: &str) -> Result<Self> {
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        listener.set_nonblocking(true)?;
-        let base = format!("http://{}", listener.local_addr()?);
         let (seen, behind) = (Arc::clone(&requests), prometheus.to_owned());
         let router = Router::new().fallback(move |request: Request| async move {
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
@@ -216,15 +213,24 @@ impl Audit {
             let mut answer = answer.expect("Prometheus answers");
             (answer.status(), answer.body_mut().read_to_string().expect("a body")).into_response()
         });
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-                axum::serve(listener, router).await.expect("it serves");
-            });
-        });
+        let base = serve(router)?;
         Ok(Self { base, requests })
     }
+}
+
+/// Serves as long as the test process lives; gives the base address.
+pub fn serve(router: Router) -> Result<String> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let base = format!("http://{}", listener.local_addr()?);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            axum::serve(listener, router).await.expect("it serves");
+        });
+    });
+    Ok(base)
 }
 
 fn target(config: &mut Value) -> &mut Value {

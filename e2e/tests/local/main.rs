@@ -16,6 +16,8 @@
 //! | `background`, `watching` | a lab that goes on in the background, and its nodes while it stays |
 //! | `several`, `ports` | labs beside each other, and ports that are taken |
 //! | `tls` | a scrape over mutual TLS with a password, what is refused, and what promtool says of such files |
+//! | `flags` | every flag of every command has an effect |
+//! | `loopback` | nothing listens where others reach it |
 //! | `usage` | the command line, its output and its exit codes |
 //! | `cluster_needs` | what a cluster needs is asked for before anything is made; no engine is needed to see that |
 //! | `engine` | what is asked of Docker, where engines differ |
@@ -35,8 +37,10 @@ mod existing;
 mod fault;
 mod faults;
 mod fetching;
+mod flags;
 mod fleet;
 mod lab;
+mod loopback;
 mod passing;
 mod places;
 mod planted;

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::lab::Lab;
 
 #[test]
-fn labs_do_not_disturb_each_other() -> Result<()> {
+pub fn labs_do_not_disturb_each_other() -> Result<()> {
     let lab = Lab::new()?;
     let one = lab.start(&["up"], &lab.parts())?;
     let two = lab.start(&["up"], &lab.parts())?;

@@ -10,20 +10,29 @@ use e2e::process::command::Cmd;
 use crate::lab::{Lab, ordinary_node};
 use crate::running::ended;
 
-/// Every command that a help lists, and those below it.
 #[test]
-fn help() -> Result<()> {
+pub fn help() -> Result<()> {
     let lab = Lab::new()?;
+    for (command, help) in helps(&lab)? {
+        let name = format!("help {command}").trim_end().replace(' ', "-");
+        lab.assert_snapshot(&name, &help);
+    }
+    Ok(())
+}
+
+/// Every command that a help lists, and those below it, each with its own help.
+pub fn helps(lab: &Lab) -> Result<Vec<(String, String)>> {
     let mut commands = vec![String::new()];
+    let mut helps = Vec::new();
     while let Some(command) = commands.pop() {
         let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let help = lab.transcript(&words, &[])?;
         let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
         let names = listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
-        commands.extend(names.map(|name| format!("{command} {name}")));
-        lab.assert_snapshot(&format!("help{}", command.replace(' ', "-")), &help);
+        commands.extend(names.map(|name| format!("{command} {name}").trim_start().to_owned()));
+        helps.push((command, help));
     }
-    Ok(())
+    Ok(helps)
 }
 
 #[test]
@@ -49,6 +58,14 @@ fn a_bad_command_line() -> Result<()> {
     lab.assert_snapshot("a_bad_command_line", &shown.join("\n"));
     ensure!(!lab.dir().join("mini-node-exporter").exists(), "something was started");
     Ok(())
+}
+
+/// What most people see, most of the time.
+#[test]
+fn every_check_passes() -> Result<()> {
+    let lab = Lab::bare()?;
+    lab.assert_snapshot("check", &lab.transcript(&["check", &ordinary_node()], &lab.parts())?);
+    lab.expect_nothing_left()
 }
 
 /// Everything else is checked, and the exit code says that something was not.
@@ -91,7 +108,7 @@ fn doctor_lists_every_need() -> Result<()> {
 
 /// The same rows, for programs.
 #[test]
-fn doctor_in_json() -> Result<()> {
+pub fn doctor_in_json() -> Result<()> {
     let lab = Lab::bare()?;
     let text = lab.run(&["doctor"], &[])?.expect_code(0)?.stdout;
     let json: Vec<BTreeMap<String, String>> =
@@ -108,7 +125,7 @@ fn doctor_in_json() -> Result<()> {
 
 /// What goes right is not told, and what goes wrong is.
 #[test]
-fn quiet() -> Result<()> {
+pub fn quiet() -> Result<()> {
     let lab = Lab::bare()?;
     let ended = lab.run(&["check", "--quiet", "--only", "exporter-ready", &ordinary_node()], &lab.parts())?;
     let ended = ended.expect_code(0)?;
@@ -122,7 +139,7 @@ fn quiet() -> Result<()> {
 
 /// Each shell gets a script; bash is at hand to see that it completes.
 #[test]
-fn completions() -> Result<()> {
+pub fn completions() -> Result<()> {
     let lab = Lab::new()?;
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = lab.run(&["completions", shell], &[])?.expect_code(0)?.stdout;

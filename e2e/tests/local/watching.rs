@@ -12,7 +12,7 @@ use crate::running::ended;
 
 /// Without a terminal there is a line for each change, and no table that is drawn anew.
 #[test]
-fn a_node_that_goes_and_returns_is_told_by_both() -> Result<()> {
+pub fn a_node_that_goes_and_returns_is_told_by_both() -> Result<()> {
     let lab = Lab::bare()?;
     let running = lab.start(&["up", &ordinary_node()], &lab.parts())?;
     let id = running.id()?;

@@ -1,0 +1,92 @@
+//! Nothing that a lab starts can be reached from elsewhere: every socket that any of its processes listens on is on
+//! loopback, by the kernel's own table.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal};
+
+use crate::lab::Lab;
+
+#[test]
+fn every_socket_of_a_lab() -> Result<()> {
+    expect_loopback(&["up"], &["mini-node-exporter", "prometheus"])
+}
+
+/// The fleet's nodes in one process, which is `lab` by its path `/proc/self/exe`, and a scenario's in one each.
+#[test]
+fn every_socket_of_a_fleet_and_of_a_scenario() -> Result<()> {
+    expect_loopback(
+        &["up", "--nodes", "20", "--clusters", "2", "--scenario", "quiet-day"],
+        &["exe", "mini-node-exporter", "prometheus"],
+    )
+}
+
+fn expect_loopback(words: &[&str], listening: &[&str]) -> Result<()> {
+    let lab = Lab::new()?;
+    let parts = lab.parts();
+    let fleet = words.contains(&"--nodes");
+    let running = lab.start(words, if fleet { &parts[2..] } else { &parts })?;
+    running.wait_for(" stays until ")?;
+    let mut seen = BTreeSet::new();
+    for (pid, name) in lab.processes() {
+        for address in listens_on(pid).with_context(|| format!("process {pid:?}, `{name}`"))? {
+            ensure!(address.is_loopback(), "`{name}` listens on {address}, which others reach");
+            seen.insert(name.clone());
+        }
+    }
+    let missing: Vec<_> =
+        listening.iter().filter(|name| !seen.iter().any(|it| name.starts_with(it.as_str()))).collect();
+    ensure!(missing.is_empty(), "these listen on nothing: {missing:?}; these do: {seen:?}");
+    running.signal(Signal::INT)?;
+    running.expect_code(0)?;
+    lab.expect_nothing_left()
+}
+
+/// The addresses of the sockets that a process listens on.
+fn listens_on(pid: Pid) -> Result<Vec<IpAddr>> {
+    let proc = format!("/proc/{}", pid.as_raw_nonzero());
+    let links = fs::read_dir(format!("{proc}/fd"))?.filter_map(|entry| entry.ok()?.path().read_link().ok());
+    let own: BTreeSet<String> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+    let mut addresses = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        for row in fs::read_to_string(format!("{proc}/net/{table}"))?.lines().skip(1) {
+            // slot, local address, remote address, state, …, inode at place 9; 0A is LISTEN.
+            let fields: Vec<&str> = row.split_whitespace().collect();
+            let [_, local, _, "0A", _, _, _, _, _, inode, ..] = fields[..] else { continue };
+            if own.contains(&format!("socket:[{inode}]")) {
+                addresses.push(address(local).with_context(|| format!("`{local}` in {table}"))?);
+            }
+        }
+    }
+    Ok(addresses)
+}
+
+/// `0100007F:1F90`, and the same of 32 digits: words of four bytes in this machine's order.
+fn address(local: &str) -> Option<IpAddr> {
+    let digits = local.split(':').next()?.as_bytes();
+    let words = digits.chunks(8).map(|word| u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok());
+    let bytes: Vec<u8> = words.collect::<Option<Vec<u32>>>()?.into_iter().flat_map(u32::to_ne_bytes).collect();
+    let address = match bytes.len() {
+        4 => IpAddr::V4(<[u8; 4]>::try_from(bytes).ok()?.into()),
+        _ => IpAddr::V6(<[u8; 16]>::try_from(bytes).ok()?.into()),
+    };
+    Some(address.to_canonical())
+}
+
+#[test]
+fn the_kernels_addresses_are_read_as_it_writes_them() {
+    let written = |bytes: &[u8]| -> String {
+        let word = |word: &[u8]| format!("{:08X}", u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
+        bytes.chunks(4).map(word).collect::<Vec<_>>().concat()
+    };
+    for of in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(192, 0, 2, 1)] {
+        assert_eq!(address(&format!("{}:1F90", written(&of.octets()))), Some(of.into()));
+        assert_eq!(address(&format!("{}:1F90", written(&of.to_ipv6_mapped().octets()))), Some(of.into()));
+    }
+    for of in [Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED] {
+        assert_eq!(address(&format!("{}:0050", written(&of.octets()))), Some(of.into()));
+    }
+}
