@@ -31,7 +31,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -109,9 +108,9 @@ impl State {
         self.exposition.node()
     }
 
-    /// How long whoever asks is going to wait for the node's files; none where reading them cannot hang.
-    fn patience(&self, request: &Request) -> Option<Duration> {
-        (!self.node().is_live()).then(|| patience::of(request))
+    /// How long to wait for the node's files; none where reading them cannot hang, and nobody has to say.
+    fn wait(&self, patience: impl FnOnce() -> Duration) -> Option<Duration> {
+        (!self.node().is_live()).then(patience)
     }
 
     /// Runs `job`, which reads some of the node's files: right here where there is no `patience`, for they are few and

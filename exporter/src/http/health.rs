@@ -20,7 +20,7 @@ pub(super) async fn live() -> Response {
 }
 
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
-    let bad = match state.read((!state.node().is_live()).then_some(PATIENCE), bad_files).await {
+    let bad = match state.read(state.wait(|| PATIENCE), bad_files).await {
         Ok(bad) => bad,
         Err(late) => return late,
     };

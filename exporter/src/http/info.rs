@@ -6,17 +6,17 @@ use axum::extract::{Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{State, TEXT, answer, line};
+use super::{State, TEXT, answer, line, patience};
 use crate::procfs::{Error, LoadAverage, Uptime};
 
 pub(super) async fn hostname(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
     let read = |state: &State| plain(state.node().hostname().map(|name| name.to_string()));
-    state.read(state.patience(&request), read).await.unwrap_or_else(|late| late)
+    state.read(state.wait(|| patience::of(&request)), read).await.unwrap_or_else(|late| late)
 }
 
 pub(super) async fn uptime(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
     let read = |state: &State| plain(state.node().read::<Uptime>().map(|uptime| uptime.written));
-    state.read(state.patience(&request), read).await.unwrap_or_else(|late| late)
+    state.read(state.wait(|| patience::of(&request)), read).await.unwrap_or_else(|late| late)
 }
 
 pub(super) async fn load(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
@@ -24,7 +24,7 @@ pub(super) async fn load(Shared(state): Shared<Arc<State>>, request: Request) ->
         Ok(load) => answer(StatusCode::OK, "application/json", json(&load)),
         Err(error) => line(StatusCode::INTERNAL_SERVER_ERROR, error),
     };
-    state.read(state.patience(&request), read).await.unwrap_or_else(|late| late)
+    state.read(state.wait(|| patience::of(&request)), read).await.unwrap_or_else(|late| late)
 }
 
 fn plain(value: Result<String, Error>) -> Response {

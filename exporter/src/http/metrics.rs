@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::filter::{self, Filter};
-use super::{State, line};
+use super::{State, line, patience};
 use crate::exposition;
 
 pub(super) async fn scrape(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
@@ -31,7 +31,7 @@ pub(super) async fn scrape(Shared(state): Shared<Arc<State>>, request: Request) 
         };
         if filter.names.is_empty() { text } else { filter::only(&text, &filter.names) }
     };
-    match state.read(state.patience(&request), render).await {
+    match state.read(state.wait(|| patience::of(&request)), render).await {
         Ok(text) => {
             let content_type = HeaderValue::from_static(exposition::CONTENT_TYPE);
             ([(CONTENT_TYPE, content_type)], permit.body(text)).into_response()
