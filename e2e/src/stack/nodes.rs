@@ -23,8 +23,14 @@ pub struct Nodes {
 impl Nodes {
     /// Asks Prometheus.
     pub fn look(prometheus: &Prometheus, job: &str) -> Result<Self> {
+        let samples = samples::scraped(prometheus, job)?.into_iter();
+        let samples = samples.map(|samples| (samples.node.clone(), samples)).collect();
+        Ok(Self { samples, ..Self::states(prometheus, job)? })
+    }
+
+    /// As [`Nodes::look`], without their samples, which are most of the work.
+    pub fn states(prometheus: &Prometheus, job: &str) -> Result<Self> {
         let up = prometheus.query(&format!(r#"up{{job="{job}"}}"#))?;
-        let samples = samples::scraped(prometheus, job)?;
         let mut alerts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for alert in prometheus.query(r#"ALERTS{alertstate="firing"}"#)? {
             let nodes = alerts.entry(alert.label("alertname").to_owned()).or_default();
@@ -32,7 +38,7 @@ impl Nodes {
         }
         Ok(Self {
             up: up.iter().map(|sample| (sample.node(), sample.value >= 1.0)).collect(),
-            samples: samples.into_iter().map(|samples| (samples.node.clone(), samples)).collect(),
+            samples: BTreeMap::new(),
             alerts,
         })
     }

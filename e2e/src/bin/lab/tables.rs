@@ -22,7 +22,7 @@ pub fn nodes(nodes: &Nodes) -> Result<String, OutError> {
     }
     let more = match rows.len().saturating_sub(SHOWN) {
         0 => String::new(),
-        more => format!("and {more} more nodes, which the dashboard shows\n"),
+        more => format!("and {more} more nodes\n"),
     };
     Ok(out::aligned(&table)? + &more)
 }

@@ -13,7 +13,7 @@ use crate::tables;
 
 /// How often Prometheus is asked, in a lab that is small: looking must not be what the machine is busy with.
 const EVERY: Duration = Duration::from_secs(1);
-const SHARE: u32 = 10;
+const SHARE: u32 = 5;
 
 /// Shows the nodes, and how they change from what was `told`, until the pause between two looks says that it is over.
 pub fn watch(
@@ -24,7 +24,7 @@ pub fn watch(
 ) -> Result<()> {
     loop {
         let began = Instant::now();
-        let seen = Nodes::look(prometheus, JOB);
+        let seen = if live.is_drawn() { Nodes::look(prometheus, JOB) } else { Nodes::states(prometheus, JOB) };
         match seen.map(|seen| (seen.summary(), seen)) {
             Ok((summary, seen)) if live.is_drawn() => {
                 live.draw(format!("{}\n{}", tables::nodes(&seen)?, summary.join("\n")));

@@ -58,6 +58,14 @@ impl Fleet {
 }
 
 impl Listed {
+    /// Scraped at this interval, whatever the configuration says: beside a scenario that is the scenario's own.
+    fn every(mut self, interval: Duration) -> Self {
+        for label in ["__scrape_interval__", "__scrape_timeout__"] {
+            self.labels.insert(label.to_owned(), format!("{}s", interval.as_secs()));
+        }
+        self
+    }
+
     pub(super) fn new(cluster: Option<String>, node: String, address: String) -> Self {
         let mut labels = Labels::from([("instance".to_owned(), node.clone()), ("node".to_owned(), node)]);
         labels.extend(cluster.map(|cluster| ("cluster".to_owned(), cluster)));

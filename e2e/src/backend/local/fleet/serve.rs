@@ -67,7 +67,8 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0");
         let listener = listener.with_context(|| format!("node {} of {}", index + 1, fleet.nodes))?;
         listener.set_nonblocking(true)?;
-        listed.push(Listed::new(cluster, node, listener.local_addr()?.to_string()));
+        let address = listener.local_addr()?.to_string();
+        listed.push(Listed::new(cluster, node, address).every(fleet.interval()));
         // A server of its own for each: it shuts down by itself never, and closes nobody else's connections.
         let (stop, never) = unbounded_channel();
         running.push(stop);
