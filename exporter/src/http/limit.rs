@@ -39,7 +39,8 @@ impl Limit {
 }
 
 impl Permit {
-    /// A body that gives the permit back when it is dropped: a client that does not read keeps its scrape counted.
+    /// A body that gives the permit back when it is dropped, which is when the connection has taken the whole answer over.
+    /// A client that does not read holds its connection then, and no scrape.
     pub(super) fn body(self, text: String) -> Body {
         Body::new(Counted { text: Some(text), _permit: self })
     }
