@@ -10,7 +10,7 @@ _default:
 build:
     cargo build --workspace
 
-# Run every test that needs no Docker: units, snapshots, the binary, the local stack. Arguments go to `cargo test`.
+# Run every test that needs neither Docker nor the release binary: units, snapshots, the binary, the local stack. Arguments go to `cargo test`.
 [group('develop')]
 test *arguments:
     cargo test --workspace "$@"

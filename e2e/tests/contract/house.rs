@@ -12,7 +12,7 @@ const PAGE: &str = "docs/architecture.md";
 
 #[test]
 fn every_folder_of_the_harness_is_drawn_and_every_import_is_an_arrow() {
-    let drawn = drawn();
+    let drawn = drawn(2);
     let order: Vec<String> = listed(&shipped::read("e2e/src/lib.rs"), "//! | [`");
     let folders: BTreeSet<String> = order.iter().cloned().collect();
     let place = |name: &str| order.iter().position(|other| other == name);
@@ -43,15 +43,44 @@ fn every_folder_of_the_harness_is_drawn_and_every_import_is_an_arrow() {
     assert_none(&problems);
 }
 
-/// The modules of the exporter, each in the table.
+/// Each in the table, and each import on a path of the first picture.
 #[test]
-fn every_module_of_the_exporter_has_a_row() {
+fn every_module_of_the_exporter_has_a_row_and_every_import_is_a_way_down() {
     let rows: BTreeSet<String> = listed(&shipped::read(PAGE), "| `").into_iter().collect();
-    let modules = shipped::read("exporter/src/lib.rs");
-    let modules = modules.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let drawn = drawn(1);
+    let source = root().join("exporter/src");
+    let mut problems = Vec::new();
     // The build script's facts are no part of the house.
-    let missing = modules.filter(|module| *module != "build" && !rows.contains(*module));
-    assert_none(&missing.map(|module| format!("{PAGE} has no row for `{module}`")).collect::<Vec<_>>());
+    let modules = listed(&shipped::read("exporter/src/lib.rs"), "pub mod ");
+    let modules: Vec<&str> = modules.iter().map(|line| line.trim_end_matches(';')).filter(|m| *m != "build").collect();
+    for module in modules.iter().copied().chain(["main"]) {
+        if !rows.contains(module) {
+            problems.push(format!("{PAGE} has no row for `{module}`"));
+        }
+        let own = files(&source).into_iter().filter(|file| {
+            let below = file.strip_prefix(&source).unwrap();
+            below.starts_with(module) || below == Path::new(module).with_extension("rs")
+        });
+        let text: String = own.map(|file| fs::read_to_string(file).unwrap()).collect();
+        // A link in a comment is no import.
+        let text: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let used: BTreeSet<String> =
+            [imported(&text, "crate::"), imported(&text, "mini_node_exporter::")].concat().into_iter().collect();
+        for other in used.iter().filter(|other| *other != module && modules.contains(&other.as_str())) {
+            if !leads(&drawn, module, other) {
+                problems.push(format!("no way leads from `{module}` to `{other}` in {PAGE}"));
+            }
+            if leads(&drawn, other, module) {
+                problems.push(format!("`{module}` uses `{other}`, which is above it in {PAGE}"));
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+/// Whether one follows the arrows from the one to the other.
+fn leads(drawn: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
+    drawn.get(from).into_iter().flatten().any(|next| next == to || leads(drawn, next, to))
 }
 
 /// The first name of each line that begins like this.
@@ -59,13 +88,19 @@ fn listed(text: &str, begins: &str) -> Vec<String> {
     text.lines().filter_map(|line| Some(line.strip_prefix(begins)?.split('`').next()?.to_owned())).collect()
 }
 
-/// The arrows of the harness' picture, the second on the page.
-fn drawn() -> BTreeMap<String, BTreeSet<String>> {
+/// The arrows of a picture of the page: the exporter's is the first, the harness' the second.
+fn drawn(picture: usize) -> BTreeMap<String, BTreeSet<String>> {
     let page = shipped::read(PAGE);
-    let picture = page.split("```mermaid").nth(2).and_then(|rest| rest.split("```").next()).unwrap_or_default();
-    let arrows = picture.lines().filter_map(|line| line.trim().split_once(" --> "));
-    let names = |to: &str| to.split(" & ").map(str::to_owned).collect();
-    arrows.map(|(from, to)| (from.split('[').next().unwrap_or(from).to_owned(), names(to))).collect()
+    let picture = page.split("```mermaid").nth(picture).and_then(|rest| rest.split("```").next()).unwrap_or_default();
+    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in picture.lines() {
+        let stops: Vec<&str> = line.trim().split(" --> ").collect();
+        for (from, to) in stops.iter().zip(stops.iter().skip(1)) {
+            let from = from.split('[').next().unwrap_or(from).to_owned();
+            arrows.entry(from).or_default().extend(to.split(" & ").map(str::to_owned));
+        }
+    }
+    arrows
 }
 
 /// The folders that each folder's files name.
@@ -78,16 +113,21 @@ fn built() -> BTreeMap<String, BTreeSet<String>> {
             continue;
         }
         let text: String = files(&entry.path()).iter().map(|file| fs::read_to_string(file).unwrap()).collect();
-        // `crate::tools::…`, or `crate::{tools, workspace}`.
-        let used = text.split("crate::").skip(1).flat_map(|rest| {
-            let group = rest.strip_prefix('{').and_then(|rest| rest.split('}').next());
-            group.unwrap_or(rest.split("::").next().unwrap_or_default()).split(',').map(name).collect::<Vec<_>>()
-        });
+        let used = imported(&text, "crate::").into_iter();
         let used: BTreeSet<String> =
             used.filter(|other| !other.is_empty() && *other != folder && source.join(other).is_dir()).collect();
         built.insert(folder, used);
     }
     built
+}
+
+/// What is named of a crate, such as `tools` in `crate::tools::…` and in `crate::{tools, workspace}`.
+fn imported(text: &str, of: &str) -> Vec<String> {
+    let named = text.split(of).skip(1).flat_map(|rest| {
+        let group = rest.strip_prefix('{').and_then(|rest| rest.split('}').next());
+        group.unwrap_or(rest.split("::").next().unwrap_or_default()).split(',').map(name).collect::<Vec<_>>()
+    });
+    named.collect()
 }
 
 /// The name with which a text begins.
