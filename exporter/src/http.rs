@@ -59,7 +59,8 @@ pub struct Config {
     pub max_requests: usize,
     /// Whether `process_*` is exposed.
     pub exporter_metrics: bool,
-    /// Where reads that can hang are done; several nodes in one process may share it.
+    /// Where reads that can hang are done. Nodes in one process may share it if their files never hang: they wait for each
+    /// other.
     pub reader: Arc<Reader>,
 }
 

@@ -124,8 +124,10 @@ fn expect(kind: &Kind, fault: &Fault) -> Result<()> {
             };
             rule("--insert")?;
             let seen = View::of(kind).shows(fault, Vec::new);
-            rule("--delete")?;
-            variant::undo_after(seen, kind)
+            let undone = rule("--delete");
+            variant::undo_after(seen, kind)?;
+            undone?;
+            Ok(())
         }
     }
 }

@@ -1,18 +1,21 @@
 //! The pages that people read, and what is in them: blocks, spans of code, links.
 
+use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::{assert_none, shipped};
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "SECURITY.md",
     "docs/architecture.md",
     "docs/cost.md",
+    "docs/fleet.md",
     "docs/reference.md",
     "docs/runbook.md",
     "e2e/airgap/README.md",
@@ -125,6 +128,27 @@ fn every_link_leads_somewhere() {
         }
     }
     assert_none(&problems);
+}
+
+#[test]
+fn every_page_is_listed() {
+    let unlisted = pages_below(&shipped::path(""), "").into_iter().filter(|name| !PAGES.contains(&name.as_str()));
+    assert_none(&unlisted.map(|name| format!("nothing looks at {name}: list it here")).collect::<Vec<_>>());
+}
+
+/// Not in what is hidden, nor in what was built.
+fn pages_below(dir: &Path, name: &str) -> Vec<String> {
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let own = entry.file_name().to_string_lossy().into_owned();
+        let is_dir = entry.file_type().unwrap().is_dir();
+        if is_dir && !own.starts_with('.') && !["target", "dist"].contains(&own.as_str()) {
+            pages.extend(pages_below(&entry.path(), &format!("{name}{own}/")));
+        } else if own.ends_with(".md") {
+            pages.push(format!("{name}{own}"));
+        }
+    }
+    pages
 }
 
 #[test]

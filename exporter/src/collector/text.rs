@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// What comes before a family's samples: [`head!`](super::head) makes one.
+/// What comes before a family's samples: `head!` makes one.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     pub(super) name: &'static str,
