@@ -144,7 +144,7 @@ fn pages_below(dir: &Path, name: &str) -> Vec<String> {
         let is_dir = entry.file_type().unwrap().is_dir();
         if is_dir && !own.starts_with('.') && !["target", "dist"].contains(&own.as_str()) {
             pages.extend(pages_below(&entry.path(), &format!("{name}{own}/")));
-        } else if own.ends_with(".md") {
+        } else if entry.path().extension().is_some_and(|extension| extension == "md") {
             pages.push(format!("{name}{own}"));
         }
     }
