@@ -224,4 +224,16 @@ mod tests {
         let names = |config: &http::Config| config.collectors.iter().map(|one| one.name()).collect::<Vec<_>>();
         assert_eq!(names(&parsed), names(&default));
     }
+
+    #[test]
+    fn every_level_is_what_its_name_says() {
+        for (name, level) in [
+            ("debug", LevelFilter::DEBUG),
+            ("info", LevelFilter::INFO),
+            ("warn", LevelFilter::WARN),
+            ("error", LevelFilter::ERROR),
+        ] {
+            assert_eq!(parse(["mini-node-exporter", "--log.level", name]).unwrap().log.level, level, "{name}");
+        }
+    }
 }

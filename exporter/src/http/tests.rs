@@ -273,7 +273,9 @@ async fn a_scrape_counts_from_its_start() {
     })
     .await
     .unwrap();
-    assert_eq!(get(&app, "/metrics").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let refused = get(&app, "/metrics").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.body.starts_with("already serving 2 scrapes at once"), "{}", refused.body);
     go.send(()).unwrap();
     go.send(()).unwrap();
     for scrape in under_way {

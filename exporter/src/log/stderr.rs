@@ -126,6 +126,8 @@ mod tests {
             stderr.line(&line, |lost| said.push(lost));
         }
         assert_eq!(said, [(lines - read / line.len()) as u64]);
+        let read = reader.read(&mut kept).unwrap();
+        assert_eq!(kept[..read], line.repeat(2), "none of them was cut");
     }
 
     #[test]

@@ -179,8 +179,14 @@ mod tests {
 
     #[test]
     fn a_descriptor_more_is_counted() {
-        for folder in [ProcessFds::new(&ProcRoot::default()), ProcessFds { folder: None, path: "/proc/self/fd".into() }]
-        {
+        let path = || PathBuf::from("/proc/self/fd");
+        // Its size is 0, as that of `/proc/self/fd` was before Linux 6.2.
+        let without_size = File::open("/proc").ok();
+        for folder in [
+            ProcessFds::new(&ProcRoot::default()),
+            ProcessFds { folder: None, path: path() },
+            ProcessFds { folder: without_size, path: path() },
+        ] {
             let before = folder.count().unwrap();
             // Other tests open and close files meanwhile.
             let many: Vec<_> = (0..500).map(|_| File::open("/proc/self/stat").unwrap()).collect();

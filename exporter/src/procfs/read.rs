@@ -61,3 +61,15 @@ pub(super) fn errno(error: &std::io::Error) -> Errno {
         _ => Errno::from_io_error(error).unwrap_or(Errno::IO),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_runs_out_has_a_number_as_what_the_kernel_refuses_has() {
+        assert_eq!(errno(&ErrorKind::OutOfMemory.into()), Errno::NOMEM);
+        assert_eq!(errno(&Errno::ACCESS.into()), Errno::ACCESS);
+        assert_eq!(errno(&ErrorKind::InvalidData.into()), Errno::IO);
+    }
+}

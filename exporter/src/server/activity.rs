@@ -210,3 +210,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, BufWriter};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_stream_below_is_written_flushed_and_shut_down() {
+        let mut stream = Watched::new(BufWriter::new(Vec::new()), Activity::new());
+        assert!(stream.is_write_vectored());
+        stream.write_all(b"first").await.unwrap();
+        stream.flush().await.unwrap();
+        assert_eq!(stream.stream.get_ref(), b"first");
+        stream.write_all(b", last").await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert_eq!(stream.stream.get_ref(), b"first, last");
+    }
+}

@@ -149,6 +149,7 @@ mod tests {
             "localhost:+1",
             "127.0.0.1",
             "::1:80",
+            "a:b:80",
             "80",
             "1.2.3.4:http",
             "[::1]:",
@@ -176,6 +177,21 @@ mod tests {
         let port = addresses[0].port();
         let both = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
         assert_eq!(addresses, if has_ipv6() { &both[..] } else { &both[..1] });
+    }
+
+    #[test]
+    fn a_port_that_is_taken_in_one_family_is_taken() {
+        let Ok(taken) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else { return };
+        let port = taken.local_addr().unwrap().port();
+        for address in [ListenAddress::AnyFamily(port), ListenAddress::Localhost(port)] {
+            assert_eq!(address.bind(&[]).unwrap_err().kind(), io::ErrorKind::AddrInUse, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_there_is_no_ipv6_is_told_from_what_is_wrong() {
+        assert!([Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].into_iter().all(|errno| has_no_ipv6(&errno.into())));
+        assert!(!has_no_ipv6(&Errno::ADDRINUSE.into()));
     }
 
     #[test]

@@ -121,6 +121,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_that_never_asked_goes_before_an_older_one_that_did() {
+        let connections = Connections { most: 2, open: Mutex::default() };
+        let kept = Activity::new();
+        let first = admit(&connections, &kept).await;
+        drop(kept.begin_answer());
+        let second = admit(&connections, &Activity::new()).await;
+        let third = admit(&connections, &Activity::new()).await;
+        assert_eq!((is_open(&first), is_open(&second), is_open(&third)), (true, false, true));
+    }
+
+    #[tokio::test]
     async fn one_whose_answer_is_not_taken_goes_last() {
         let connections = Connections { most: 2, open: Mutex::default() };
         let (stalled, kept) = (Activity::new(), Activity::new());

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{GRACE, Site, bind, serve};
+use super::{GRACE, Site, bind, is_client_gone, serve, serve_stream};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -49,6 +49,31 @@ async fn a_second_signal_ends_at_once() {
     server.signal();
     server.signal();
     timeout(SOON, server.task).await.unwrap().unwrap().unwrap();
+}
+
+/// Not as long as the pause before it may last.
+#[tokio::test(start_paused = true)]
+async fn the_head_of_a_second_request_may_take_as_long_as_the_first() {
+    let (mut client, stream) = tokio::io::duplex(4096);
+    tokio::spawn(serve_stream(stream, Router::new().route("/", get(async || "done"))));
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"done") {
+        answer.push(client.read_u8().await.unwrap());
+    }
+    let pause = Duration::from_secs(100);
+    assert!(timeout(pause, client.read_u8()).await.is_err(), "the pause may last longer");
+    client.write_all(b"GET / HT").await.unwrap();
+    let began = Instant::now();
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?}");
+}
+
+#[test]
+fn a_client_that_is_gone_is_no_reason_to_complain() {
+    assert!(is_client_gone(&io::ErrorKind::ConnectionAborted.into()));
+    assert!(!is_client_gone(&rustix::io::Errno::MFILE.into()));
 }
 
 struct Server {

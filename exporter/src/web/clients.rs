@@ -177,3 +177,23 @@ fn text(name: &GeneralName) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_good_from_its_first_second_to_its_last() {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let at = |seconds| check_dates(certificate.der(), UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
+        let (first, last) = (1_767_225_600, 1_798_761_600);
+        assert_eq!([first, last].map(at), [Ok(()), Ok(())]);
+        assert_eq!(at(first - 1), Err(CertificateError::NotValidYet.into()));
+        assert_eq!(at(last + 1), Err(CertificateError::Expired.into()));
+    }
+}

@@ -101,3 +101,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn in_plain_the_stream_below_is_written_flushed_and_shut_down() {
+        let (mut client, below) = duplex(64);
+        let mut stream = Stream::new(None, BufWriter::new(below));
+        assert!(stream.is_write_vectored());
+        for text in [b"first", b"again"] {
+            stream.write_all(text).await.unwrap();
+            stream.flush().await.unwrap();
+            let mut read = [0; 5];
+            let length = client.read(&mut read).await.unwrap();
+            assert_eq!(read[..length], text[..]);
+        }
+        stream.write_all(b"last").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "last");
+    }
+}

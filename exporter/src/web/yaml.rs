@@ -172,6 +172,8 @@ mod tests {
         assert_eq!(read("{a: [b, c], d: {}}"), "{a@1: [\"b\", \"c\"], d@1: {}}");
         assert_eq!(read("a: |\n  one\n  two\n"), "{a@1: \"one\\ntwo\\n\"}");
         assert_eq!(read("a: !!str null\n"), "{a@1: \"null\"}");
+        let (deep, brackets) = ("- ".repeat(DEEPEST) + "a", ["[", "]"].map(|bracket| bracket.repeat(DEEPEST)));
+        assert_eq!(read(&deep), brackets.join("\"a\""));
     }
 
     #[test]
@@ -183,7 +185,8 @@ mod tests {
             ("a: !!binary c2VjcmV0\n", "line 1: tags other than `!!str` are not supported"),
             ("a: b\n---\nc: secret\n", "line 3: a second document begins"),
             ("[a, b]: secret\n", "line 1: a key is not plain text"),
-            (&"- ".repeat(20), "line 1: nested too deeply"),
+            (&"- ".repeat(DEEPEST + 2), "line 1: nested too deeply"),
+            (&["{a: ", "}"].map(|bracket| bracket.repeat(DEEPEST + 2)).concat(), "line 1: nested too deeply"),
         ] {
             assert_eq!(read(text), problem, "{text:?}");
         }

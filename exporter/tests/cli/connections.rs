@@ -198,6 +198,8 @@ fn a_listener_that_cannot_accept_waits() {
     let mut running = start_limited(&format!("ulimit -n 32; exec \"$0\" {listeners}"));
     let crowd: Vec<TcpStream> = (0..40).map(|_| running.connect()).collect();
     running.wait_for_line("cannot accept connections");
+    // It is tried again meanwhile, ten times a second.
+    std::thread::park_timeout(Duration::from_millis(500));
     drop(crowd);
     assert_eq!(running.get("/healthz/live").0, 200);
     assert_ended_well(running, 1);

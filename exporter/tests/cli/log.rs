@@ -71,6 +71,24 @@ fn a_file_that_breaks_and_one_that_heals_are_one_line_each() {
     }
 }
 
+/// Somebody else may take the last room of a shared pipe, and none of them is to find it changed.
+#[test]
+fn the_log_has_a_pipe_opened_for_itself_that_never_waits() {
+    const NONBLOCK: u32 = 0o4000;
+
+    let running = Running::start([""; 0]);
+    let flags = |descriptor: &str| {
+        let info = std::fs::read_to_string(running.proc("fdinfo").join(descriptor)).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).expect(&info);
+        u32::from_str_radix(flags.trim(), 8).unwrap()
+    };
+    let pipe = running.proc("fd/2").read_link().unwrap();
+    let entries = std::fs::read_dir(running.proc("fd")).unwrap().map(Result::unwrap);
+    let same = entries.filter(|entry| entry.path().read_link().is_ok_and(|leads_to| leads_to == pipe));
+    let waits: Vec<bool> = same.map(|entry| flags(entry.file_name().to_str().unwrap()) & NONBLOCK == 0).collect();
+    assert_eq!(waits, [true, false], "of standard error and the log");
+}
+
 /// As `containerd` does when its own disk is slow: the pipe is there, and nobody reads it.
 #[test]
 fn a_log_that_nobody_reads_for_a_while_stops_nothing_and_says_what_was_lost() {

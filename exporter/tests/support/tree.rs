@@ -53,6 +53,10 @@ impl Tree {
     /// Nobody ever writes into it: whoever opens it without `O_NONBLOCK` hangs.
     pub fn fifo(&self, file: &str) {
         self.remove(file);
-        mknodat(CWD, self.path(file), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        make_fifo(&self.path(file));
     }
+}
+
+pub fn make_fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 }

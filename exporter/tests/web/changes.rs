@@ -124,7 +124,11 @@ fn an_emptied_bucket_is_not_filled_by_another_change() {
     let running = start(&pki, limit);
     assert_eq!((running.get("/metrics").0, running.get("/metrics").0), (200, 429));
     pki.replace("web.yml", format!("{limit}http_server_config: {{headers: {{X-Frame-Options: deny}}}}\n"));
-    eventually("the new header", || running.ask("/metrics", "").1.contains("x-frame-options: deny"));
+    eventually("the new header", || {
+        let (status, answer) = running.ask("/metrics", "");
+        assert_eq!(status, 429, "{answer}");
+        answer.contains("x-frame-options: deny")
+    });
     stays("no token", || running.get("/metrics").0 == 429);
     end(running, 0);
 }
@@ -141,6 +145,8 @@ fn a_mounted_secret_changes_by_its_link() {
     std::os::unix::fs::symlink("..data/web.yml", pki.path("web.yml")).unwrap();
     let running = Running::start(["--web.config.file".as_ref(), pki.path("web.yml").as_os_str()]);
     assert_eq!(running.ask("/metrics", &basic("alice", "secret")).0, 200);
+    // Nobody asks for longer than it takes until the files are looked at again.
+    std::thread::park_timeout(Duration::from_millis(1200));
     std::os::unix::fs::symlink("two", pki.path("..next")).unwrap();
     std::fs::rename(pki.path("..next"), pki.path("..data")).unwrap();
     eventually("bob is let in", || running.ask("/metrics", &basic("bob", "other")).0 == 200);

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::support::pki::Pki;
 use crate::support::running::{SOON, ask};
-use crate::{basic, hash, start, start_with, user};
+use crate::{TLS, basic, hash, start, start_with, user};
 
 #[test]
 fn only_a_name_with_its_own_password_is_let_in() {
@@ -113,6 +113,20 @@ fn a_flood_from_one_address_holds_up_another_for_one_check() {
     };
     let answered = flood.into_iter().map(is_answered).filter(|answered| *answered).count();
     assert!(answered <= 6, "{answered} of 12 guesses were checked before it");
+}
+
+#[test]
+fn passwords_in_plain_are_warned_of_and_the_first_line_says_what_is_on() {
+    let pki = Pki::new();
+    let alice = user("alice", "secret");
+    for (config, tls, auth) in [(TLS, true, false), (&alice, false, true), (&format!("{TLS}{alice}"), true, true)] {
+        let mut running = start(&pki, config);
+        let line = running.line("message=started");
+        assert!(line.contains(&format!("tls={tls} auth={auth}")), "{line}");
+        running.signal(Signal::TERM);
+        let (_, log, _) = running.wait(SOON);
+        assert_eq!(log.iter().any(|line| line.contains("in plain")), auth && !tls, "{log:#?}");
+    }
 }
 
 #[test]

@@ -30,6 +30,8 @@ fn a_file_that_is_missing_or_no_certificate_or_key_is_named() {
     let ca = |file: &str| format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {file}\n");
     std::fs::create_dir(pki.path("directory")).unwrap();
     pki.write("empty", "");
+    crate::support::tree::make_fifo(&pki.path("fifo"));
+    pki.write("full", vec![b'x'; 1024 * 1024]);
     pki.write("huge", vec![b'x'; 1024 * 1024 + 1]);
     pki.write("broken.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     for (config, problem) in [
@@ -43,9 +45,11 @@ fn a_file_that_is_missing_or_no_certificate_or_key_is_named() {
             format!("cert_file {}: No such file or directory (os error 2)", path("none.crt")),
         ),
         (tls("server.crt", "directory"), format!("key_file {}: not a regular file", path("directory"))),
+        (tls("server.crt", "fifo"), format!("key_file {}: not a regular file", path("fifo"))),
         (tls("empty", "server.key"), format!("cert_file {} holds no certificate", path("empty"))),
         (tls("server.key", "server.key"), format!("cert_file {} holds no certificate", path("server.key"))),
         (tls("server.crt", "server.crt"), format!("key_file {} holds no private key", path("server.crt"))),
+        (tls("server.crt", "full"), format!("key_file {} holds no private key", path("full"))),
         (tls("server.crt", "huge"), format!("key_file {}: longer than 1048576 bytes", path("huge"))),
         (tls("server.crt", "client.key"), format!("key_file {} is not the key of the certificate", path("client.key"))),
         (

@@ -33,6 +33,7 @@ fn an_empty_file_asks_for_nothing() {
         "# nothing\n",
         "---\n",
         "{}",
+        "tls_server_config: {}\n",
         "tls_server_config:\nbasic_auth_users: {}\nhttp_server_config:\nrate_limit:\n",
     ] {
         let config = good(text);
