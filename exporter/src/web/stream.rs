@@ -104,11 +104,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, duplex};
+    use tokio::time::timeout;
 
     use super::*;
 
-    #[tokio::test]
+    const SOON: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
     async fn in_plain_the_stream_below_is_written_flushed_and_shut_down() {
         let (mut client, below) = duplex(64);
         let mut stream = Stream::new(None, BufWriter::new(below));
@@ -117,13 +122,13 @@ mod tests {
             stream.write_all(text).await.unwrap();
             stream.flush().await.unwrap();
             let mut read = [0; 5];
-            let length = client.read(&mut read).await.unwrap();
+            let length = timeout(SOON, client.read(&mut read)).await.unwrap().unwrap();
             assert_eq!(read[..length], text[..]);
         }
         stream.write_all(b"last").await.unwrap();
         stream.shutdown().await.unwrap();
         let mut rest = String::new();
-        client.read_to_string(&mut rest).await.unwrap();
+        timeout(SOON, client.read_to_string(&mut rest)).await.unwrap().unwrap();
         assert_eq!(rest, "last");
     }
 }
