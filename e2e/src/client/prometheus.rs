@@ -1,6 +1,7 @@
 //! A client of Prometheus' HTTP API v1, as far as the checks need it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -119,6 +120,11 @@ impl Prometheus {
     /// The Prometheus with that base address, such as `http://127.0.0.1:9090`.
     pub fn new(base: impl Into<String>) -> Self {
         Self(Server::new(base))
+    }
+
+    /// As [`Prometheus::new`], with another deadline for each request.
+    pub fn with_limit(base: impl Into<String>, limit: Duration) -> Self {
+        Self(Server::with_limit(base, limit))
     }
 
     /// The Prometheus at an address anywhere.

@@ -28,7 +28,6 @@ impl Live {
     /// Draws another text.
     pub fn draw(&self, text: String) {
         self.0.set_message(text);
-        self.0.tick();
     }
 
     /// Writes a line to standard output, above the text.

@@ -105,6 +105,15 @@ impl Lab {
         self.start_program(Path::new("nohup"), &words.chain(parts.iter().cloned()).collect::<Vec<_>>())
     }
 
+    /// As [`Lab::start`], on a terminal with so many rows, which `script` makes.
+    pub fn start_on_terminal(&self, rows: u16, words: &[&str], parts: &[OsString]) -> Result<Running> {
+        let words = [env!("CARGO_BIN_EXE_lab")].iter().chain(words).map(OsString::from).chain(parts.iter().cloned());
+        let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+        let typed = format!("stty rows {rows} cols 100; TERM=xterm exec {}", words.join(" "));
+        let args = ["--quiet", "--return", "--command", &typed, "/dev/null"];
+        self.start_program(Path::new("script"), &args.map(OsString::from))
+    }
+
     fn start_program(&self, program: &Path, args: &[OsString]) -> Result<Running> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let log = self.dir().join(format!("{}.out", COUNT.fetch_add(1, Ordering::Relaxed)));

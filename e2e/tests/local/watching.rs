@@ -1,14 +1,14 @@
 //! The nodes while a lab stays: `lab up`, and `lab status --watch` beside it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::process::command::Cmd;
 use e2e::wait::poll::{self, Attempt};
+use regex::Regex;
 use rustix::process::{Signal, kill_process};
 
 use crate::lab::{Lab, ordinary_node};
-use crate::running::ended;
 
 /// Without a terminal there is a line for each change, and no table that is drawn anew.
 #[test]
@@ -57,24 +57,46 @@ fn whoever_watches_may_stop() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-/// On a terminal, which `script` makes, the cursor goes up and the table is written over the one before.
+/// Nobody who was killed says that it is over.
+#[test]
+fn a_lab_that_is_killed_has_ended() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start(&["up", &ordinary_node()], &lab.parts())?;
+    let id = running.id()?;
+    let watching = lab.start(&["status", "--watch"], &[])?;
+    watching.wait_for("1 of 1 nodes up")?;
+    running.signal(Signal::KILL)?;
+    let watched = watching.expect_code(0)?;
+    ensure!(watched.ends_with(&format!("run {id} has ended\n")), "{watched}");
+    lab.expect_no_process()
+}
+
+/// The cursor goes up, and the table is written over the one before, with what was scraped since.
 #[test]
 fn on_a_terminal_the_table_is_drawn_in_place() -> Result<()> {
     let lab = Lab::new()?;
-    let words: Vec<String> = [env!("CARGO_BIN_EXE_lab"), "up", "--for", "4s"]
-        .into_iter()
-        .map(str::to_owned)
-        .chain(lab.parts().iter().map(|part| part.to_string_lossy().into_owned()))
-        .collect();
-    let typed = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
-    let script = Cmd::new("script").args(["--quiet", "--return", "--command", &typed, "/dev/null"]);
-    let script = script.env("TERM", "xterm").env("XDG_STATE_HOME", lab.dir()).limit(Duration::from_secs(60));
-    let shown = ended(script)?.expect_code(0)?.stdout;
-    let (_, stays) = shown.split_once(" stays until 4s have passed").unwrap_or_default();
-    let tables = stays.matches("node_uptime (s)").count();
-    ensure!(tables >= 3, "{tables} tables in:\n{shown:?}");
-    // Up by the lines of the table, and each of them cleared.
-    let up = stays.matches("\x1b[3A").count() + stays.matches("\x1b[1A\r\x1b[2K").count();
-    ensure!(up >= tables - 1, "the cursor went up {up} times, for {tables} tables, in:\n{shown:?}");
+    let running = lab.start_on_terminal(24, &["up"], &lab.parts())?;
+    let row = Regex::new(r"15m\s+\S+\s+(\d+(?:\.\d+)?)\s")?;
+    let shown = poll::until("two uptimes", Duration::from_secs(60), Duration::from_millis(50), || {
+        let written = running.written();
+        let uptimes: BTreeSet<&str> = row.captures_iter(&written).map(|row| row.extract::<1>().1[0]).collect();
+        if uptimes.len() < 2 { Attempt::NotYet(format!("{uptimes:?} in {written:?}")) } else { Attempt::Ready(written) }
+    })?;
+    let (_, stays) = shown.split_once(" stays until ").unwrap_or_default();
+    // Up by the lines of the text, and each of them cleared.
+    ensure!(stays.contains("\x1b[3A") || stays.contains("\x1b[1A\r\x1b[2K"), "the cursor never goes up in:\n{shown:?}");
+    lab.run(&["down"], &[])?.expect_code(0)?;
+    running.expect_code(0)?;
+    lab.expect_nothing_left()
+}
+
+/// What does not fit is cut off at its end, so what is wrong comes before the nodes.
+#[test]
+fn on_a_terminal_of_few_rows_the_summary_is_seen() -> Result<()> {
+    let lab = Lab::new()?;
+    let running = lab.start_on_terminal(10, &["up", "--nodes", "30"], &lab.parts()[2..])?;
+    running.wait_for("30 of 30 nodes up")?;
+    lab.run(&["down"], &[])?.expect_code(0)?;
+    running.expect_code(0)?;
     lab.expect_nothing_left()
 }

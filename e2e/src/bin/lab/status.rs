@@ -28,7 +28,9 @@ pub fn status(args: &Status) -> Result<Exit> {
     }
     if args.watch {
         interrupt::listen()?;
-        let is_there = || run::list().is_ok_and(|runs| runs.iter().any(|other| other.id == run.id));
+        let is_it = |other: &Found| other.id == run.id && !other.is_abandoned();
+        // What cannot be looked at may well go on.
+        let is_there = || run::list().map_or(true, |runs| runs.iter().any(is_it));
         watch(&prometheus, &live, seen.summary(), |time| pause(time, is_there))?;
         if !is_there() {
             live.line(&format!("run {} has ended", run.id))?;

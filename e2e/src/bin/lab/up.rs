@@ -1,6 +1,7 @@
 //! `lab up`: stands the stack up, shows what there is to see, and stays.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -111,13 +112,17 @@ fn show_and_stay(
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let live = &live;
-        scope.spawn(move || {
+        let watching = scope.spawn(move || {
             let goes_on = |pause| is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
             watch(prometheus, live, seen.summary(), goes_on)
         });
         let stayed = stay(backend, args, scenario, live);
         drop(done);
-        stayed
+        let watched = watching.join().unwrap_or_else(|panic| resume_unwind(panic));
+        match stayed {
+            Err(error) if !is_an_end(&error) => Err(error),
+            ended => watched.and(ended),
+        }
     })
 }
 

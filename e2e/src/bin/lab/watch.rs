@@ -11,6 +11,9 @@ use e2e::terminal::live::Live;
 
 use crate::tables;
 
+/// How long Prometheus may take to answer: whoever ends the lab waits for the answer that is due.
+const LIMIT: Duration = Duration::from_secs(1);
+
 /// How often Prometheus is asked, in a lab that is small: looking must not be what the machine is busy with.
 const EVERY: Duration = Duration::from_secs(1);
 const SHARE: u32 = 5;
@@ -22,12 +25,14 @@ pub fn watch(
     mut told: Vec<String>,
     mut pause: impl FnMut(Duration) -> bool,
 ) -> Result<()> {
+    let prometheus = &Prometheus::with_limit(prometheus.base(), LIMIT);
     loop {
         let began = Instant::now();
         let seen = if live.is_drawn() { Nodes::look(prometheus, JOB) } else { Nodes::states(prometheus, JOB) };
         match seen.map(|seen| (seen.summary(), seen)) {
             Ok((summary, seen)) if live.is_drawn() => {
-                live.draw(format!("{}\n{}", tables::nodes(&seen)?, summary.join("\n")));
+                // A terminal that is too low for all of it shows the beginning.
+                live.draw(format!("{}\n\n{}", summary.join("\n"), tables::nodes(&seen)?.trim_end()));
             }
             Ok((summary, _)) if summary != told => {
                 live.line(&summary.join("; "))?;
