@@ -11,7 +11,8 @@ use crate::client::prometheus::node_of;
 use crate::stack::{Procfs, Stack};
 use crate::terminal::out;
 
-/// How far a figure may be from the kernel's, in seconds: the widest scrape interval that a lab uses, and some.
+/// How far a figure may be from the kernel's, in seconds: the widest scrape interval of a lab with a live tree, and
+/// some.
 const AGE: f64 = 5.0;
 
 /// Exact on a fixture tree; on a live procfs within 5 s of the kernel's figure, and growing; where no kernel can be

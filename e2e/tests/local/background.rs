@@ -20,10 +20,11 @@ pub fn a_lab_goes_on_until_it_is_ended() -> Result<()> {
     ended.expect_stderr(&format!("`lab down {id}` ends it"))?;
     ensure!(lab.processes().len() == 3, "lab, exporter and Prometheus should run: {:?}", lab.processes());
     // A session of its own: nothing that happens to the terminal reaches it.
-    let (pid, _) = lab.processes().into_iter().min_by_key(|(pid, _)| pid.as_raw_nonzero()).context("no process")?;
+    let status = lab.run(&["status"], &[])?.expect_code(0)?.stdout;
+    let pid = status.lines().next().and_then(|run| run.rsplit_once("  process ")).context("no process id")?.1;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let session = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3)).context("no session")?;
-    ensure!(session == pid.to_string(), "the session of {pid} is {session}");
+    ensure!(session == pid, "the session of {pid} is {session}");
     let logs = lab.run(&["logs"], &[])?.expect_code(0)?.stdout;
     ensure!(logs.contains("lab | run ") && logs.contains("stays until `lab down`"), "{logs}");
 
@@ -37,6 +38,7 @@ fn a_start_that_fails_is_told() -> Result<()> {
     let lab = Lab::new()?;
     let stand_in = lab.prometheus_that("echo 'no space left for samples' >&2; exit 3")?;
     let ended = lab.run(&["--detach"], &lab.parts_with_prometheus(&stand_in))?.expect_code(1)?;
+    let ended = ended.expect_stderr("FAIL start the lab in the background")?;
     ended.expect_stderr("no space left for samples")?.expect_stderr("the lab did not start; its logs are in ")?;
     let ended = lab.run(&["up", "--detach", "--keep"], &[])?.expect_code(2)?;
     ended.expect_stderr("error: `--keep` needs `--backend kind`")?;
@@ -53,8 +55,20 @@ fn an_interrupt_before_it_is_ready_ends_it() -> Result<()> {
         other => Attempt::NotYet(format!("{other:?}")),
     })?;
     waiting.signal(Signal::INT)?;
-    waiting.expect_code(0)?;
+    let written = waiting.expect_code(1)?;
+    ensure!(written.ends_with("error: interrupted\n"), "{written}");
     expect_nothing_left(&lab)
+}
+
+/// A cluster's logs are those of its pods, and beside them is what the lab itself wrote.
+#[test]
+fn the_log_of_a_cluster_s_lab_is_shown() -> Result<()> {
+    let lab = Lab::bare()?;
+    lab.script("bin/kubectl", "case $* in version*) echo 'Client Version: v1.32.3' ;; *) echo 'of a pod' ;; esac")?;
+    lab.keep_cluster()?;
+    let logs = lab.run(&["logs"], &[])?.expect_code(0)?.stdout;
+    ensure!(logs == "lab | run 1-1 stays until `lab down`\nof a pod\n", "{logs}");
+    Ok(())
 }
 
 fn expect_nothing_left(lab: &Lab) -> Result<()> {

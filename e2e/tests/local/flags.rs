@@ -1,5 +1,6 @@
 //! Every flag of `lab` works: a row for each argument that a help lists, with the commands that take it and one effect
-//! that is seen from outside. Most are seen in a world of stand-ins, which say what they were given and end.
+//! that is seen from outside, but for a few that are named. Most are seen in a world of stand-ins, which say what they
+//! were given and end.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -58,25 +59,31 @@ const STATUS: &[&str] = &["status"];
 const OF_A_RUN: &[&str] = &["status", "down", "logs"];
 const DOCTOR: &[&str] = &["doctor"];
 const COMPLETIONS: &[&str] = &["completions"];
-const EVERY: &[&str] = &[
-    "",
-    "up",
-    "check",
-    "screenshot",
-    "status",
-    "down",
-    "logs",
-    "scenario",
-    "scenario list",
-    "scenario run",
-    "doctor",
-    "images",
-    "images build",
-    "completions",
-];
+const DOWN: &[&str] = &["down"];
+const STARTING: &[&str] = &["", "up", "check", "screenshot", "scenario run"];
+const WITHOUT_STEPS: &[&str] = &["status", "logs", "scenario list", "doctor", "completions"];
+
+/// Without a row: two commands that have nothing but subcommands, and one whose first step is a whole build.
+const UNSHOWN: [&str; 3] = ["lab scenario --quiet", "lab images --quiet", "lab images build --quiet"];
 
 rows! { here {
     ROOT "--version" version => |_| World::new()?.shows("", &["--version"], concat!("lab ", env!("CARGO_PKG_VERSION")));
+
+    STARTING "--quiet" quiet => |command| {
+        let world = World::new()?;
+        world.shows(command, &["--exporter", &world.real[0]], "ok   find Prometheus")?;
+        let shown = world.shown(command, &["--exporter", &world.real[0], "--quiet"])?;
+        ensure!(shown.contains("FAIL start Prometheus") && !shown.contains("ok   "), "{shown}");
+        Ok(())
+    };
+    // Nothing that these show is a step; below the command line itself it is the same.
+    WITHOUT_STEPS "--quiet" quiet_results => |command| {
+        let world = World::of_kind()?;
+        world.lab.keep_cluster()?;
+        let (loud, quiet) = (world.shown(command, &[])?, world.shown(command, &["--quiet"])?);
+        ensure!(loud.lines().skip(1).eq(quiet.lines().skip(1)), "{loud}{quiet}");
+        Ok(())
+    };
 
     STACKS "--backend" backend => |command| World::new()?.shows(command, &["--backend", "kind"], "`docker` is not on PATH");
     DRAWN "--path.procfs" procfs => |command| {
@@ -201,7 +208,7 @@ rows! { here {
     };
 
 } elsewhere {
-    EVERY "--quiet" usage::quiet;
+    DOWN "--quiet" usage::quiet;
     OF_A_RUN "[ID]" several::labs_do_not_disturb_each_other;
     STATUS "--watch" watching::a_node_that_goes_and_returns_is_told_by_both;
     UP "--detach" background::a_lab_goes_on_until_it_is_ended;
@@ -233,8 +240,8 @@ fn every_argument_has_a_row() -> Result<()> {
         );
     }
     let rows = ROWS.iter();
-    let rows: BTreeSet<String> =
-        rows.flat_map(|row| row.of.iter().map(|command| format!("lab {command} {}", row.argument))).collect();
+    let rows = rows.flat_map(|row| row.of.iter().map(|command| format!("lab {command} {}", row.argument)));
+    let rows: BTreeSet<String> = rows.chain(UNSHOWN.map(str::to_owned)).collect();
     let missing: Vec<_> = arguments.difference(&rows).collect();
     ensure!(missing.is_empty(), "no row shows an effect of: {missing:#?}");
     let extra: Vec<_> = rows.difference(&arguments).collect();
@@ -311,9 +318,13 @@ impl World {
     }
 
     fn shown(&self, command: &str, flags: &[&str]) -> Result<String> {
-        // The one command with something that has to be named.
-        let scenario = (command == "scenario run").then_some("quiet-day");
-        let words: Vec<&str> = command.split_whitespace().chain(scenario).chain(flags.iter().copied()).collect();
+        // The commands with something that has to be named.
+        let named = match command {
+            "scenario run" => Some("quiet-day"),
+            "completions" => Some("bash"),
+            _ => None,
+        };
+        let words: Vec<&str> = command.split_whitespace().chain(named).chain(flags.iter().copied()).collect();
         self.lab.transcript(&words, &[])
     }
 

@@ -149,6 +149,15 @@ impl Lab {
         Ok(to)
     }
 
+    /// A run whose cluster was kept, as far as files tell, with what its `lab` wrote in the background.
+    pub fn keep_cluster(&self) -> Result<()> {
+        let run = self.dir().join("mini-node-exporter/runs/1-1");
+        fs::create_dir_all(&run)?;
+        fs::write(run.join("kept"), "")?;
+        fs::write(run.join("run.json"), r#"{ "pid": 1, "backend": "kind", "links": [] }"#)?;
+        Ok(fs::write(run.join("lab.log"), "run 1-1 stays until `lab down`\n")?)
+    }
+
     /// The ids of the runs that have a directory.
     pub fn runs(&self) -> Vec<String> {
         names(&self.dir().join("mini-node-exporter/runs")).into_iter().filter(|name| name != "gate").collect()

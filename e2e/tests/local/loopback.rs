@@ -1,5 +1,5 @@
-//! Nothing that a lab starts can be reached from elsewhere: every socket that any of its processes listens on is on
-//! loopback, by the kernel's own table.
+//! Nothing that a lab starts can be reached from elsewhere: every socket on which any of its processes takes
+//! connections or datagrams is on loopback, by the kernel's own tables. Grafana is left out.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,18 +45,21 @@ fn expect_loopback(words: &[&str], listening: &[&str]) -> Result<()> {
     lab.expect_nothing_left()
 }
 
+/// The sockets of TCP that listen, and those of UDP that are connected to nobody, by the kernel's name of that state.
+const TABLES: [(&str, &str); 4] = [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")];
+
 /// The addresses of the sockets that a process listens on.
 fn listens_on(pid: Pid) -> Result<Vec<IpAddr>> {
     let proc = format!("/proc/{}", pid.as_raw_nonzero());
     let links = fs::read_dir(format!("{proc}/fd"))?.filter_map(|entry| entry.ok()?.path().read_link().ok());
     let own: BTreeSet<String> = links.map(|link| link.to_string_lossy().into_owned()).collect();
     let mut addresses = Vec::new();
-    for table in ["tcp", "tcp6"] {
+    for (table, listening) in TABLES {
         for row in fs::read_to_string(format!("{proc}/net/{table}"))?.lines().skip(1) {
-            // slot, local address, remote address, state, …, inode at place 9; 0A is LISTEN.
+            // slot, local address, remote address, state, …, inode at place 9.
             let fields: Vec<&str> = row.split_whitespace().collect();
-            let [_, local, _, "0A", _, _, _, _, _, inode, ..] = fields[..] else { continue };
-            if own.contains(&format!("socket:[{inode}]")) {
+            let [_, local, _, state, _, _, _, _, _, inode, ..] = fields[..] else { continue };
+            if state == listening && own.contains(&format!("socket:[{inode}]")) {
                 addresses.push(address(local).with_context(|| format!("`{local}` in {table}"))?);
             }
         }

@@ -134,6 +134,11 @@ pub fn quiet() -> Result<()> {
     let ended = lab.run(&["-q", "--for", "1s"], &lab.parts_with_prometheus(&stand_in))?.expect_code(1)?;
     let ended = ended.expect_stderr("FAIL start Prometheus")?.expect_stderr("no space left for samples")?;
     ensure!(!ended.stderr.contains("ok   "), "{}", ended.stderr);
+    let running = lab.start(&["up", &ordinary_node()], &lab.parts())?;
+    running.id()?;
+    let ended = lab.run(&["down", "-q"], &[])?.expect_code(0)?;
+    ensure!(ended.stderr.is_empty(), "{}", ended.stderr);
+    running.expect_code(0)?;
     lab.expect_nothing_left()
 }
 

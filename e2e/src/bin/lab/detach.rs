@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,7 +12,7 @@ use e2e::run::{self, Found};
 use e2e::stack::JOB;
 use e2e::stack::nodes::Nodes;
 use e2e::terminal::exit::Exit;
-use e2e::terminal::out;
+use e2e::terminal::out::{self, Mark};
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
@@ -28,6 +29,11 @@ const START: Duration = Duration::from_secs(60 * 60);
 /// A cluster's deletion takes longest.
 const END: Duration = Duration::from_secs(120);
 
+/// The other process has ended, when it should have stayed.
+#[derive(Debug, thiserror::Error)]
+#[error("the lab did not start")]
+struct NotStarted(ExitStatus);
+
 pub fn detach(progress: &Progress) -> Result<Exit> {
     interrupt::listen()?;
     // Removed with this process, unless the other one has taken it over by then.
@@ -38,30 +44,30 @@ pub fn detach(progress: &Progress) -> Result<Exit> {
     let started = progress.step("start the lab in the background", |step| {
         poll::until("the lab's start", START, Duration::from_millis(50), || {
             if !log.path().exists() {
-                return Attempt::Ready(None);
+                return Attempt::Ready(());
             }
             let last = said().lines().next_back().unwrap_or_default().to_owned();
             step.note(&last);
-            lab.ended().map_or(Attempt::NotYet(last), |status| Attempt::Ready(Some(status)))
+            lab.ended().map_or(Attempt::NotYet(last), |status| Attempt::Failed(NotStarted(status).into()))
         })
     });
-    match started {
-        Ok(None) => {}
-        Ok(Some(status)) => {
+    if let Err(error) = started {
+        if let Some(NotStarted(status)) = error.downcast_ref() {
             out::note(said().trim_end());
             return Ok(status.code().map_or(Exit::Failed, Exit::of_failure));
         }
-        Err(error) => {
-            lab.end(END)?;
-            return if interrupt::seen() { Ok(Exit::Ok) } else { Err(error) };
-        }
+        lab.end(END)?;
+        return Err(error);
     }
     let pid = lab.pid().context("the lab has no process id")?;
     let is_ours = |run: &Found| run.alive && run.record.as_ref().is_some_and(|record| record.pid == pid);
     let run = run::list()?.into_iter().find(is_ours);
     let run = run.context("the lab has ended already")?;
     if let Some(prometheus) = status::links(&run)? {
-        out::line(&tables::nodes(&Nodes::look(&prometheus, JOB)?)?)?;
+        match Nodes::look(&prometheus, JOB) {
+            Ok(seen) => out::line(&tables::nodes(&seen)?)?,
+            Err(error) => progress.say(Mark::Warn, &format!("its nodes cannot be looked at: {error:#}")),
+        }
     }
     let id = &run.id;
     progress

@@ -13,12 +13,6 @@ use crate::which::choose;
 
 pub fn logs(which: &Which) -> Result<Exit> {
     let run = choose(which.id.as_deref())?;
-    if run.record.as_ref().is_some_and(|record| record.backend == "kind") {
-        for line in kind::logs(&run)?.lines() {
-            out::line(line)?;
-        }
-        return Ok(Exit::Ok);
-    }
     let mut files: Vec<_> = fs::read_dir(&run.dir)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
@@ -28,6 +22,11 @@ pub fn logs(which: &Which) -> Result<Exit> {
         let part = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for line in log::text(&file).lines() {
             out::line(&format!("{part} | {line}"))?;
+        }
+    }
+    if run.record.as_ref().is_some_and(|record| record.backend == "kind") {
+        for line in kind::logs(&run)?.lines() {
+            out::line(line)?;
         }
     }
     Ok(Exit::Ok)

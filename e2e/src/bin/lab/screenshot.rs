@@ -89,10 +89,11 @@ fn of_own(started: &Started, args: &cli::Screenshot, chromium: &Chromium, progre
     for name in FIRST {
         let report = checks::run_one(started.subject(), name).with_context(|| format!("there is no check `{name}`"))?;
         interrupt::check()?;
-        progress.line(&report.text());
         if !matches!(report.outcome, Outcome::Passed { .. }) {
+            progress.trouble(&report.text());
             bail!("no picture: `{name}` did not pass");
         }
+        progress.line(&report.text());
     }
     let stay = humantime::format_duration(args.stay);
     progress.step(&format!("let the lab run for {stay}"), |_| poll::pause(args.stay))?;
