@@ -3,12 +3,13 @@
 //! A new collector is a file with a type that implements [`Collector`], and a line in [`TABLE`].
 
 mod cpus;
+mod family;
 mod load;
-mod text;
 mod uptime;
 
-pub(crate) use text::head;
-pub use text::{Family, Head, Text};
+use prometheus::proto::MetricFamily;
+
+pub(crate) use family::{counter, gauge};
 
 use crate::node::Scrape;
 use crate::procfs::Error;
@@ -16,7 +17,7 @@ use crate::procfs::Error;
 /// Every collector there is, by name.
 pub const TABLE: &[&dyn Collector] = &[&cpus::Cpus, &load::Load, &uptime::Uptime];
 
-/// Turns some of a node's files into samples.
+/// Turns some of a node's files into metric families.
 pub trait Collector: Send + Sync {
     /// The name of its two flags, and the value of the label `collector`.
     fn name(&self) -> &'static str;
@@ -29,14 +30,13 @@ pub trait Collector: Send + Sync {
         true
     }
 
-    /// Reads all it needs, then writes. Read the collector's own files before the hostname: readiness names the first
-    /// bad one, and looks at the hostname anyway.
+    /// Reads all it needs and returns its families, each with at least one sample. Read the collector's own files before
+    /// the hostname: readiness names the first bad one, and checks the hostname anyway.
     ///
     /// # Errors
     ///
-    /// When anything it needs is bad. It then exposes nothing at all, for what it has written is taken back: a false 0
-    /// is a lie that no alert sees.
-    fn collect(&self, scrape: &Scrape<'_>, text: &mut Text) -> Result<(), Error>;
+    /// When anything it needs is bad. It then exposes nothing at all, because no alert sees a false 0.
+    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error>;
 }
 
 /// The collectors that run when no flag says otherwise.

@@ -1,29 +1,25 @@
-//! What a scrape answers: every family, in the text format 0.0.4.
+//! What a scrape exposes: every family, in the text format 0.0.4.
 
-mod boot_clock;
 mod process;
 
 use std::time::Instant;
 
+use prometheus::TextEncoder;
+use prometheus::proto::MetricFamily;
+
 use crate::build;
-use crate::collector::{Collector, Head, Text, head};
+use crate::collector::{Collector, gauge};
 use crate::node::{Node, Scrape};
 use process::Process;
 
-/// The content type of the text format, as Prometheus wants it spelt out.
+/// The content type of the text format. The crate's own lacks the charset.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const BUILD_INFO: Head =
-    head!(gauge, "mini_node_exporter_build_info", "What this exporter was built from; the value is always 1.");
-const DURATION: Head =
-    head!(gauge, "node_scrape_collector_duration_seconds", "Seconds that a collector took in this scrape.");
-const SUCCESS: Head = head!(
-    gauge,
-    "node_scrape_collector_success",
-    "1 if a collector could read all it needs in this scrape, 0 if it exposes nothing."
-);
+/// Room for a usual exposition, in families and in bytes of text, so that it is not copied while it grows.
+const USUAL_FAMILIES: usize = 16;
+const USUAL_TEXT: usize = 4096;
 
-/// The collectors of one node, ready to be scraped. Every rendering reads the node's files again.
+/// The collectors of one node, ready to be scraped. Every scrape reads the node's files again.
 pub struct Exposition {
     node: Node,
     collectors: Vec<&'static dyn Collector>,
@@ -31,10 +27,10 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// `process` adds the metrics of this very process, `process_*`.
+    /// `process_metrics` adds the metrics of this very process, `process_*`.
     #[must_use]
-    pub fn new(node: Node, collectors: Vec<&'static dyn Collector>, process: bool) -> Self {
-        Self { node, collectors, process: process.then(Process::new) }
+    pub fn new(node: Node, collectors: Vec<&'static dyn Collector>, process_metrics: bool) -> Self {
+        Self { node, collectors, process: process_metrics.then(Process::default) }
     }
 
     /// The node that is described.
@@ -49,46 +45,51 @@ impl Exposition {
         &self.collectors
     }
 
-    /// Scrapes every enabled collector.
+    /// Scrapes these collectors.
     #[must_use]
-    pub fn render(&self) -> String {
-        self.render_only(&self.collectors)
-    }
-
-    /// Scrapes these collectors and no others.
-    #[must_use]
-    pub fn render_only(&self, collectors: &[&'static dyn Collector]) -> String {
-        let mut text = Text::new();
+    pub fn scrape(&self, collectors: &[&'static dyn Collector]) -> Vec<MetricFamily> {
         let labels = [("version", build::VERSION), ("revision", build::REVISION), ("rustc", build::RUSTC)];
-        text.family(BUILD_INFO).sample(&labels, 1.0);
-        collect(&self.node, collectors, &mut text);
+        let help = "What this exporter was built from; the value is always 1.";
+        let mut families = Vec::with_capacity(USUAL_FAMILIES);
+        families.push(gauge("mini_node_exporter_build_info", help, [(labels, 1.0)]));
+        collect(&self.node, collectors, &mut families);
         if let Some(process) = &self.process {
-            process.collect(&mut text);
+            process.collect(&mut families);
         }
-        text.finish()
+        families
     }
 }
 
-/// Runs the collectors, and says of each whether it succeeded and how long it took.
-fn collect(node: &Node, collectors: &[&'static dyn Collector], text: &mut Text) {
+/// Writes families in the text format.
+///
+/// # Errors
+///
+/// When a family has no name or no sample.
+pub fn encode(families: &[MetricFamily]) -> prometheus::Result<String> {
+    let mut text = String::with_capacity(USUAL_TEXT);
+    TextEncoder::new().encode_utf8(families, &mut text)?;
+    Ok(text)
+}
+
+/// Runs the collectors, and adds whether each succeeded and how long it took.
+fn collect(node: &Node, collectors: &[&'static dyn Collector], families: &mut Vec<MetricFamily>) {
     let scrape = Scrape::new(node);
-    let mut outcomes = Vec::with_capacity(collectors.len());
+    let mut durations = Vec::with_capacity(collectors.len());
+    let mut successes = Vec::with_capacity(collectors.len());
     for collector in collectors {
-        let began = Instant::now();
-        // The node has logged what is wrong when it broke; here a failed collector is only left out.
-        let success = text.all_or_nothing(|text| collector.collect(&scrape, text)).is_ok();
-        outcomes.push((collector.name(), success, began.elapsed()));
+        let (label, began) = ([("collector", collector.name())], Instant::now());
+        // The node logs a file when it breaks; a failed collector only exposes nothing.
+        let collected = collector.collect(&scrape);
+        successes.push((label, if collected.is_ok() { 1.0 } else { 0.0 }));
+        durations.push((label, began.elapsed().as_secs_f64()));
+        families.extend(collected.unwrap_or_default());
     }
-    // A family without samples is left out, too.
-    if outcomes.is_empty() {
+    // The encoder refuses a family without samples.
+    if collectors.is_empty() {
         return;
     }
-    let mut family = text.family(DURATION);
-    for (name, _, took) in &outcomes {
-        family.sample(&[("collector", name)], took.as_secs_f64());
-    }
-    let mut family = text.family(SUCCESS);
-    for (name, success, _) in &outcomes {
-        family.sample(&[("collector", name)], if *success { 1.0 } else { 0.0 });
-    }
+    let help = "Seconds that a collector took in this scrape.";
+    families.push(gauge("node_scrape_collector_duration_seconds", help, durations));
+    let help = "1 if a collector could read all it needs in this scrape, 0 if it exposes nothing.";
+    families.push(gauge("node_scrape_collector_success", help, successes));
 }

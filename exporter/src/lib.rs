@@ -6,11 +6,14 @@
 //! What Prometheus would scrape from a procfs tree, without a socket:
 //!
 //! ```
-//! use mini_node_exporter::{Node, ProcRoot, collector, exposition::Exposition};
+//! use mini_node_exporter::exposition::{Exposition, encode};
+//! use mini_node_exporter::{Node, ProcRoot, collector};
 //!
 //! let node = Node::new(ProcRoot::new("/proc"), Some("worker-1".into()));
 //! let exposition = Exposition::new(node, collector::TABLE.to_vec(), false);
-//! assert!(exposition.render().contains("node_load{hostname=\"worker-1\",duration=\"1m\"}"));
+//! let text = encode(&exposition.scrape(collector::TABLE))?;
+//! assert!(text.contains("node_load{hostname=\"worker-1\",duration=\"1m\"}"));
+//! # Ok::<(), prometheus::Error>(())
 //! ```
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]

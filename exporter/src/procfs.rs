@@ -21,7 +21,7 @@ pub use cpus::OnlineCpus;
 pub use error::{Error, Reason};
 pub use hostname::Hostname;
 pub use loadavg::LoadAverage;
-pub use process::{BootTime, IgnoredSignals, ProcessFds, ProcessStat};
+pub use process::{IgnoredSignals, ProcessStat, open_fds};
 pub use read::LIMIT;
 pub use uptime::Uptime;
 

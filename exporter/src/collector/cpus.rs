@@ -1,12 +1,12 @@
 //! `node_cpus`: how many CPUs the node has, by which a load is high or not. Off by default.
 
-use super::{Collector, Head, Text, head};
+use prometheus::proto::MetricFamily;
+
+use super::{Collector, gauge};
 use crate::node::Scrape;
 use crate::procfs::{Error, OnlineCpus};
 
 pub(super) struct Cpus;
-
-const CPUS: Head = head!(gauge, "node_cpus", "CPUs that are online.");
 
 impl Collector for Cpus {
     fn name(&self) -> &'static str {
@@ -21,10 +21,9 @@ impl Collector for Cpus {
         false
     }
 
-    fn collect(&self, scrape: &Scrape<'_>, text: &mut Text) -> Result<(), Error> {
+    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
         let OnlineCpus(count) = scrape.read()?;
         let hostname = scrape.hostname()?;
-        text.family(CPUS).sample(&[("hostname", hostname)], count.into());
-        Ok(())
+        Ok(vec![gauge("node_cpus", "CPUs that are online.", [([("hostname", hostname)], count.into())])])
     }
 }

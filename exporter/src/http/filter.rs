@@ -56,19 +56,6 @@ impl Filter {
     }
 }
 
-/// Of an exposition, the lines of these metrics. Every metric here is a gauge or a counter, whose samples carry its own
-/// name.
-pub(super) fn only(exposition: &str, names: &[String]) -> String {
-    let is_named = |line: &&str| {
-        let name = match line.strip_prefix("# ") {
-            Some(comment) => comment.split(' ').nth(1),
-            None => line.split(['{', ' ']).next(),
-        };
-        name.is_some_and(|name| names.iter().any(|wanted| wanted == name))
-    };
-    exposition.split_inclusive('\n').filter(is_named).collect()
-}
-
 /// The collector's name out of our own table.
 fn known(key: &'static str, name: &str, enabled: &[&'static dyn Collector]) -> Result<&'static str, BadFilter> {
     let mut all = collector::TABLE.iter().chain(enabled);
@@ -103,19 +90,5 @@ mod tests {
         assert_eq!(names("exclude[]=", all), Err(BadFilter::Unknown("exclude[]")));
         assert_eq!(names("collect[]=load", &all[1..]), Err(BadFilter::Disabled("load")));
         assert_eq!(names("exclude[]=load", &all[1..]), Ok(Some(vec!["uptime"])));
-    }
-
-    #[test]
-    fn a_metric_is_its_comments_and_its_samples() {
-        let all = "# HELP a_total Help of b.\n# TYPE a_total counter\na_total 1\n\
-                   # HELP a Help.\n# TYPE a gauge\na{x=\"a_total \"} 2\na{x=\"b\"} 3\n";
-        let filtered = |query: &str| only(all, &Filter::parse(query, collector::TABLE).unwrap().names);
-        assert_eq!(filtered("name[]=a_total"), "# HELP a_total Help of b.\n# TYPE a_total counter\na_total 1\n");
-        assert_eq!(
-            filtered("name[]=a&collect[]=load"),
-            all.split_once("# HELP a Help").map(|(_, rest)| format!("# HELP a Help{rest}")).unwrap()
-        );
-        assert_eq!(filtered("name%5B%5D=a&name[]=a_total&name[]=nope"), all);
-        assert_eq!(filtered("name[]="), "");
     }
 }

@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{State, line};
-use crate::collector::Text;
 use crate::node::Scrape;
 use crate::procfs::Error;
 
@@ -36,7 +35,7 @@ fn bad_files(state: &State) -> Vec<Error> {
     let scrape = Scrape::new(state.node());
     let mut bad: Vec<Error> = scrape.hostname().err().into_iter().collect();
     for collector in state.exposition.collectors() {
-        if let Err(error) = collector.collect(&scrape, &mut Text::default())
+        if let Err(error) = collector.collect(&scrape)
             && bad.iter().all(|known| known.path() != error.path())
         {
             bad.push(error);

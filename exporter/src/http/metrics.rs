@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::filter::{self, Filter};
+use super::filter::Filter;
 use super::{State, line, patience};
 use crate::exposition;
 
@@ -24,17 +24,22 @@ pub(super) async fn scrape(Shared(state): Shared<Arc<State>>, request: Request) 
         Ok(filter) => filter,
         Err(error) => return line(StatusCode::BAD_REQUEST, error),
     };
-    let render = move |state: &State| {
-        let text = match &filter.collectors {
-            None => state.exposition.render(),
-            Some(collectors) => state.exposition.render_only(collectors),
-        };
-        if filter.names.is_empty() { text } else { filter::only(&text, &filter.names) }
+    let scrape = move |state: &State| {
+        let collectors = filter.collectors.as_deref().unwrap_or(state.exposition.collectors());
+        let mut families = state.exposition.scrape(collectors);
+        if !filter.names.is_empty() {
+            families.retain(|family| filter.names.iter().any(|name| name == family.name()));
+        }
+        exposition::encode(&families)
     };
-    match state.read(state.wait(|| patience::of(&request)), render).await {
-        Ok(text) => {
+    match state.read(state.wait(|| patience::of(&request)), scrape).await {
+        Ok(Ok(text)) => {
             let content_type = HeaderValue::from_static(exposition::CONTENT_TYPE);
             ([(CONTENT_TYPE, content_type)], permit.body(text)).into_response()
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "cannot encode the metrics");
+            line(StatusCode::INTERNAL_SERVER_ERROR, "cannot encode the metrics; the log has the reason")
         }
         Err(late) => late,
     }

@@ -8,10 +8,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use prometheus::proto::MetricFamily;
 use tower::ServiceExt;
 
 use super::{Config, State, readable_by, router};
-use crate::collector::{self, Collector, Text};
+use crate::collector::{self, Collector};
 use crate::node::Scrape;
 use crate::procfs::{Error, NODE_FILES};
 
@@ -230,6 +231,32 @@ async fn no_limit_is_no_limit() {
     }
 }
 
+/// Returns a family that the encoder refuses, for it has no sample.
+struct Empty;
+
+impl Collector for Empty {
+    fn name(&self) -> &'static str {
+        "empty"
+    }
+
+    fn help(&self) -> &'static str {
+        "a family without samples"
+    }
+
+    fn collect(&self, _: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
+        let mut family = MetricFamily::default();
+        family.set_name("secret".to_string());
+        Ok(vec![family])
+    }
+}
+
+#[tokio::test]
+async fn a_family_that_cannot_be_encoded_is_an_error_of_the_server() {
+    let answer = get(&app(Config { collectors: vec![&Empty], ..ordinary() }), "/metrics").await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.body, "cannot encode the metrics; the log has the reason\n");
+}
+
 /// Nothing here takes as long, on the busiest machine.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -248,10 +275,10 @@ impl Collector for Waits {
         "waits to be let go"
     }
 
-    fn collect(&self, _: &Scrape<'_>, _: &mut Text) -> Result<(), Error> {
+    fn collect(&self, _: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
         self.began.send(()).unwrap();
         self.go.lock().unwrap().recv_timeout(SOON).unwrap();
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

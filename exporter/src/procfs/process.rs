@@ -1,11 +1,8 @@
-//! What the kernel says of this process: `/proc/self/stat`, `/proc/self/status`, `/proc/self/fd`, and the boot time from
-//! `/proc/stat`.
+//! This process: `/proc/self/stat`, `/proc/self/status`, `/proc/self/fd`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::io;
 
-use super::{ProcFile, ProcRoot, Reason, read};
+use super::{ProcFile, Reason};
 
 /// The fields of `/proc/self/stat` that become `process_*`, in the kernel's own units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,66 +64,25 @@ impl ProcFile for IgnoredSignals {
     }
 }
 
-/// When the node booted, in seconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BootTime(pub u64);
-
-impl BootTime {
-    /// Reads `/proc/stat` line by line up to the boot time: on a node with many cores the file is longer than what
-    /// [`ProcRoot::read`] accepts, and expensive for the kernel to write. Ask once.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read or has no line `btime SECONDS`.
-    pub fn read(root: &ProcRoot) -> Result<Self, Reason> {
-        for line in BufReader::new(read::open(&root.path().join("stat"))?).lines() {
-            let line = line.map_err(|error| Reason::Io(read::errno(&error)))?;
-            if let Some(seconds) = line.strip_prefix("btime ") {
-                return seconds.trim().parse().map(Self).map_err(|_| Reason::NotANumber("btime"));
-            }
-        }
-        Err(Reason::Missing("btime"))
-    }
-}
-
-/// `/proc/self/fd`: how many file descriptors this process has open.
-#[derive(Debug)]
-pub struct ProcessFds {
-    path: PathBuf,
-    /// Kept open, for it is always that of this process.
-    folder: Option<File>,
-}
-
-impl ProcessFds {
-    /// Finds the directory below the kernel's own root.
-    #[must_use]
-    pub fn new(root: &ProcRoot) -> Self {
-        let path = root.path().join("self/fd");
-        Self { folder: File::open(&path).ok(), path }
-    }
-
-    /// Their number now.
-    ///
-    /// # Errors
-    ///
-    /// When the directory cannot be looked at.
-    pub fn count(&self) -> io::Result<u64> {
-        let size = match &self.folder {
-            Some(folder) => rustix::fs::fstat(folder)?.st_size,
-            None => rustix::fs::stat(&self.path)?.st_size,
-        };
-        // Since Linux 6.2 the directory's size is their number, which saves the kernel from making an entry for each.
-        match u64::try_from(size) {
-            Ok(open) if open > 0 => Ok(open),
-            // Without the one that listing takes.
-            _ => Ok((std::fs::read_dir(&self.path)?.count() as u64).saturating_sub(1)),
-        }
+/// Returns how many file descriptors this process has open.
+///
+/// # Errors
+///
+/// When `/proc/self/fd` cannot be read.
+pub fn open_fds() -> io::Result<u64> {
+    const FOLDER: &str = "/proc/self/fd";
+    // Since Linux 6.2 the directory's size is their number, which saves the kernel from making an entry for each.
+    match u64::try_from(rustix::fs::stat(FOLDER)?.st_size) {
+        Ok(open) if open > 0 => Ok(open),
+        // Without the one that listing takes.
+        _ => Ok((std::fs::read_dir(FOLDER)?.count() as u64).saturating_sub(1)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::procfs::ProcRoot;
 
     const LINE: &str = "731 (mini) node) S 1 731 731 0 -1 4194560 95 0 0 0 7 5 0 0 20 0 1 0 8123 3284992 512 \
                         18446744073709551615 1 1 0 0 0 0 0 4096 16386 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
@@ -164,34 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn the_boot_time_is_found_behind_many_lines() {
-        assert!(BootTime::read(&ProcRoot::default()).unwrap().0 > 1_500_000_000);
-        let folder = tempfile::tempdir().unwrap();
-        let read = |text: &str| {
-            std::fs::write(folder.path().join("stat"), text).unwrap();
-            BootTime::read(&ProcRoot::new(folder.path()))
-        };
-        let cores = "cpu 1 2 3\n".repeat(10_000);
-        assert_eq!(read(&format!("{cores}btime 1795629237\nprocesses 7\n")), Ok(BootTime(1_795_629_237)));
-        assert_eq!(read(&cores), Err(Reason::Missing("btime")));
-        assert_eq!(read("btime x\n"), Err(Reason::NotANumber("btime")));
-    }
-
-    #[test]
-    fn a_descriptor_more_is_counted() {
-        let path = || PathBuf::from("/proc/self/fd");
-        // Its size is 0, as that of `/proc/self/fd` was before Linux 6.2.
-        let without_size = File::open("/proc").ok();
-        for folder in [
-            ProcessFds::new(&ProcRoot::default()),
-            ProcessFds { folder: None, path: path() },
-            ProcessFds { folder: without_size, path: path() },
-        ] {
-            let before = folder.count().unwrap();
-            // Other tests open and close files meanwhile.
-            let many: Vec<_> = (0..500).map(|_| File::open("/proc/self/stat").unwrap()).collect();
-            assert!(folder.count().unwrap().abs_diff(before + 500) < 200, "{before}");
-            drop(many);
-        }
+    fn open_descriptors_are_counted() {
+        let before = open_fds().unwrap();
+        // Other tests open and close files meanwhile.
+        let many: Vec<_> = (0..500).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
+        assert!(open_fds().unwrap().abs_diff(before + 500) < 200, "{before}");
+        drop(many);
     }
 }
