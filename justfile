@@ -30,11 +30,6 @@ lab *arguments:
 check *arguments:
     cargo lab check "$@"
 
-# Save docs/dashboard.png anew: the dashboard of a local lab, for which a Grafana and a Chromium have to be at hand.
-[group('develop')]
-screenshots *arguments:
-    cargo lab screenshot "$@"
-
 # Write docs/load-spike.txt anew: a recording of a scenario that is played.
 [group('develop')]
 recording:
@@ -103,7 +98,7 @@ bench-fleet *counts:
 # Prove the image: how it runs without any privilege, what it answers, how it ends. LAB_AIRGAP=1 needs no registry.
 [group('prove')]
 e2e-container *arguments:
-    cargo test --locked -p e2e --test container -- --ignored "$@"
+    cargo test --locked --manifest-path e2e/container/Cargo.toml --target-dir target -- --ignored "$@"
 
 # Prove the whole stack in a kind cluster, with the pinned images.
 [group('prove')]

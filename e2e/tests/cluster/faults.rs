@@ -26,85 +26,134 @@ enum Plant {
 /// The name under which the roll-out stands among the checks.
 const ROLL_OUT: &str = "roll-out";
 
-/// One trial for each row.
-macro_rules! faults {
-    ($($name:ident => $fault:expr;)*) => { $(
-        pub fn $name(kind: &mut Kind) -> Result<()> {
-            expect(kind, &$fault)
-        }
-    )* };
-}
-
 /// A change that only makes a Deployment's pods anew.
 const NEW_PODS: &str =
     r#"[{"op": "add", "path": "/spec/template/metadata/annotations", "value": {"planted": "here"}}]"#;
 
-faults! {
-    a_role_without_watch => Fault {
-        plant: Plant::Manifests(30, &[
-            ("Role", "prometheus", r#"[{"op": "replace", "path": "/rules/0/verbs", "value": ["get", "list"]}]"#),
-            // The API server looks at a role only when a watch begins.
-            ("Deployment", "prometheus", NEW_PODS),
-        ]),
+pub fn a_role_without_watch(kind: &mut Kind) -> Result<()> {
+    let fault = Fault {
+        plant: Plant::Manifests(
+            30,
+            &[
+                ("Role", "prometheus", r#"[{"op": "replace", "path": "/rules/0/verbs", "value": ["get", "list"]}]"#),
+                // The API server looks at a role only when a watch begins.
+                ("Deployment", "prometheus", NEW_PODS),
+            ],
+        ),
         fails: &["targets-up"],
         says: "the API server refuses",
     };
-    no_toleration => Fault {
-        plant: Plant::Manifests(30, &[
-            variant::AT_ONCE,
-            ("DaemonSet", "mini-node-exporter", r#"[{"op": "remove", "path": "/spec/template/spec/tolerations"}]"#),
-        ]),
+    expect(kind, &fault)
+}
+
+pub fn no_toleration(kind: &mut Kind) -> Result<()> {
+    let fault = Fault {
+        plant: Plant::Manifests(
+            30,
+            &[
+                variant::AT_ONCE,
+                ("DaemonSet", "mini-node-exporter", r#"[{"op": "remove", "path": "/spec/template/spec/tolerations"}]"#),
+            ],
+        ),
         fails: &[ROLL_OUT, "targets-up", "one-target-per-node", "node-labels", "uptime", "load"],
         says: "its pods must tolerate every taint",
     };
-    a_wrong_port_name => Fault {
-        plant: Plant::Manifests(30, &[variant::AT_ONCE, (
-            "DaemonSet",
-            "mini-node-exporter",
-            r#"[
+    expect(kind, &fault)
+}
+
+pub fn a_wrong_port_name(kind: &mut Kind) -> Result<()> {
+    let fault = Fault {
+        plant: Plant::Manifests(
+            30,
+            &[
+                variant::AT_ONCE,
+                (
+                    "DaemonSet",
+                    "mini-node-exporter",
+                    r#"[
                 {"op": "replace", "path": "/spec/template/spec/containers/0/ports/0/name", "value": "http"},
                 {"op": "replace", "path": "/spec/template/spec/containers/0/livenessProbe/httpGet/port", "value": "http"},
                 {"op": "replace", "path": "/spec/template/spec/containers/0/readinessProbe/httpGet/port", "value": "http"}
             ]"#,
-        )]),
+                ),
+            ],
+        ),
         // The Service looks for the name too, and so finds nobody.
-        fails: &["exporter-ready", "targets-up", "one-target-per-node", "node-labels", "uptime", "load", "panels-have-data"],
+        fails: &[
+            "exporter-ready",
+            "targets-up",
+            "one-target-per-node",
+            "node-labels",
+            "uptime",
+            "load",
+            "panels-have-data",
+        ],
         says: "its relabelling drops them all",
     };
-    a_wrong_probe_path => Fault {
-        plant: Plant::Manifests(15, &[(
-            "DaemonSet",
-            "mini-node-exporter",
-            r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/readinessProbe/httpGet/path", "value": "/health"}]"#,
-        )]),
+    expect(kind, &fault)
+}
+
+pub fn a_wrong_probe_path(kind: &mut Kind) -> Result<()> {
+    let fault = Fault {
+        plant: Plant::Manifests(
+            15,
+            &[(
+                "DaemonSet",
+                "mini-node-exporter",
+                r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/readinessProbe/httpGet/path", "value": "/health"}]"#,
+            )],
+        ),
         // A pod that is not ready is scraped all the same.
         fails: &[ROLL_OUT],
         says: "Readiness probe failed: HTTP probe failed with statuscode: 404",
     };
-    a_wrong_image_tag => Fault {
-        plant: Plant::Manifests(30, &[(
-            "DaemonSet",
-            "mini-node-exporter",
-            r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "mini-node-exporter:no-such-tag"}]"#,
-        )]),
+    expect(kind, &fault)
+}
+
+pub fn a_wrong_image_tag(kind: &mut Kind) -> Result<()> {
+    let fault = Fault {
+        plant: Plant::Manifests(
+            30,
+            &[(
+                "DaemonSet",
+                "mini-node-exporter",
+                r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "mini-node-exporter:no-such-tag"}]"#,
+            )],
+        ),
         // One node at a time: the others keep what they have.
         fails: &[ROLL_OUT, "targets-up", "node-labels", "uptime", "load"],
         says: "no node has this image",
     };
-    a_network_policy_that_shuts_prometheus_out => Fault {
-        plant: Plant::Manifests(30, &[
-            ("NetworkPolicy", "prometheus", r#"[{"op": "replace", "path": "/spec/egress/0/ports/0/port", "value": 9100}]"#),
-            // A connection that is open may stay open.
-            ("Deployment", "prometheus", NEW_PODS),
-        ]),
+    expect(kind, &fault)
+}
+
+pub fn a_network_policy_that_shuts_prometheus_out(kind: &mut Kind) -> Result<()> {
+    let fault = Fault {
+        plant: Plant::Manifests(
+            30,
+            &[
+                (
+                    "NetworkPolicy",
+                    "prometheus",
+                    r#"[{"op": "replace", "path": "/spec/egress/0/ports/0/port", "value": 9100}]"#,
+                ),
+                // A connection that is open may stay open.
+                ("Deployment", "prometheus", NEW_PODS),
+            ],
+        ),
         fails: &["targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "is down (Get \"http://",
     };
-    a_way_that_drops_what_prometheus_asks => Fault {
+    expect(kind, &fault)
+}
+
+pub fn a_way_that_drops_what_prometheus_asks(kind: &mut Kind) -> Result<()> {
+    let fault = Fault {
         plant: Plant::Way,
         fails: &["targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "context deadline exceeded",
     };
+    expect(kind, &fault)
 }
 
 /// Plants the fault, looks, and takes it out again, whatever was seen: the trials that follow expect a healthy stack.

@@ -23,6 +23,7 @@ mod view;
 use std::process::ExitCode;
 
 use e2e::backend::kind::Kind;
+use trials::trial;
 
 /// Shown before each name, for a plain `cargo test` does not run this tier.
 const NEEDS: &str = "needs Docker: run `just e2e` or `just e2e-airgap`";
@@ -31,35 +32,35 @@ fn main() -> ExitCode {
     let before = shared::own_kubeconfig();
     let code = trials::run::<Kind>(
         NEEDS,
-        trials![
+        vec![
             // What must be true of every stack.
-            values::every_check_passes,
+            trial(values::every_check_passes),
             // What is true of a cluster.
-            kubernetes::every_node_runs_an_exporter,
-            kubernetes::every_endpoint_answers_through_the_node_port,
-            kubernetes::only_prometheus_has_a_token,
+            trial(kubernetes::every_node_runs_an_exporter),
+            trial(kubernetes::every_endpoint_answers_through_the_node_port),
+            trial(kubernetes::only_prometheus_has_a_token),
             // What the API server and the network refuse.
-            policies::pod_security_refuses_a_privileged_pod unless policies::without_admission,
-            policies::network_policy_admits_only_prometheus unless policies::without_network_policies,
+            trial(policies::pod_security_refuses_a_privileged_pod).unless(policies::without_admission),
+            trial(policies::network_policy_admits_only_prometheus).unless(policies::without_network_policies),
             // What a change of the manifests does.
-            user_namespace::in_a_user_namespace_all_is_as_before unless user_namespace::without_user_namespaces,
-            values::a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap,
-            values::a_roll_out_back_gives_the_node_s_own_values,
+            trial(user_namespace::in_a_user_namespace_all_is_as_before).unless(user_namespace::without_user_namespaces),
+            trial(values::a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap),
+            trial(values::a_roll_out_back_gives_the_node_s_own_values),
             // What Prometheus and an exporter need to prove to each other, where that is asked for.
-            tls::prometheus_scrapes_with_a_certificate_and_a_password_and_nobody_without,
+            trial(tls::prometheus_scrapes_with_a_certificate_and_a_password_and_nobody_without),
             // What is wrong with the manifests.
-            faults::a_role_without_watch,
-            faults::no_toleration,
-            faults::a_wrong_port_name,
-            faults::a_wrong_probe_path,
-            faults::a_wrong_image_tag,
-            faults::a_network_policy_that_shuts_prometheus_out unless policies::without_network_policies,
-            faults::a_way_that_drops_what_prometheus_asks,
+            trial(faults::a_role_without_watch),
+            trial(faults::no_toleration),
+            trial(faults::a_wrong_port_name),
+            trial(faults::a_wrong_probe_path),
+            trial(faults::a_wrong_image_tag),
+            trial(faults::a_network_policy_that_shuts_prometheus_out).unless(policies::without_network_policies),
+            trial(faults::a_way_that_drops_what_prometheus_asks),
             // What goes wrong in the life of a cluster.
-            resilience::a_deleted_pod_s_successor_is_scraped_within_30_s,
-            resilience::a_killed_container_is_scraped_within_10_s,
-            resilience::a_restarted_prometheus_keeps_discovering,
-            resilience::a_stopped_worker_is_down_and_no_other,
+            trial(resilience::a_deleted_pod_s_successor_is_scraped_within_30_s),
+            trial(resilience::a_killed_container_is_scraped_within_10_s),
+            trial(resilience::a_restarted_prometheus_keeps_discovering),
+            trial(resilience::a_stopped_worker_is_down_and_no_other),
         ],
     );
     if shared::own_kubeconfig() != before {

@@ -12,7 +12,7 @@ use e2e::terminal::progress::Progress;
 use crate::running::{Running, inspect};
 use crate::site::Site;
 
-pub fn containers_and_networks_of_a_killed_run(site: &Site) -> Result<()> {
+pub fn containers_and_networks_of_a_killed_run(site: &mut Site) -> Result<()> {
     let id = format!("{}-killed", site.run().id());
     let result = swept(site, &id);
     // If the sweep failed, nothing else would remove them.

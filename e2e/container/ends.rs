@@ -23,12 +23,12 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const GRACE: i32 = 5;
 
 /// What `docker stop` and the kubelet do: SIGTERM, and SIGKILL after a while.
-pub fn within_1_s_of_a_stop_with_0(site: &Site) -> Result<()> {
+pub fn within_1_s_of_a_stop_with_0(site: &mut Site) -> Result<()> {
     ends("SIGTERM", site, |running| Ok(running.container().stop_with_timeout(Some(GRACE))?))
 }
 
 /// What Ctrl-C at a `docker run` does.
-pub fn within_1_s_of_an_interrupt_with_0(site: &Site) -> Result<()> {
+pub fn within_1_s_of_an_interrupt_with_0(site: &mut Site) -> Result<()> {
     ends("SIGINT", site, |running| {
         docker(["kill", "--signal", "INT", running.id()]).run()?;
         Ok(())
@@ -61,7 +61,7 @@ fn ends(signal: &str, site: &Site, send: impl FnOnce(&Running) -> Result<()>) ->
     Ok(())
 }
 
-pub fn with_2_on_a_bad_command_line(site: &Site) -> Result<()> {
+pub fn with_2_on_a_bad_command_line(site: &mut Site) -> Result<()> {
     for (flag, named) in [
         ("--no-such-flag", vec!["--no-such-flag"]),
         ("--web.max-requests=many", vec!["--web.max-requests", "many"]),

@@ -31,7 +31,7 @@ use crate::values::fixture;
 /// The port that Prometheus listens on, inside its container.
 const PROMETHEUS: u16 = 9090;
 
-pub fn every_check_passes_with_exact_values(site: &Site) -> Result<()> {
+pub fn every_check_passes_with_exact_values(site: &mut Site) -> Result<()> {
     let pair = Pair::start(site)?;
     let reports = checks::run_all(Subject { backend: &pair, shipped: &Shipped::read()? }, |report| {
         out::note(&report.text());

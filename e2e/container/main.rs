@@ -12,13 +12,14 @@ mod running;
 mod scraped;
 mod site;
 mod swept;
-#[path = "../support/trials.rs"]
+#[path = "../tests/support/trials.rs"]
 mod trials;
 mod values;
 
 use std::process::ExitCode;
 
 use site::Site;
+use trials::trial;
 
 /// Shown before each name, for a plain `cargo test` does not run this tier.
 const NEEDS: &str = "needs Docker: run `just e2e-container`";
@@ -26,28 +27,28 @@ const NEEDS: &str = "needs Docker: run `just e2e-container`";
 fn main() -> ExitCode {
     trials::run::<Site>(
         NEEDS,
-        trials![
+        vec![
             // What the image is made of.
-            image::holds_little_besides_the_binary,
-            image::says_who_runs_it_and_what_it_is,
-            image::has_no_shell,
-            image::runs_for_everybody_however_it_was_built,
+            trial(image::holds_little_besides_the_binary),
+            trial(image::says_who_runs_it_and_what_it_is),
+            trial(image::has_no_shell),
+            trial(image::runs_for_everybody_however_it_was_built),
             // What its process may do: nothing.
-            privilege::the_process_has_none,
-            privilege::the_root_is_read_only,
-            privilege::the_network_is_internal,
+            trial(privilege::the_process_has_none),
+            trial(privilege::the_root_is_read_only),
+            trial(privilege::the_network_is_internal),
             // What it answers.
-            values::a_mounted_tree_is_served_exactly,
-            values::the_live_proc_is_the_node_s_own,
-            values::every_listen_address_is_logged_and_answers,
+            trial(values::a_mounted_tree_is_served_exactly),
+            trial(values::the_live_proc_is_the_node_s_own),
+            trial(values::every_listen_address_is_logged_and_answers),
             // How it ends.
-            ends::within_1_s_of_a_stop_with_0,
-            ends::within_1_s_of_an_interrupt_with_0,
-            ends::with_2_on_a_bad_command_line,
+            trial(ends::within_1_s_of_a_stop_with_0),
+            trial(ends::within_1_s_of_an_interrupt_with_0),
+            trial(ends::with_2_on_a_bad_command_line),
             // A Prometheus on the same network has its samples.
-            scraped::every_check_passes_with_exact_values,
+            trial(scraped::every_check_passes_with_exact_values),
             // What a killed run leaves does not stay.
-            swept::containers_and_networks_of_a_killed_run,
+            trial(swept::containers_and_networks_of_a_killed_run),
         ],
     )
 }

@@ -21,7 +21,7 @@ const STATUS: [(&str, &str); 8] = [
     ("NoNewPrivs", "1"),
 ];
 
-pub fn the_process_has_none(site: &Site) -> Result<()> {
+pub fn the_process_has_none(site: &mut Site) -> Result<()> {
     let running = Running::start(site.exporter())?;
     let status = of_process(&running, "status")?;
     let line = |name: &str| {
@@ -40,7 +40,7 @@ pub fn the_process_has_none(site: &Site) -> Result<()> {
     Ok(())
 }
 
-pub fn the_root_is_read_only(site: &Site) -> Result<()> {
+pub fn the_root_is_read_only(site: &mut Site) -> Result<()> {
     let running = Running::start(site.exporter())?;
     let read_only = running.inspect()?["HostConfig"]["ReadonlyRootfs"].as_bool();
     ensure!(read_only == Some(true), "a read-only root was requested, but ReadonlyRootfs is {read_only:?}");
@@ -61,7 +61,7 @@ pub fn the_root_is_read_only(site: &Site) -> Result<()> {
 }
 
 /// The exporter calls nobody, so an internal network is enough; and it is reached without a published port.
-pub fn the_network_is_internal(site: &Site) -> Result<()> {
+pub fn the_network_is_internal(site: &mut Site) -> Result<()> {
     let network = inspect("network", site.network())?;
     ensure!(network["Internal"] == true, "the network {} is not internal: {}", site.network(), network["Internal"]);
     let running = Running::start(site.exporter())?;

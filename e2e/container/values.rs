@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::client::exposition::{self, Sample};
 use e2e::client::http::Server;
 use e2e::process::log::Line;
 use e2e::stack::Procfs;
@@ -25,7 +24,7 @@ pub fn fixture(case: &str) -> PathBuf {
     workspace::root().join("fixtures").join(case).join("proc")
 }
 
-pub fn a_mounted_tree_is_served_exactly(site: &Site) -> Result<()> {
+pub fn a_mounted_tree_is_served_exactly(site: &mut Site) -> Result<()> {
     for case in ["ordinary-node", "ten-years-up", "512-cores-heavy-load"] {
         let tree = fixture(case);
         let running = Running::start(site.exporter_on(&tree)?)?;
@@ -51,30 +50,22 @@ fn served_exactly(base: &str, tree: &Path) -> Result<()> {
         answer.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_f64())).collect();
     let wanted: Vec<(&str, Option<f64>)> = DURATIONS.into_iter().zip(loads.iter().copied().map(Some)).collect();
     ensure!(pairs == wanted, "/info/load is {answer}, and the file begins with {loads:?}");
-    let mut samples = exposition::parse(&get("/metrics")?)?;
-    samples.retain(|sample| ["node_uptime", "node_load"].contains(&sample.metric.as_str()));
-    let mut wanted = vec![sample("node_uptime", &[("hostname", &hostname)], uptime.parse()?)];
-    wanted.extend(
-        DURATIONS
-            .into_iter()
-            .zip(&loads)
-            .map(|(duration, load)| sample("node_load", &[("hostname", &hostname), ("duration", duration)], *load)),
-    );
+    let label = format!("hostname=\"{hostname}\"");
+    let mut wanted = vec![format!("node_uptime{{{label}}} {uptime}")];
+    let durations = DURATIONS.into_iter().zip(&loads);
+    wanted.extend(durations.map(|(duration, load)| format!("node_load{{{label},duration=\"{duration}\"}} {load}")));
+    let exposition = get("/metrics")?;
+    let ours = |line: &&str| ["node_uptime{", "node_load{"].iter().any(|metric| line.starts_with(metric));
+    let samples: Vec<&str> = exposition.lines().filter(ours).collect();
     ensure!(
-        samples.len() == wanted.len() && wanted.iter().all(|sample| samples.contains(sample)),
+        samples.len() == wanted.len() && wanted.iter().all(|line| samples.contains(&line.as_str())),
         "/metrics has {samples:?}, and the tree holds {wanted:?}"
     );
     Ok(())
 }
 
-fn sample(metric: &str, labels: &[(&str, &str)], value: f64) -> Sample {
-    let labels: BTreeMap<String, String> =
-        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Sample { metric: metric.into(), labels, value }
-}
-
 /// Neither file is namespaced: without any mount, a container sees the uptime and the load of its node.
-pub fn the_live_proc_is_the_node_s_own(site: &Site) -> Result<()> {
+pub fn the_live_proc_is_the_node_s_own(site: &mut Site) -> Result<()> {
     let running = Running::start(site.exporter().with_env_var("NODE_NAME", "the-node"))?;
     let base = running.at(PORT);
     let hostname = Server::new(&*base).get("/info/hostname", &[])?.text()?;
@@ -100,7 +91,7 @@ pub fn the_live_proc_is_the_node_s_own(site: &Site) -> Result<()> {
     })
 }
 
-pub fn every_listen_address_is_logged_and_answers(site: &Site) -> Result<()> {
+pub fn every_listen_address_is_logged_and_answers(site: &mut Site) -> Result<()> {
     // The third is the DaemonSet's; without IPv6 in the container's kernel it falls back to IPv4.
     for (address, port) in [("0.0.0.0:23333", Some(PORT)), ("0.0.0.0:0", None), (":23333", Some(PORT)), (":0", None)] {
         let running = Running::start(site.exporter().with_cmd([format!("--web.listen-address={address}")]))?;

@@ -15,7 +15,7 @@ use crate::site::Site;
 /// How much the image may hold besides the binary, in bytes.
 const BESIDES: u64 = 100_000;
 
-pub fn holds_little_besides_the_binary(site: &Site) -> Result<()> {
+pub fn holds_little_besides_the_binary(site: &mut Site) -> Result<()> {
     let bytes = inspect("image", site.image())?["Size"].as_u64().context("the image has no size")?;
     let running = Running::start(site.exporter())?;
     // Taken from the image itself, so that any image can be tested, whoever built it.
@@ -33,7 +33,7 @@ pub fn holds_little_besides_the_binary(site: &Site) -> Result<()> {
     Ok(())
 }
 
-pub fn says_who_runs_it_and_what_it_is(site: &Site) -> Result<()> {
+pub fn says_who_runs_it_and_what_it_is(site: &mut Site) -> Result<()> {
     let image = inspect("image", site.image())?;
     let config = &image["Config"];
     // Kubernetes' runAsNonRoot cannot look a name up, so it has to be a number.
@@ -57,7 +57,7 @@ pub fn says_who_runs_it_and_what_it_is(site: &Site) -> Result<()> {
 
 /// A builder's umask and target directory are the builder's own; whoever runs the image is somebody else. A stand-in for
 /// cargo builds what the image has already.
-pub fn runs_for_everybody_however_it_was_built(site: &Site) -> Result<()> {
+pub fn runs_for_everybody_however_it_was_built(site: &mut Site) -> Result<()> {
     const CARGO: &str = r#"#!/bin/sh
         test "$1" = build || exit 1
         cp "$BUILT" "$CARGO_TARGET_DIR/exporter" && printf '{"executable":"%s"}\n' "$CARGO_TARGET_DIR/exporter""#;
@@ -88,7 +88,7 @@ pub fn runs_for_everybody_however_it_was_built(site: &Site) -> Result<()> {
     Ok(())
 }
 
-pub fn has_no_shell(site: &Site) -> Result<()> {
+pub fn has_no_shell(site: &mut Site) -> Result<()> {
     let running = Running::start(site.exporter())?;
     // What is there can be run, so what cannot be run is not there.
     docker(["exec", running.id(), "/mini-node-exporter", "--version"]).run()?;
