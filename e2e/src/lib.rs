@@ -7,7 +7,7 @@
 //! | [`checks`] | what must be true of a running stack, and the report |
 //! | [`backend`] | what stands a stack up and takes it down: [`backend::local`] processes, a [`backend::kind`] cluster |
 //! | [`stack`] | where the parts of a running stack answer, and what they must agree with |
-//! | [`client`] | the parts as seen from outside: exporter, Prometheus, Grafana, and a browser |
+//! | [`client`] | the parts as seen from outside: exporter, Prometheus, Grafana |
 //! | [`docker`] | the engine, and what a run has in it |
 //! | [`run`] | a run's directory and lock, and what a failed one leaves |
 //! | [`tools`] | programs: where they come from, pinned versions |

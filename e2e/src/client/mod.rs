@@ -1,9 +1,7 @@
 //! The parts of a stack as seen from outside, over HTTP.
 
 pub mod access;
-pub mod chromium;
 pub mod exporter;
-pub mod exposition;
 pub mod grafana;
 pub mod http;
 pub mod prometheus;

@@ -35,13 +35,6 @@ pub struct Record {
     pub links: Vec<(String, String)>,
 }
 
-impl Record {
-    /// How long ago the run began.
-    pub fn age(&self) -> Duration {
-        now().saturating_sub(Duration::from_secs(self.started))
-    }
-}
-
 /// A run of this process. Dropping it removes its directory.
 #[derive(Debug)]
 pub struct Run {

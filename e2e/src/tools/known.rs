@@ -16,8 +16,6 @@ pub enum Tool {
     Kind,
     /// Kubernetes' client, with kustomize 5 inside.
     Kubectl,
-    /// A browser that draws pages without a screen.
-    Chromium,
 }
 
 impl Tool {
@@ -34,14 +32,13 @@ impl Tool {
             Self::Grafana => &["grafana", "grafana-server"],
             Self::Kind => &["kind"],
             Self::Kubectl => &["kubectl"],
-            Self::Chromium => &["chromium", "chromium-browser", "google-chrome"],
         }
     }
 
     /// The arguments that make it say its version.
     pub fn version_args(self) -> &'static [&'static str] {
         match self {
-            Self::Prometheus | Self::Promtool | Self::Chromium => &["--version"],
+            Self::Prometheus | Self::Promtool => &["--version"],
             // The one spelling that both `grafana` and the older `grafana-server` know.
             Self::Grafana => &["-v"],
             Self::Kind => &["version"],
@@ -57,16 +54,13 @@ impl Tool {
             Self::Kind => Version(0, 20, 0),
             // The first with kustomize 5, whose components and patches the manifests use.
             Self::Kubectl => Version(1, 27, 0),
-            // The first whose headless mode is the whole browser.
-            Self::Chromium => Version(112, 0, 0),
         }
     }
 
     /// The Debian package that holds it.
     pub fn debian_package(self) -> Option<&'static str> {
         match self {
-            // Chromium has a package, but it needs so many others that unpacking it would not be enough.
-            Self::Grafana | Self::Chromium => None,
+            Self::Grafana => None,
             other => Some(other.name()),
         }
     }
@@ -90,8 +84,7 @@ impl Tool {
                 program: "bin/grafana",
             }),
             // Both are one bare binary a release, and their packages are a minute newer or older: not worth a path.
-            // Chromium is taken from the system or not at all.
-            Self::Kind | Self::Kubectl | Self::Chromium => None,
+            Self::Kind | Self::Kubectl => None,
         }
     }
 
@@ -105,7 +98,6 @@ impl Tool {
             }
             Self::Kind => "get it with `go install sigs.k8s.io/kind@latest` or from your system's packages",
             Self::Kubectl => "get it from your system's packages",
-            Self::Chromium => "install your system's package `chromium`, or put a `google-chrome` on PATH",
         }
     }
 }

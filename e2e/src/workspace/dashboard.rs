@@ -1,7 +1,6 @@
 //! A Grafana dashboard in its classic JSON schema, as far as it can be wrong: panels, their queries, variables,
 //! annotations and data sources.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -44,33 +43,13 @@ pub struct Panel {
     /// The title.
     #[serde(default)]
     pub title: String,
-    /// What the reader learns from it.
-    #[serde(default)]
-    pub description: String,
-    /// Where it lies.
-    pub grid_pos: Grid,
     /// Where its data comes from.
     pub datasource: Option<Datasource>,
     /// Its queries.
     #[serde(default)]
     pub targets: Vec<Target>,
     #[serde(default)]
-    field_config: FieldConfig,
-    #[serde(default)]
     panels: Vec<Panel>,
-}
-
-/// A rectangle in the grid of 24 columns.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Grid {
-    /// Column of the left edge.
-    pub x: u64,
-    /// Line of the upper edge.
-    pub y: u64,
-    /// Width in columns.
-    pub w: u64,
-    /// Height in lines.
-    pub h: u64,
 }
 
 /// A reference to a data source.
@@ -92,9 +71,6 @@ pub struct Target {
     /// The query, with Grafana's variables.
     #[serde(default)]
     pub expr: String,
-    /// How each series is called; may use its labels.
-    #[serde(default)]
-    pub legend_format: String,
     /// Whether only the latest value is asked for.
     #[serde(default)]
     pub instant: bool,
@@ -131,20 +107,8 @@ pub struct Annotation {
     pub name: String,
     /// The query; the annotations that Grafana keeps itself have none.
     pub expr: Option<String>,
-    /// What an annotation says; may use labels.
-    #[serde(default)]
-    pub text_format: String,
-    /// Its title; may use labels.
-    #[serde(default)]
-    pub title_format: String,
     /// Where its data comes from.
     pub datasource: Option<Datasource>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct FieldConfig {
-    #[serde(default)]
-    defaults: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -168,11 +132,6 @@ impl Dashboard {
     /// Reads every `*.json` that lies in a directory itself, in the order of their names.
     pub fn read_all(directory: &Path) -> Result<Vec<Self>> {
         super::files(directory, "json")?.iter().map(|path| Self::read(path)).collect()
-    }
-
-    /// The panels and rows that show when it opens.
-    pub fn visible(&self) -> &[Panel] {
-        &self.panels
     }
 
     /// Every panel and row, those in collapsed rows too.
@@ -210,21 +169,6 @@ impl Panel {
     pub fn is_row(&self) -> bool {
         self.kind == "row"
     }
-
-    /// The unit of its values, empty if it has none.
-    pub fn unit(&self) -> &str {
-        self.field_config.defaults.get("unit").and_then(serde_json::Value::as_str).unwrap_or_default()
-    }
-}
-
-impl Grid {
-    /// Whether two rectangles share a cell.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.x < other.x + other.w
-            && other.x < self.x + self.w
-            && self.y < other.y + other.h
-            && other.y < self.y + self.h
-    }
 }
 
 impl Variable {
@@ -248,9 +192,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"{"uid": "u", "title": "t",
-        "panels": [{"id": 1, "type": "row", "gridPos": {"x": 0, "y": 0, "w": 24, "h": 1}, "panels": [
-            {"id": 2, "type": "stat", "gridPos": {"x": 0, "y": 1, "w": 4, "h": 4}, "datasource": null,
-             "fieldConfig": {"defaults": {"unit": "s"}}, "targets": [{"refId": "A", "expr": "up"}]}]}],
+        "panels": [{"id": 1, "type": "row", "panels": [
+            {"id": 2, "type": "stat", "datasource": null, "targets": [{"refId": "A", "expr": "up"}]}]}],
         "templating": {"list": [
             {"name": "ds", "type": "datasource", "query": "prometheus", "current": {"value": "x"}},
             {"name": "node", "type": "query", "query": {"query": "label_values(up{a=\"b,c\"}, node)"},
@@ -261,7 +204,7 @@ mod tests {
         let dashboard: Dashboard = serde_json::from_str(TEXT).unwrap();
         let panels = dashboard.panels();
         assert_eq!(panels.iter().map(|panel| panel.id).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!((panels[1].unit(), panels[0].is_row()), ("s", true));
+        assert!(panels[0].is_row());
     }
 
     #[test]
@@ -270,13 +213,5 @@ mod tests {
         let values = dashboard.values();
         assert_eq!((values["node"].as_str(), values["ds"].as_str()), (".+", "x"));
         assert_eq!(dashboard.variables()[1].label_values(), Some(("up{a=\"b,c\"}", "node")));
-    }
-
-    #[test]
-    fn neighbours_do_not_overlap() {
-        let left = Grid { x: 0, y: 0, w: 4, h: 4 };
-        assert!(!left.overlaps(&Grid { x: 4, y: 0, w: 4, h: 4 }));
-        assert!(!left.overlaps(&Grid { x: 0, y: 4, w: 4, h: 4 }));
-        assert!(left.overlaps(&Grid { x: 3, y: 3, w: 4, h: 4 }));
     }
 }

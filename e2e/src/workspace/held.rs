@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     const FILE: &str = r#"{"uid": "u", "title": "t",
-        "panels": [{"id": 2, "type": "stat", "title": "Up", "gridPos": {"x": 0, "y": 0, "w": 1, "h": 1},
+        "panels": [{"id": 2, "type": "stat", "title": "Up",
             "datasource": {"type": "prometheus", "uid": "${ds}"}, "targets": [{"refId": "A", "expr": "up"}]}],
         "templating": {"list": [{"name": "ds", "type": "datasource"}]}}"#;
 

@@ -127,7 +127,7 @@ mod tests {
     fn dashboard() -> Dashboard {
         serde_json::from_str(
             r#"{"uid": "u", "title": "t",
-            "panels": [{"id": 2, "type": "stat", "title": "Up", "gridPos": {"x": 0, "y": 1, "w": 4, "h": 4},
+            "panels": [{"id": 2, "type": "stat", "title": "Up",
               "targets": [{"refId": "A", "expr": "up{node=~\"$node\"}", "instant": true}]}],
             "templating": {"list": [{"name": "node", "type": "query", "query": "label_values(up, node)"}]},
             "annotations": {"list": [{"name": "Kept"}, {"name": "Reboots", "expr": "resets(x[1h])"}]}}"#,

@@ -93,18 +93,6 @@ impl Rule {
     pub fn name(&self) -> &str {
         self.alert.as_deref().or(self.record.as_deref()).unwrap_or("a rule without a name")
     }
-
-    /// The labels that the rule's templates use, each with where.
-    pub fn template_labels(&self) -> Vec<(String, String)> {
-        let mut used = Vec::new();
-        for (place, text) in self.annotations.iter().chain(&self.labels) {
-            for rest in text.split("$labels.").skip(1) {
-                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-                used.push((place.clone(), rest[..end].to_owned()));
-            }
-        }
-        used
-    }
 }
 
 #[cfg(test)]
@@ -118,7 +106,6 @@ groups:
       - alert: A
         expr: up == 0
         for: 5m
-        annotations: {summary: '{{ $labels.node }} and {{ $labels.job }}'}
       - record: b
         expr: sum(up)
 ";
@@ -127,8 +114,6 @@ groups:
     fn reads_both_kinds_of_rules() {
         let file = RuleFile::parse("x.yml", TEXT).unwrap();
         assert_eq!(file.rules().map(Rule::name).collect::<Vec<_>>(), ["A", "b"]);
-        let used = file.rules().next().unwrap().template_labels();
-        assert_eq!(used, [("summary".into(), "node".into()), ("summary".into(), "job".into())]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::promql;
 use e2e::workspace::rules::Rule;
+use regex::Regex;
 
 use crate::shipped::{self, CATALOGUE, RUNBOOK};
 use crate::{assert_none, written};
@@ -17,7 +18,7 @@ fn every_rule_uses_metrics_and_labels_that_are_there() {
 fn every_text_names_labels_that_its_alert_has() {
     problems(|rule| {
         let labels = promql::check(&rule.expr, &CATALOGUE).labels;
-        let used = rule.template_labels().into_iter();
+        let used = template_labels(rule).into_iter();
         let unknown = used.filter(|(_, label)| !labels.contains(label) && !rule.labels.contains_key(label));
         unknown.map(|(place, label)| format!("{place}: unknown label `{label}`")).collect()
     });
@@ -39,7 +40,7 @@ fn every_alert_says_what_where_and_how_bad() {
             missing.push("no label `severity` of info, warning or critical".to_owned());
         }
         let about_a_node = promql::check(&rule.expr, &CATALOGUE).labels.contains("node");
-        if about_a_node && !rule.template_labels().contains(&("description".to_owned(), "node".to_owned())) {
+        if about_a_node && !template_labels(rule).contains(&("description".to_owned(), "node".to_owned())) {
             missing.push("its description does not name the node".to_owned());
         }
         missing
@@ -72,6 +73,13 @@ fn no_two_rules_have_the_same_name() {
     problems(|rule| {
         if names.insert(rule.name().to_owned()) { Vec::new() } else { vec!["another rule has this name".to_owned()] }
     });
+}
+
+/// The labels that a rule's templates use, each with where.
+fn template_labels(rule: &Rule) -> Vec<(String, String)> {
+    let label = Regex::new(r"\$labels\.(\w+)").unwrap();
+    let texts = rule.annotations.iter().chain(&rule.labels);
+    texts.flat_map(|(place, text)| label.captures_iter(text).map(|it| (place.clone(), it[1].to_owned()))).collect()
 }
 
 /// Fails with what `find` finds wrong with each rule.

@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use e2e::workspace::variables;
-
 use crate::promtool::{self, Answer};
 use crate::shipped;
 
@@ -17,25 +15,20 @@ const AT: &str = "40m";
 #[test]
 fn every_query_gives_the_known_answer() {
     let mut known = answers();
-    let dashboard = shipped::dashboard();
-    let mut values = dashboard.values();
+    let mut values = shipped::dashboard().values();
     // The panels with one line a node show one node, so that it can be told which.
     values.insert("top".to_owned(), "1".to_owned());
     values.insert("__interval".to_owned(), "1m".to_owned());
     values.insert("__rate_interval".to_owned(), "5m".to_owned());
 
     let mut questions = Vec::new();
-    for panel in dashboard.panels() {
-        for target in &panel.targets {
-            let answer = known.remove(&(panel.id, target.ref_id.as_str()));
-            let answer = answer.unwrap_or_else(|| {
-                panic!("panel {} `{}`, query {}: no answer is known", panel.id, panel.title, target.ref_id)
-            });
-            let expr = variables::fill(&target.expr, &values).unwrap();
-            // Rounded, for a rate is extrapolated. What is not asked for is summed, so that a second series shows.
-            let expr = format!("sum by (cluster, node, collector, version, revision) (round({expr}, 0.001))");
-            questions.push((expr, answer));
-        }
+    let queries = shipped::queries(&values);
+    for query in queries.iter().filter(|query| query.key.0 > 0) {
+        let answer = known.remove(&(query.key.0, &*query.key.1));
+        let answer = answer.unwrap_or_else(|| panic!("{query}: no answer is known"));
+        // Rounded, for a rate is extrapolated. What is not asked for is summed, so that a second series shows.
+        let expr = format!("sum by (cluster, node, collector, version, revision) (round({}, 0.001))", query.expr);
+        questions.push((expr, answer));
     }
     assert_eq!(known.keys().collect::<BTreeSet<_>>(), BTreeSet::new(), "no such query");
     promtool::ask(&series(), AT, &questions);

@@ -5,12 +5,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::promql;
 use crate::scrape::Jobs;
-use e2e::client::exposition::Metrics;
 use e2e::stack::JOB;
 use e2e::workspace::rules::RuleFile;
+use regex::Regex;
 
 /// Label names.
 pub type Labels = BTreeSet<String>;
+
+/// Each metric of an exposition, its label names, and the values that each label has there.
+pub type Metrics = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+/// Reads which metrics with which labels an exposition has. That its text is well formed, the exporter's own tests hold.
+pub fn metrics(exposition: &str) -> Metrics {
+    let sample = Regex::new(r"(?m)^(\w+)(?:\{(.*)\})? ").unwrap();
+    let label = Regex::new(r#"(\w+)="([^"]*)""#).unwrap();
+    let mut metrics = Metrics::new();
+    for found in sample.captures_iter(exposition) {
+        let labels = metrics.entry(found[1].to_owned()).or_default();
+        for pair in found.get(2).iter().flat_map(|labels| label.captures_iter(labels.as_str())) {
+            labels.entry(pair[1].to_owned()).or_default().insert(pair[2].to_owned());
+        }
+    }
+    metrics
+}
 
 /// What Prometheus adds to each scrape.
 const OF_EACH_SCRAPE: [&str; 5] = [
@@ -112,10 +129,9 @@ impl FromIterator<(String, Metric)> for Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use e2e::client::exposition;
 
     fn catalogue() -> Catalogue {
-        let samples = exposition::parse("node_load{hostname=\"n\",duration=\"1m\"} 1\n").unwrap();
+        let exposed = metrics("node_load{hostname=\"n\",duration=\"1m\"} 1\n");
         let labels = ["job", "instance", "node"].map(str::to_owned).into();
         let rules = RuleFile::parse(
             "rules.yml",
@@ -123,7 +139,7 @@ mod tests {
              {alert: High, expr: 'node_load > 1', labels: {severity: page}}]}]",
         )
         .unwrap();
-        Catalogue::new(&exposition::metrics(&samples), &Jobs::from([(JOB.to_owned(), labels)])).with_rules(&[rules])
+        Catalogue::new(&exposed, &Jobs::from([(JOB.to_owned(), labels)])).with_rules(&[rules])
     }
 
     fn labels(name: &str) -> String {

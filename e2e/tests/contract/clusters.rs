@@ -1,11 +1,9 @@
 //! Two clusters behind one Prometheus may have nodes of the same name: no query may take them for one.
 
-use e2e::workspace::dashboard::Dashboard;
-use e2e::workspace::variables;
 use promql_parser::parser::{self, Expr, LabelModifier};
 
 use crate::catalogue::CLUSTER;
-use crate::shipped::{self, CATALOGUE, DASHBOARD};
+use crate::shipped::{self, CATALOGUE};
 use crate::{assert_none, promql};
 
 /// What an aggregation without any grouping is.
@@ -31,10 +29,9 @@ fn no_rule_merges_clusters() {
 
 #[test]
 fn no_panel_merges_clusters() {
-    let dashboard = shipped::dashboard();
     let mut problems = Vec::new();
-    for (owner, query, _) in queries(&dashboard) {
-        problems.extend(merging(&query, Total::Wanted).into_iter().map(|it| format!("{DASHBOARD}: {owner}: {it}")));
+    for query in shipped::queries(&shipped::dashboard().values()) {
+        problems.extend(merging(&query.expr, Total::Wanted).into_iter().map(|it| format!("{query}: {it}")));
     }
     assert_none(&problems);
 }
@@ -42,12 +39,12 @@ fn no_panel_merges_clusters() {
 /// A series that belongs to a cluster says so, wherever its node or collector is named.
 #[test]
 fn every_legend_names_the_cluster() {
-    let dashboard = shipped::dashboard();
     let mut problems = Vec::new();
-    for (owner, query, legend) in queries(&dashboard) {
-        let known = promql::check(&query, &CATALOGUE).labels.contains(CLUSTER);
-        if known && legend.contains("{{") && !legend.contains("{{cluster}}") {
-            problems.push(format!("{DASHBOARD}: {owner}: no cluster in the legend `{legend}`"));
+    for query in shipped::queries(&shipped::dashboard().values()) {
+        let known = promql::check(&query.expr, &CATALOGUE).labels.contains(CLUSTER);
+        let named = query.texts.concat();
+        if known && named.contains("{{") && !named.contains("{{cluster}}") {
+            problems.push(format!("{query}: no cluster in the legend `{named}`"));
         }
     }
     assert_none(&problems);
@@ -69,28 +66,6 @@ fn what_merges_clusters_is_named() {
         assert_eq!(merging(query, Total::Wrong), [""; 0], "{query}");
     }
     assert_eq!(merging("count(up)", Total::Wanted), [""; 0]);
-}
-
-/// The queries of panels and annotations, each with its owner and its legend.
-fn queries(dashboard: &Dashboard) -> Vec<(String, String, &str)> {
-    let values = dashboard.values();
-    let panels = dashboard.panels().into_iter();
-    let targets = panels.flat_map(|panel| panel.targets.iter().map(move |target| (panel, target)));
-    let targets = targets.map(|(panel, target)| {
-        (format!("panel {} `{}`, query {}", panel.id, panel.title, target.ref_id), &target.expr, &target.legend_format)
-    });
-    let annotations = dashboard.annotations().iter().filter_map(|annotation| {
-        Some((format!("annotation `{}`", annotation.name), annotation.expr.as_ref()?, &annotation.text_format))
-    });
-    let filled = |(owner, expr, legend): (String, &String, _)| {
-        let query = variables::fill(expr, &values).unwrap_or_else(|error| panic!("{DASHBOARD}: {owner}: {error:#}"));
-        (owner, query, legend)
-    };
-    targets
-        .chain(annotations)
-        .map(filled)
-        .map(|(owner, query, legend): (_, _, &String)| (owner, query, legend.as_str()))
-        .collect()
 }
 
 /// What in a query takes the nodes of two clusters for one.

@@ -8,7 +8,6 @@
 //! | `sizes` | how many series each panel shows of a fleet of 300 nodes |
 //! | `units` | every panel's unit is that of its metric |
 //! | `clusters` | no query takes the nodes of two clusters for one |
-//! | `lint` | the rules of dashboard-linter |
 //! | `alerts` | every rule's query, every alert's annotations and section in the runbook |
 //! | `scenarios` | every shipped scenario as a unit test, which fails without its rule |
 //! | `scraping` | the labels that the cluster's and the local lab's scrape configurations attach |
@@ -29,7 +28,6 @@ mod clusters;
 mod commands;
 mod dashboards;
 mod house;
-mod lint;
 mod pages;
 mod promql;
 mod promtool;

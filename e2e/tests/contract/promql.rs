@@ -47,19 +47,6 @@ pub fn parts(expr: &Expr) -> Vec<&Expr> {
     std::iter::once(expr).chain(below.into_iter().flat_map(parts)).collect()
 }
 
-/// The selectors of an expression.
-pub fn selectors(expr: &Expr) -> Vec<&VectorSelector> {
-    let mut selectors = Vec::new();
-    for part in parts(expr) {
-        match part {
-            Expr::VectorSelector(selector) => selectors.push(selector),
-            Expr::MatrixSelector(matrix) => selectors.push(&matrix.vs),
-            _ => {}
-        }
-    }
-    selectors
-}
-
 /// The aggregations that pick series and leave them as they are.
 pub fn picks(operator: &str) -> bool {
     matches!(operator, "topk" | "bottomk" | "limitk" | "limit_ratio")

@@ -1,23 +1,25 @@
 //! What is under test: the shipped files, and the exposition that the exporter gives.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{self, Catalogue, Metrics};
 use crate::scrape::{self, Jobs};
 use axum::body::Body;
 use axum::http::Request;
 use e2e::backend::local;
-use e2e::client::exposition;
 use e2e::stack::JOB;
 use e2e::workspace;
 use e2e::workspace::dashboard::Dashboard;
 use e2e::workspace::rules::RULES;
 use e2e::workspace::rules::RuleFile;
+use e2e::workspace::variables::{self, Values};
 use http_body_util::BodyExt as _;
 use mini_node_exporter::collector;
 use mini_node_exporter::http::{Config, State, router};
+use serde_json::Value;
 use tower::ServiceExt as _;
 
 pub use e2e::workspace::dashboard::FILE as DASHBOARD;
@@ -49,15 +51,61 @@ pub fn name(path: &Path) -> String {
     path.strip_prefix(workspace::root()).unwrap().display().to_string()
 }
 
-pub fn dashboard_json() -> serde_json::Value {
+pub fn dashboard_json() -> Value {
     serde_json::from_str(&read(DASHBOARD)).unwrap()
 }
 
 /// The panels as they stand in the file, those of collapsed rows too.
-pub fn panels_json() -> Vec<serde_json::Value> {
+pub fn panels_json() -> Vec<Value> {
     let top = dashboard_json()["panels"].as_array().unwrap().clone();
     let collapsed: Vec<_> = top.iter().filter_map(|row| row["panels"].as_array()).flatten().cloned().collect();
     top.into_iter().chain(collapsed).collect()
+}
+
+/// A query that the dashboard shows.
+pub struct Query {
+    /// The panel as it stands in the file, or the annotation.
+    pub owner: Value,
+    /// The panel's id and the query's letter; 0 and empty for an annotation.
+    pub key: (u64, String),
+    pub expr: String,
+    /// Texts that may use the labels of its series.
+    pub texts: Vec<String>,
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, letter) = &self.key;
+        let name = |field: &str| text(&self.owner[field]);
+        match id {
+            0 => write!(f, "{DASHBOARD}: annotation `{}`", name("name")),
+            _ => write!(f, "{DASHBOARD}: panel {id} `{}`, query {letter}", name("title")),
+        }
+    }
+}
+
+/// The queries of panels and annotations, their variables filled in.
+pub fn queries(values: &Values) -> Vec<Query> {
+    let fill =
+        |expr: &Value| variables::fill(expr.as_str().unwrap(), values).unwrap_or_else(|e| panic!("{DASHBOARD}: {e:#}"));
+    let mut queries = Vec::new();
+    for panel in panels_json() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let key = (panel["id"].as_u64().unwrap(), text(&target["refId"]));
+            let (expr, texts) = (fill(&target["expr"]), vec![text(&target["legendFormat"])]);
+            queries.push(Query { owner: panel.clone(), key, expr, texts });
+        }
+    }
+    let annotations = dashboard_json()["annotations"]["list"].as_array().unwrap().clone();
+    for annotation in annotations.into_iter().filter(|annotation| annotation["expr"].is_string()) {
+        let texts = ["titleFormat", "textFormat"].map(|field| text(&annotation[field])).into();
+        queries.push(Query { expr: fill(&annotation["expr"]), key: (0, String::new()), texts, owner: annotation });
+    }
+    queries
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Every rule file, each after those whose records it uses.
@@ -96,10 +144,10 @@ fn jobs(place: &str, config: &str) -> Jobs {
 }
 
 /// The metrics of the exporter as it is built here, every collector on, over every fixture tree.
-pub fn exposed() -> exposition::Metrics {
+pub fn exposed() -> Metrics {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let cases = fs::read_dir(path("fixtures")).unwrap().map(|case| case.unwrap().path().join("proc"));
-    let samples = cases.filter(|tree| tree.is_dir()).flat_map(|tree| {
+    let texts = cases.filter(|tree| tree.is_dir()).map(|tree| {
         let config = Config { procfs: tree.clone(), collectors: collector::TABLE.to_vec(), ..Config::default() };
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
         let body = runtime.block_on(async {
@@ -107,7 +155,7 @@ pub fn exposed() -> exposition::Metrics {
             assert!(answer.status().is_success(), "{}: {}", tree.display(), answer.status());
             answer.into_body().collect().await.unwrap().to_bytes()
         });
-        exposition::parse(std::str::from_utf8(&body).unwrap()).unwrap()
+        String::from_utf8(body.to_vec()).unwrap()
     });
-    exposition::metrics(&samples.collect::<Vec<_>>())
+    catalogue::metrics(&texts.collect::<String>())
 }

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use e2e::workspace::variables;
-
 use crate::{promtool, shipped};
 
 const CLUSTERS: [&str; 2] = ["eu", "us"];
@@ -45,20 +43,16 @@ const SIZES: [(u64, &str, usize); 23] = [
 #[test]
 fn every_panel_of_a_fleet_of_300_nodes_shows_as_many_series_as_can_be_read() {
     let sizes: BTreeMap<_, _> = SIZES.into_iter().map(|(id, letter, size)| ((id, letter), size)).collect();
-    let dashboard = shipped::dashboard();
-    let mut values = dashboard.values();
+    let mut values = shipped::dashboard().values();
     values.insert("__rate_interval".to_owned(), "5m".to_owned());
     // A sample a minute, and promtool gives a query room for 10,000.
     values.insert("__interval".to_owned(), "1m".to_owned());
     values.insert("__range".to_owned(), "3m".to_owned());
     let mut questions = Vec::new();
-    for panel in dashboard.panels() {
-        for target in &panel.targets {
-            let size = sizes.get(&(panel.id, target.ref_id.as_str())).copied().unwrap_or(1);
-            let expr = variables::fill(&target.expr, &values).unwrap();
-            #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
-            questions.push((format!("count({expr})"), vec![("{}".to_owned(), size as f64)]));
-        }
+    for query in shipped::queries(&values).iter().filter(|query| query.key.0 > 0) {
+        let size = sizes.get(&(query.key.0, &*query.key.1)).copied().unwrap_or(1);
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+        questions.push((format!("count({})", query.expr), vec![("{}".to_owned(), size as f64)]));
     }
     promtool::ask(&fleet(), "10m", &questions);
 }

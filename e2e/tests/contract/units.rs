@@ -1,11 +1,9 @@
 //! A panel's unit against the unit of what its queries give.
 
-use e2e::workspace::variables;
 use promql_parser::parser::{self, Expr};
 use serde_json::Value;
 
-use crate::shipped::{self, DASHBOARD};
-use crate::{assert_none, promql};
+use crate::{assert_none, shipped};
 
 /// What a value is measured in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,20 +18,17 @@ enum Unit {
 
 #[test]
 fn every_panel_has_the_unit_of_its_metric() {
-    let values = shipped::dashboard().values();
     let mut problems = Vec::new();
-    for panel in shipped::panels_json() {
-        for target in panel["targets"].as_array().into_iter().flatten() {
-            let owner = format!("panel {} {}, query {}", panel["id"], panel["title"], target["refId"]);
-            let expr = variables::fill(target["expr"].as_str().unwrap(), &values).unwrap();
-            let Ok(parsed) = parser::parse(&expr) else { panic!("{DASHBOARD}: {owner}: `{expr}` is not PromQL") };
-            let (shown, measured) = (shown(&panel, target), unit(&parsed));
-            if !spellings(measured).contains(&shown) {
-                problems.push(format!(
-                    "{DASHBOARD}: {owner}: its unit is `{shown}`, and `{expr}` is in {measured:?}: one of {:?}",
-                    spellings(measured)
-                ));
-            }
+    let queries = shipped::queries(&shipped::dashboard().values());
+    for query in queries.into_iter().filter(|query| query.key.0 > 0) {
+        let parsed = parser::parse(&query.expr).unwrap_or_else(|error| panic!("{query}: {error}"));
+        let (shown, measured) = (shown(&query.owner, &query.key.1), unit(&parsed));
+        if !spellings(measured).contains(&shown) {
+            let wanted = spellings(measured);
+            problems.push(format!(
+                "{query}: its unit is `{shown}`, and `{}` is in {measured:?}: one of {wanted:?}",
+                query.expr
+            ));
         }
     }
     assert_none(&problems);
@@ -110,34 +105,12 @@ fn of_metric(name: &str) -> Unit {
 }
 
 /// The unit in which a panel shows a query: in a table its column may have one of its own.
-fn shown<'a>(panel: &'a Value, target: &Value) -> &'a str {
+fn shown<'a>(panel: &'a Value, letter: &str) -> &'a str {
     let default = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default();
     let organized = panel["transformations"].as_array().into_iter().flatten().find(|step| step["id"] == "organize");
     let Some(columns) = organized.map(|step| &step["options"]["renameByName"]) else { return default };
-    let column = &columns[format!("Value #{}", target["refId"].as_str().unwrap())];
+    let column = &columns[format!("Value #{letter}")];
     let overrides = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten();
     let own = overrides.filter(|it| it["matcher"]["options"] == *column).filter_map(|it| it["properties"].as_array());
     own.flatten().find(|property| property["id"] == "unit").and_then(|it| it["value"].as_str()).unwrap_or(default)
-}
-
-/// A word that `unit` does not know would pass for a number.
-#[test]
-fn every_metric_of_the_dashboard_is_of_a_known_kind() {
-    let values = shipped::dashboard().values();
-    let numbers = [
-        "ALERTS",
-        "mini_node_exporter:load_threshold",
-        "mini_node_exporter_build_info",
-        "node_load",
-        "node_scrape_collector_success",
-        "up",
-    ];
-    for panel in shipped::panels_json() {
-        for target in panel["targets"].as_array().into_iter().flatten() {
-            let expr = variables::fill(target["expr"].as_str().unwrap(), &values).unwrap();
-            for name in promql::selectors(&parser::parse(&expr).unwrap()).into_iter().filter_map(|it| it.name.clone()) {
-                assert!(of_metric(&name) != Unit::Number || numbers.contains(&name.as_str()), "{name}");
-            }
-        }
-    }
 }

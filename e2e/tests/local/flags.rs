@@ -4,16 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use axum::Router;
-use axum::routing::{get, post};
 use e2e::backend::Backend as _;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::existing::serve;
 use crate::lab::Lab;
 use crate::stacks::{samples, shared};
 use crate::{background, existing, several, usage, watching};
@@ -47,10 +43,8 @@ macro_rules! rows {
 /// `lab` alone is `lab up`.
 const UP: &[&str] = &["", "up"];
 const CHECK: &[&str] = &["check"];
-const SCREENSHOT: &[&str] = &["screenshot"];
 const STACKS: &[&str] = &["", "up", "check"];
-const DRAWN: &[&str] = &["", "up", "check", "screenshot"];
-const ONE_EXPORTER: &[&str] = &["", "up", "check", "screenshot", "scenario run"];
+const ONE_EXPORTER: &[&str] = &["", "up", "check", "scenario run"];
 const HURRIED: &[&str] = &["", "up", "scenario run"];
 const SCENARIO: &[&str] = &["scenario run"];
 const IMAGES: &[&str] = &["images build"];
@@ -60,7 +54,7 @@ const OF_A_RUN: &[&str] = &["status", "down", "logs"];
 const DOCTOR: &[&str] = &["doctor"];
 const COMPLETIONS: &[&str] = &["completions"];
 const DOWN: &[&str] = &["down"];
-const STARTING: &[&str] = &["", "up", "check", "screenshot", "scenario run"];
+const STARTING: &[&str] = &["", "up", "check", "scenario run"];
 const WITHOUT_STEPS: &[&str] = &["status", "logs", "scenario list", "doctor", "completions"];
 
 /// Without a row: two commands that have nothing but subcommands, and one whose first step is a whole build.
@@ -86,7 +80,7 @@ rows! { here {
     };
 
     STACKS "--backend" backend => |command| World::new()?.shows(command, &["--backend", "kind"], "`docker` is not on PATH");
-    DRAWN "--path.procfs" procfs => |command| {
+    STACKS "--path.procfs" procfs => |command| {
         let world = World::new()?;
         let tree = world.lab.dir().display().to_string();
         world.shows(command, &["--path.procfs", &tree, "--exporter", &world.exporter], &format!("--path.procfs={tree}"))
@@ -101,13 +95,13 @@ rows! { here {
         let named = world.script("named", &saying("prometheus, version 3.0.0", "echo another Prometheus; exit 3"))?;
         world.shows(command, &["--prometheus", &named, "--exporter", &world.real[0]], "another Prometheus")
     };
-    DRAWN "--grafana" grafana => |command| {
+    STACKS "--grafana" grafana => |command| {
         let world = World::new()?;
         let named = world.script("home/bin/grafana", &saying("Version 12.0.0", "echo another Grafana; exit 3"))?;
         world.put("home/conf/defaults.ini")?;
         world.shows(command, &world.with_real(&["--grafana", &named]), "another Grafana")
     };
-    DRAWN "--grafana-home" grafana_home => |command| {
+    STACKS "--grafana-home" grafana_home => |command| {
         let world = World::new()?;
         world.script("home/bin/grafana", "echo the Grafana in a home; exit 3")?;
         let home = world.lab.dir().join("home").display().to_string();
@@ -121,11 +115,11 @@ rows! { here {
         ensure!(shown.contains("find Prometheus") && !shown.contains(looked), "{shown}");
         Ok(())
     };
-    DRAWN "--nodes" nodes => |command| {
+    STACKS "--nodes" nodes => |command| {
         let world = World::new()?;
         world.shows(command, &["--nodes", "7", "--prometheus", &world.real[1]], "7 nodes in 0 clusters")
     };
-    DRAWN "--clusters" clusters => |command| {
+    STACKS "--clusters" clusters => |command| {
         let world = World::new()?;
         let flags = ["--nodes", "7", "--clusters", "3", "--prometheus", &world.real[1]];
         world.shows(command, &flags, "7 nodes in 3 clusters")
@@ -143,13 +137,6 @@ rows! { here {
         World::of_kind()?.shows(command, &flags, "delete the cluster")?;
         World::of_kind()?.shows(command, &[&flags[..], &["--keep"]].concat(), "the cluster stays: `lab down")
     };
-
-    // A picture is of a local lab with a Grafana, and says so.
-    SCREENSHOT "--backend" backend_of_a_picture => |_| refused(&["--backend", "kind"], "leave out `--backend kind`");
-    SCREENSHOT "--without" picture_without => |_| refused(&["--without", "grafana"], "leave out `--backend kind` and `--without`");
-    SCREENSHOT "--airgap" picture_airgap => |_| refused(&["--airgap"], "`--airgap` needs `--backend kind`");
-    SCREENSHOT "--image" picture_image => |_| refused(&["--image=node=n:1"], "`--image` needs `--backend kind`");
-    SCREENSHOT "--keep" picture_keep => |_| refused(&["--keep"], "`--keep` needs `--backend kind`");
 
     UP "--for" stay => |command| {
         let world = World::new()?;
@@ -202,7 +189,6 @@ rows! { here {
         world.of_shared("rules", "mine.yml", &rules, "rules-healthy", "Prometheus has loaded no rule")
     };
 
-    SCREENSHOT "--run" run_and_out => |_| of_a_lab_that_runs();
     IMAGES "--airgap" images_airgap => |command| {
         World::of_kind()?.shows(command, &["--airgap"], "the airgap mode needs cgroup version 1")
     };
@@ -221,8 +207,6 @@ rows! { here {
     CHECK "--format" existing::checks_can_be_chosen_and_listed;
     CHECK "--http.config.file" existing::behind_tls_and_a_password;
     CHECK "--job" existing::nobody_there_and_no_such_job_are_named;
-    SCREENSHOT "--out" of_a_lab_that_runs;
-    SCREENSHOT "--for" a_picture_of_a_lab_of_its_own;
 } }
 
 #[test]
@@ -276,7 +260,6 @@ impl World {
             exit 3";
         world.script("bin/grafana", &saying("Version 12.0.0", discovered))?;
         world.put("conf/defaults.ini")?;
-        world.script("bin/chromium", &saying("Chromium 130.0.6723.58", "exit 3"))?;
         Ok(world)
     }
 
@@ -346,10 +329,6 @@ fn saying(version: &str, does: &str) -> String {
     format!("case \"$*\" in *version*|-v) echo '{version}'; exit ;; esac\n{does}")
 }
 
-fn refused(flags: &[&str], says: &str) -> Result<()> {
-    World::new()?.shows("screenshot", flags, says)
-}
-
 /// What `kubectl` is asked names both.
 fn of_a_cluster() -> Result<()> {
     let world = World::new()?;
@@ -362,71 +341,4 @@ fn of_a_cluster() -> Result<()> {
     let base = own.local.stack().prometheus.base();
     let flags = ["--prometheus", base, "--context", "there", "--namespace", "here"];
     world.shows("check", &flags, "asked: --context there --namespace here ")
-}
-
-/// The picture is of the lab that was named, and lies where it was wanted.
-fn of_a_lab_that_runs() -> Result<()> {
-    let world = World::new()?;
-    let home = drawn_by_stand_ins(&world)?;
-    let flags = world.with_real(&["up", "--grafana-home", &home]);
-    let running = world.lab.start(&flags, &[])?;
-    let id = running.id()?;
-    let out = world.lab.dir().join("out");
-    world.shows("screenshot", &["--run", &id, "--out", &out.to_string_lossy()], "out/dashboard.png")?;
-    ensure!(out.join("dashboard.png").is_file(), "no picture in {}", out.display());
-    let asked = fs::read_to_string(world.lab.dir().join("asked"))?;
-    let grafana = several::link(&running.written(), "grafana")?;
-    ensure!(asked.contains(&grafana), "{asked} is not of {grafana}");
-    Ok(())
-}
-
-#[test]
-fn a_picture_of_a_lab_of_its_own() -> Result<()> {
-    let world = World::new()?;
-    let home = drawn_by_stand_ins(&world)?;
-    let out = world.lab.dir().join("out").display().to_string();
-    let flags = world.with_real(&["--grafana-home", &home, "--for", "1ms", "--out", &out]);
-    world.shows("screenshot", &flags, "let the lab run for 1ms")?;
-    ensure!(PathBuf::from(&out).join("dashboard.png").is_file(), "no picture in {out}");
-    Ok(())
-}
-
-/// As much of a Grafana and of a Chromium as a picture needs; gives Grafana's home.
-fn drawn_by_stand_ins(world: &World) -> Result<String> {
-    let file = e2e::workspace::root().join(e2e::workspace::dashboard::FILE);
-    let dashboard: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
-    let health = json!({ "database": "ok", "version": "12.0.0" }).to_string();
-    let found = json!([{ "uid": dashboard["uid"], "url": "/d/it" }]).to_string();
-    let held = json!({ "dashboard": dashboard }).to_string();
-    let answer = json!({ "results": { "A": { "frames": [{ "data": { "values": [[1], [1]] } }] } } }).to_string();
-    let router = Router::new()
-        .route("/api/health", get(move || async { health }))
-        .route("/api/search", get(move || async { found }))
-        .route("/api/dashboards/uid/{uid}", get(move || async { held }))
-        .route("/api/ds/query", post(move || async { answer }));
-    let address = serve(router)?.trim_start_matches("http://").to_owned();
-    let line = format!("logger=http.server level=info msg=\"HTTP Server Listen\" address={address}");
-    world.script("home/bin/grafana", &format!("echo '{line}'; exec /bin/sleep 300"))?;
-
-    let dir = world.lab.dir();
-    fs::write(dir.join("picture.png"), picture()?)?;
-    let draw = format!(
-        "PATH=/usr/bin:/bin\necho \"$*\" > '{0}/asked'\ncat '{1}'\n\
-         for word; do case $word in --screenshot=*) cp '{0}/picture.png' \"${{word#*=}}\" ;; esac; done",
-        dir.display(),
-        file.display()
-    );
-    world.script("bin/chromium", &saying("Chromium 130.0.6723.58", &draw))?;
-    Ok(dir.join("home").display().to_string())
-}
-
-/// Two pixels.
-fn picture() -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
-    encoder.set_color(png::ColorType::Grayscale);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(&[0, 255])?;
-    writer.finish()?;
-    Ok(bytes)
 }

@@ -38,7 +38,7 @@ pub fn helps(lab: &Lab) -> Result<Vec<(String, String)>> {
 #[test]
 fn a_bad_command_line() -> Result<()> {
     let lab = Lab::new()?;
-    let bad: [&[&str]; 12] = [
+    let bad: [&[&str]; 10] = [
         &["frobnicate"],
         &["--backend", "moon"],
         &["check", "--format", "yaml"],
@@ -49,8 +49,6 @@ fn a_bad_command_line() -> Result<()> {
         &["up", "--for", "soon"],
         &["--without", "grafana", "check"],
         &["status", "1-1", "2-2"],
-        &["screenshot", "--without", "grafana"],
-        &["screenshot", "--backend", "kind"],
     ];
     let mut shown: Vec<String> = bad.iter().map(|words| lab.transcript(words, &[])).collect::<Result<_>>()?;
     let impatient = ended(lab.command(["check"]).env("LAB_PATIENCE", "much"))?.expect_code(2)?;
@@ -74,19 +72,6 @@ fn grafana_that_cannot_be_had_is_skipped() -> Result<()> {
     let lab = Lab::bare()?;
     let shown = lab.transcript(&["check", &ordinary_node()], &lab.programs())?;
     lab.assert_snapshot("check_without_a_grafana", &shown);
-    lab.expect_nothing_left()
-}
-
-/// All that is missing is in one line, and nothing is started for it.
-#[test]
-fn a_picture_needs_grafana_and_chromium() -> Result<()> {
-    let lab = Lab::bare()?;
-    let pictures = lab.dir().join("pictures");
-    let draw = || lab.transcript(&["screenshot", "--out", &pictures.to_string_lossy()], &lab.programs());
-    let neither = draw()?;
-    lab.script("bin/chromium", "echo Chromium 130.0.6723.58")?;
-    lab.assert_snapshot("screenshot_without_a_grafana", &format!("{neither}\n{}", draw()?));
-    ensure!(!pictures.exists(), "a folder was made for no picture");
     lab.expect_nothing_left()
 }
 

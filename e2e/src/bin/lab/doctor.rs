@@ -66,11 +66,6 @@ const NEEDS: &[Need] = &[
         program: Program::Tool(Tool::Grafana),
         fix: "`cargo lab` fetches it where its download can be reached",
     },
-    Need {
-        what_for: "lab screenshot",
-        program: Program::Tool(Tool::Chromium),
-        fix: "install your system's package `chromium`",
-    },
     Need { what_for: "to fetch these", program: Program::OnPath("curl", &["--version"]), fix: "install `curl`" },
     Need {
         what_for: "or these instead",

@@ -9,7 +9,6 @@ mod down;
 mod images;
 mod logs;
 mod scenario;
-mod screenshot;
 mod start;
 mod status;
 mod tables;
@@ -45,7 +44,6 @@ fn run(cli: Cli) -> Result<Exit> {
     match cli.command.unwrap_or(Command::Up(cli.up)) {
         Command::Up(args) => up::up(&args, progress),
         Command::Check(args) => check::check(&args, progress),
-        Command::Screenshot(args) => screenshot::screenshot(args, progress),
         Command::Status(args) => status::status(&args),
         Command::Down(which) => down::down(&which, progress),
         Command::Logs(which) => logs::logs(&which),

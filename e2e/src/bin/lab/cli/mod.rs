@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use crate::doctor;
 pub use check::Check;
 use start::path;
-pub use start::{Backend, Named, Part, Start};
+pub use start::{Backend, Named, Start};
 
 /// Stands up mini-node-exporter with a real Prometheus, and checks that its metrics arrive.
 #[derive(Debug, Parser)]
@@ -37,8 +37,6 @@ pub enum Command {
     Up(Up),
     /// Stands the stack up, runs every check, and takes it down; or checks a stack that runs already.
     Check(Check),
-    /// Saves a picture of the Grafana dashboard of a lab.
-    Screenshot(Screenshot),
     /// Shows a running lab: its links, and what its Prometheus has scraped.
     Status(Status),
     /// Ends a running lab, or removes one that was kept.
@@ -147,22 +145,6 @@ pub struct Up {
     pub scenario: Option<Played>,
     #[command(flatten)]
     pub speed: Speed,
-}
-
-/// The flags of `lab screenshot`.
-#[derive(Debug, Args)]
-pub struct Screenshot {
-    #[command(flatten)]
-    pub start: Start,
-    /// Draw the lab that runs under this id, instead of one of its own.
-    #[arg(long, value_name = "ID")]
-    pub run: Option<String>,
-    /// Let a lab of its own run for this long first: that is what the graphs then show.
-    #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
-    pub stay: Duration,
-    /// Where the picture goes; the workspace's `docs` by default.
-    #[arg(long, value_name = "DIR", value_parser = path)]
-    pub out: Option<PathBuf>,
 }
 
 /// The flags of `lab status`.
