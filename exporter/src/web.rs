@@ -1,8 +1,8 @@
 //! `--web.config.file`: who may connect and who may ask, in exporter-toolkit's format.
 //!
 //! The file, and those that it names, are looked at again when somebody connects or asks, once a second at most. What
-//! has changed is read; where it is bad, what was in force before stays so, and the log has one line. Neither TLS nor
-//! the last user can be taken away like that: half a file, seen while it is written, would open the exporter to all.
+//! has changed is read; where it is bad, what was in force before stays so, and the log has one line. Nothing that keeps
+//! clients out can be removed like that: half a file, seen while it is written, would open the exporter to all.
 
 mod clients;
 mod config;
@@ -12,6 +12,7 @@ mod passwords;
 mod problem;
 mod rate;
 mod section;
+mod step_down;
 mod stream;
 mod tls;
 mod yaml;
@@ -21,12 +22,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::ServerConfig;
 
-use config::{Config, User};
+use config::Config;
 use files::Files;
 use passwords::Passwords;
 pub use passwords::Verdict;
@@ -55,9 +56,8 @@ struct State {
 
 /// What is in force.
 pub struct Rules {
+    config: Config,
     tls: Option<Arc<ServerConfig>>,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    users: Vec<User>,
     bucket: Option<Arc<Bucket>>,
 }
 
@@ -89,11 +89,11 @@ impl Web {
 
     /// Whether a request with these headers comes from a user, where there are any.
     pub async fn check(&self, rules: &Rules, headers: &HeaderMap, peer: IpAddr) -> Verdict {
-        if rules.users.is_empty() {
+        if !rules.has_users() {
             return Verdict::Good;
         }
         let Some((name, password)) = headers.get("authorization").and_then(credentials) else { return Verdict::Bad };
-        self.passwords.check(&rules.users, peer, &name, &password).await
+        self.passwords.check(&rules.config.users, peer, &name, &password).await
     }
 }
 
@@ -112,7 +112,7 @@ impl State {
             }
             Err(problem) => {
                 let file = files.first().display();
-                tracing::error!(%file, %problem, "web configuration is bad: what was in force before stays so");
+                tracing::error!(%file, %problem, "invalid web configuration; keeping the previous one");
             }
         }
         self.files = files;
@@ -122,19 +122,16 @@ impl State {
 impl Rules {
     fn read(files: &mut Files) -> Result<Self, Problem> {
         let bytes = files.read(files.first().to_path_buf()).map_err(|error| Problem::new(error.to_string()))?;
-        let Config { tls, headers, users, rate } =
-            Config::parse(std::str::from_utf8(&bytes).map_err(|_| Problem::new("not UTF-8"))?)?;
-        let tls = tls.map(|tls| tls::server(&tls, files)).transpose()?;
-        Ok(Self { tls, headers, users, bucket: rate.map(|rate| Arc::new(Bucket::new(rate))) })
+        let config = Config::parse(std::str::from_utf8(&bytes).map_err(|_| Problem::new("not UTF-8"))?)?;
+        let tls = config.tls.as_ref().map(|tls| tls::server(tls, files)).transpose()?;
+        let bucket = config.rate.map(|rate| Arc::new(Bucket::new(rate)));
+        Ok(Self { config, tls, bucket })
     }
 
     /// Takes the place of others, if it may.
     fn instead_of(mut self, before: &Self) -> Result<Self, Problem> {
-        if before.tls.is_some() && self.tls.is_none() {
-            return Err(Problem::new("TLS is gone from it: serving in plain takes a restart"));
-        }
-        if !before.users.is_empty() && self.users.is_empty() {
-            return Err(Problem::new("every user is gone from it: letting everybody in takes a restart"));
+        if let Some(what) = step_down::between(&before.config, &self.config) {
+            return Err(Problem::new(format!("{what}; restart to apply it")));
         }
         // A bucket that was empty must not be filled by an unrelated change.
         if let (Some(new), Some(old)) = (&mut self.bucket, &before.bucket)
@@ -160,7 +157,7 @@ impl Rules {
     /// Whether clients need a password.
     #[must_use]
     pub fn has_users(&self) -> bool {
-        !self.users.is_empty()
+        !self.config.users.is_empty()
     }
 
     /// Counts a request; false where it is one too many.
@@ -171,7 +168,7 @@ impl Rules {
 
     /// Sets the headers that every answer carries.
     pub fn add_headers(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.headers {
+        for (name, value) in &self.config.headers {
             headers.insert(name, value.clone());
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue};
 use bcrypt::HashParts;
 use rustls::crypto::SupportedKxGroup;
-use rustls::crypto::ring::{cipher_suite, kx_group};
+use rustls::crypto::ring::{self, cipher_suite, kx_group};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::duration;
@@ -31,6 +31,16 @@ pub(super) struct Tls {
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) suites: Option<Vec<SupportedCipherSuite>>,
     pub(super) curves: Option<Vec<&'static dyn SupportedKxGroup>>,
+}
+
+impl Tls {
+    pub(super) fn suites(&self) -> Vec<SupportedCipherSuite> {
+        self.suites.clone().unwrap_or_else(|| ring::default_provider().cipher_suites)
+    }
+
+    pub(super) fn curves(&self) -> Vec<&'static dyn SupportedKxGroup> {
+        self.curves.clone().unwrap_or_else(|| ring::default_provider().kx_groups)
+    }
 }
 
 /// Where a certificate or a key is, and the key in the file that says so.

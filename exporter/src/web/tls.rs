@@ -14,12 +14,8 @@ use super::files::Files;
 use super::problem::Problem;
 
 pub(super) fn server(tls: &Tls, files: &mut Files) -> Result<Arc<ServerConfig>, Problem> {
-    let default = ring::default_provider();
-    let provider = Arc::new(CryptoProvider {
-        cipher_suites: tls.suites.clone().unwrap_or(default.cipher_suites),
-        kx_groups: tls.curves.clone().unwrap_or(default.kx_groups),
-        ..default
-    });
+    let provider =
+        Arc::new(CryptoProvider { cipher_suites: tls.suites(), kx_groups: tls.curves(), ..ring::default_provider() });
     let refused = |error: rustls::Error| Problem::new(format!("the TLS library refuses it: {error}"));
     let chain = certificates(&tls.cert, files)?;
     let (name, text) = read(&tls.key, files)?;

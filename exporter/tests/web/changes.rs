@@ -1,5 +1,6 @@
 //! Files that change while it runs.
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -34,7 +35,7 @@ fn end(running: Running, complaints: usize) -> Vec<String> {
     running.signal(Signal::TERM);
     let (code, log, _) = running.wait(SOON);
     assert_eq!(code, Some(0), "{log:#?}");
-    let bad: Vec<_> = log.iter().filter(|line| line.contains("web configuration is bad")).collect();
+    let bad: Vec<_> = log.iter().filter(|line| line.contains("keeping the previous one")).collect();
     assert_eq!(bad.len(), complaints, "{log:#?}");
     log
 }
@@ -74,10 +75,82 @@ fn a_bad_file_changes_nothing_and_is_one_line() {
     let log = end(running, 3);
     let said = |text: &str| log.iter().any(|line| line.contains(text));
     assert!(
-        said("unknown key `tls_config`") && said("holds no private key") && said("TLS is gone from it"),
+        said("unknown key `tls_config`")
+            && said("holds no private key")
+            && said("TLS was removed; restart to apply it"),
         "{log:#?}"
     );
     assert!(!log.iter().any(|line| line.contains("secret") || key.lines().any(|part| line.contains(part))), "{log:#?}");
+}
+
+/// Half a file, seen while it is written, must not let anybody in.
+#[test]
+fn a_step_down_takes_a_restart() {
+    let verify = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
+    let alice = user("alice", "secret");
+    for (strict, loose, complaint) in [
+        (format!("{TLS}{verify}"), TLS.to_string(), "client_auth_type was relaxed"),
+        (
+            format!("{TLS}{verify}"),
+            format!("{TLS}  client_auth_type: RequireAnyClientCert\n"),
+            "client_auth_type was relaxed",
+        ),
+        (
+            format!("{TLS}{verify}  client_allowed_sans: [nobody.example]\n"),
+            format!("{TLS}{verify}"),
+            "client_allowed_sans was removed",
+        ),
+        (format!("{TLS}  min_version: TLS13\n"), TLS.to_string(), "min_version or max_version was relaxed"),
+        (alice.clone(), "basic_auth_users: {}\n".to_string(), "every user was removed"),
+        (format!("{TLS}{alice}"), alice.clone(), "TLS was removed"),
+    ] {
+        let pki = Pki::new();
+        let mut running = start(&pki, &strict);
+        let old = Client { versions: vec![&rustls::version::TLS12], ..Client::new(&pki) };
+        let named = Client::with(&pki, "client");
+        let strangers = [old, Client::new(&pki), named, Client::with(&pki, "stranger")];
+        let admitted = || {
+            let asked = strangers.iter().map(|client| client.get(running.address(), "/metrics"));
+            let admitted: Vec<bool> = asked.map(|answer| answer.is_ok_and(|answer| answer.status == 200)).collect();
+            (admitted, ask_plain(&running))
+        };
+        let before = admitted();
+        assert!(before.0.contains(&false) && !before.1, "{before:?} with\n{strict}");
+        pki.replace("web.yml", &loose);
+        stays(complaint, || admitted() == before);
+        let line = running.wait_for_line("keeping the previous one");
+        assert!(line.contains(&format!("{complaint}; restart to apply it")), "{line}");
+        pki.replace("web.yml", &strict);
+        end(running, 1);
+    }
+}
+
+/// Whether a client without TLS is answered.
+fn ask_plain(running: &Running) -> bool {
+    let mut stream = running.connect();
+    let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer.starts_with(b"HTTP/1.1 200")
+}
+
+#[test]
+fn the_client_ca_is_followed_when_its_file_alone_changes() {
+    let pki = Pki::new();
+    let verify = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
+    let running = start(&pki, &format!("{TLS}{verify}"));
+    let clients = ["client", "own", "stranger"].map(|name| Client::with(&pki, name));
+    let without = Client::new(&pki);
+    let admitted = || {
+        let is_admitted = |client: &Client| client.get(running.address(), "/metrics").is_ok();
+        assert!(!is_admitted(&without), "a client without a certificate is let in");
+        clients.each_ref().map(is_admitted)
+    };
+    assert_eq!(admitted(), [true, false, false]);
+    pki.replace("ca.crt", pki.read("own.crt"));
+    eventually("the new CA is in force", || admitted() == [false, true, false]);
+    stays("the new CA is in force", || admitted() == [false, true, false]);
+    end(running, 0);
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! What a reload may not do: admit a client that was refused before.
+
+use super::config::{ClientAuth, Config, Tls};
+
+/// Names the setting through which `after` admits a client that `before` refuses, if there is one. Adding a CA, an allowed
+/// name or a user does not count, as long as there were some: that says who else is let in.
+pub(super) fn between(before: &Config, after: &Config) -> Option<&'static str> {
+    match (&before.tls, &after.tls) {
+        (Some(_), None) => Some("TLS was removed"),
+        _ if !before.users.is_empty() && after.users.is_empty() => Some("every user was removed"),
+        (Some(before), Some(after)) => between_tls(before, after),
+        (None, _) => None,
+    }
+}
+
+fn between_tls(before: &Tls, after: &Tls) -> Option<&'static str> {
+    if !admitted(after.client_auth).is_subset_of(&admitted(before.client_auth)) {
+        return Some("client_auth_type was relaxed");
+    }
+    if before.allowed_sans.is_some() && after.allowed_sans.is_none() {
+        return Some("client_allowed_sans was removed");
+    }
+    let versions = |tls: &Tls| tls.versions.iter().map(|version| version.version).collect::<Vec<_>>();
+    if has_more(&versions(before), &versions(after)) {
+        return Some("min_version or max_version was relaxed");
+    }
+    let suites = |tls: &Tls| tls.suites().iter().map(rustls::SupportedCipherSuite::suite).collect::<Vec<_>>();
+    if has_more(&suites(before), &suites(after)) {
+        return Some("a cipher suite was added");
+    }
+    let curves = |tls: &Tls| tls.curves().iter().map(|curve| curve.name()).collect::<Vec<_>>();
+    has_more(&curves(before), &curves(after)).then_some("a curve was added")
+}
+
+fn has_more<T: PartialEq>(before: &[T], after: &[T]) -> bool {
+    after.iter().any(|one| !before.contains(one))
+}
+
+/// Which clients a policy admits, by the certificate that they show.
+struct Admitted {
+    without: bool,
+    unverified: bool,
+}
+
+impl Admitted {
+    fn is_subset_of(&self, other: &Self) -> bool {
+        (other.without || !self.without) && (other.unverified || !self.unverified)
+    }
+}
+
+fn admitted(policy: ClientAuth) -> Admitted {
+    let (without, unverified) = match policy {
+        ClientAuth::None | ClientAuth::Request => (true, true),
+        ClientAuth::RequireAny => (false, true),
+        ClientAuth::VerifyIfGiven => (true, false),
+        ClientAuth::RequireAndVerify => (false, false),
+    };
+    Admitted { without, unverified }
+}
+
+#[cfg(test)]
+mod tests;
