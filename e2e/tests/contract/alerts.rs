@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::pages::{Page, anchor};
 use crate::promql;
 use e2e::workspace::rules::Rule;
 use regex::Regex;
@@ -49,9 +50,7 @@ fn every_alert_says_what_where_and_how_bad() {
 
 #[test]
 fn every_alert_has_its_section_in_the_runbook() {
-    let runbook = shipped::read(RUNBOOK);
-    let headings = runbook.lines().filter(|line| line.starts_with('#'));
-    let anchors: BTreeSet<String> = headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect();
+    let anchors = Page::read(RUNBOOK.to_owned(), &shipped::read(RUNBOOK)).anchors();
     problems(|rule| {
         let Some(name) = &rule.alert else { return Vec::new() };
         let (url, own) = (rule.annotations.get("runbook_url"), anchor(name));
@@ -94,10 +93,4 @@ fn problems(mut find: impl FnMut(&Rule) -> Vec<String>) {
         }
     }
     assert_none(&problems);
-}
-
-/// The anchor that a heading gets where Markdown is shown.
-fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::promql;
-use crate::scrape::Jobs;
+use crate::scraping::Jobs;
 use e2e::stack::JOB;
 use e2e::workspace::rules::RuleFile;
 use regex::Regex;

@@ -10,16 +10,16 @@
 //! | `clusters` | no query takes the nodes of two clusters for one |
 //! | `alerts` | every rule's query, every alert's annotations and section in the runbook |
 //! | `scenarios` | every shipped scenario as a unit test, which fails without its rule |
-//! | `scraping` | the labels that the cluster's and the local lab's scrape configurations attach |
+//! | `scraping` | the labels that every scrape configuration attaches, and how often rules are evaluated |
 //! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
 //! | `reference` | every flag, default, endpoint and metric of `docs/reference.md` |
-//! | `commands` | every command of the pages names what there is, and is run or says why not |
+//! | `commands` | every command of the pages names what there is |
 //! | `pages` | the pages that people read: their blocks and links |
-//! | `workflows` | what stands in several workflows is the same everywhere |
-//! | `house` | the folders and arrows of `docs/architecture.md` |
+//! | `workflows` | what stands in several workflows or Dockerfiles is the same everywhere |
+//! | `house` | the tables of modules in `docs/architecture.md` |
 //! | `shipped` | what is under test: files, and the exposition |
-//! | `promql`, `catalogue`, `scrape` | what a query names, and what there is to name |
+//! | `promql`, `catalogue` | what a query names, and what there is to name |
 
 mod alerts;
 mod answers;
@@ -33,7 +33,6 @@ mod promql;
 mod promtool;
 mod reference;
 mod scenarios;
-mod scrape;
 mod scraping;
 mod shipped;
 mod sizes;

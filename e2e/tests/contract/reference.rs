@@ -5,6 +5,7 @@ use std::process::Command;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use e2e::terminal::exit::Exit;
 use mini_node_exporter::cli;
 use mini_node_exporter::http::{Config, State, router};
 use tower::ServiceExt as _;
@@ -65,6 +66,27 @@ fn every_metric_is_exposed_and_every_exposed_one_is_listed() {
     let of_the_process = |name: &String| name.starts_with("process_");
     let exposed: BTreeSet<String> = shipped::exposed().into_keys().filter(|name| !of_the_process(name)).collect();
     assert_none(&differences(&exposed, &listed.into_iter().filter(|name| !of_the_process(name)).collect(), "/metrics"));
+}
+
+/// A code is what a script looks at, so its row says what the program means by it.
+#[test]
+fn the_labs_exit_codes_are_those_of_the_table() {
+    let table = section("## Exit codes", "## Environment");
+    let rows: Vec<Vec<&str>> =
+        table.lines().map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    let mut of_lab: Vec<(&str, &str)> = rows.iter().filter(|row| row.len() == 3).map(|row| (row[0], row[2])).collect();
+    of_lab.retain(|(code, _)| code.parse::<u8>().is_ok());
+    let known = [
+        (Exit::Ok, "every check passed"),
+        (Exit::Failed, "failed"),
+        (Exit::Usage, "command line"),
+        (Exit::Skipped, "skipped"),
+    ];
+    assert_eq!(of_lab.len(), known.len(), "{PAGE}: {table}");
+    for ((code, row), (exit, meaning)) in of_lab.into_iter().zip(known) {
+        assert_eq!(code, (exit as u8).to_string(), "{PAGE}: {row}");
+        assert!(row.contains(meaning), "{PAGE}: code {code} is {exit:?}: {row}");
+    }
 }
 
 fn differences(there: &BTreeSet<String>, listed: &BTreeSet<String>, place: &str) -> Vec<String> {

@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use crate::catalogue::{self, Catalogue, Metrics};
-use crate::scrape::{self, Jobs};
+use crate::scraping;
 use axum::body::Body;
 use axum::http::Request;
-use e2e::backend::local;
-use e2e::stack::JOB;
 use e2e::workspace;
 use e2e::workspace::dashboard::Dashboard;
 use e2e::workspace::rules::RULES;
@@ -31,7 +29,7 @@ pub const NODE_LEAVING: &str = "kustomize/components/kube-state-metrics/node-lea
 
 /// Every metric that a query may use.
 pub static CATALOGUE: LazyLock<Catalogue> =
-    LazyLock::new(|| Catalogue::new(&exposed(), &cluster_jobs()).with_rules(&rules()));
+    LazyLock::new(|| Catalogue::new(&exposed(), &scraping::jobs()).with_rules(&rules()));
 
 /// A path in the workspace.
 pub fn path(name: &str) -> PathBuf {
@@ -44,6 +42,20 @@ pub fn read(name: &str) -> String {
 
 pub fn dashboard() -> Dashboard {
     Dashboard::read(&path(DASHBOARD)).unwrap()
+}
+
+/// The files below a folder, without what is hidden and what was built.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !entry.file_type().unwrap().is_dir() {
+            files.push(entry.path());
+        } else if !name.starts_with('.') && !["target", "dist"].contains(&name.as_str()) {
+            files.extend(self::files(&entry.path()));
+        }
+    }
+    files
 }
 
 /// A path as it is in the workspace.
@@ -124,23 +136,6 @@ pub fn always_loaded() -> Vec<RuleFile> {
 
 pub fn node_leaving() -> RuleFile {
     RuleFile::parse(NODE_LEAVING, &read(NODE_LEAVING)).unwrap()
-}
-
-/// The scrape jobs of the Prometheus that the manifests deploy.
-pub fn cluster_jobs() -> Jobs {
-    jobs(PROMETHEUS_CONFIG, &read(PROMETHEUS_CONFIG))
-}
-
-/// The scrape jobs of the local lab's Prometheus.
-pub fn local_jobs() -> Jobs {
-    jobs("the local lab's prometheus.yml", &local::prometheus::config("node", "127.0.0.1:1").to_string())
-}
-
-/// The jobs of a configuration; the exporters' is among them, or no query means anything.
-fn jobs(place: &str, config: &str) -> Jobs {
-    let jobs = scrape::jobs(config).unwrap_or_else(|error| panic!("{place}: {error:#}"));
-    assert!(jobs.contains_key(JOB), "{place}: no scrape job `{JOB}`");
-    jobs
 }
 
 /// The metrics of the exporter as it is built here, every collector on, over every fixture tree.

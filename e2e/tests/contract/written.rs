@@ -36,24 +36,7 @@ fn every_written_file_is_what_its_sources_lead_to() {
     assert_none(&problems);
 }
 
-/// The base of every runbook address is one setting: `repository` in the workspace's `Cargo.toml`.
-#[test]
-fn the_address_of_the_runbook_is_replaced_wherever_it_was() {
-    let other = "a: https://git.example.org/x/blob/main/docs/runbook.md#b, \"http://c.example/docs/runbook.md\"";
-    let here = runbook();
-    assert_eq!(with_this_runbook(other), format!("a: {here}#b, \"{here}\""));
-}
-
-#[test]
-fn what_is_written_reads_back_the_same() {
-    let text = "groups: [{name: g, rules: [{record: a, expr: \"up{a=\\\"b: #c\\\"}\\n  > 1\\n\", labels: {x: '1', y: 'yes'}}]}]";
-    let file = RuleFile::parse("x.yml", text).unwrap();
-    let written: Value = serde_saphyr::from_str(&prometheus_rule("a", "x.yml", std::slice::from_ref(&file))).unwrap();
-    assert_eq!(written["spec"]["groups"], file.groups);
-    assert_eq!(written["spec"]["groups"][0]["rules"][0]["labels"], json!({ "x": "1", "y": "yes" }));
-}
-
-/// Where the runbook can be read.
+/// Where the runbook can be read: below `repository` of the workspace's `Cargo.toml`.
 pub fn runbook() -> String {
     format!("{}/blob/main/{RUNBOOK}", env!("CARGO_PKG_REPOSITORY"))
 }

@@ -57,6 +57,16 @@ fn the_datasource_has_its_uid_and_the_scrape_interval() {
     assert_eq!(scrape_interval("airgap"), "2s");
 }
 
+/// What is changed in the browser would be lost with the pod.
+#[test]
+fn nobody_changes_or_deletes_the_dashboard_in_the_browser() {
+    let provisioning = yaml(&workspace::root().join("grafana/provisioning/dashboards/mini-node-exporter.yaml"));
+    for provider in list(&provisioning, "/providers") {
+        let kept = (&provider["allowUiUpdates"], &provider["disableDeletion"]);
+        assert_eq!(kept, (&json!(false), &json!(true)), "{}", provider["name"]);
+    }
+}
+
 fn scrape_interval(tree: &str) -> String {
     let mut maps = render::named(tree).of_kind("ConfigMap");
     let config = maps.find_map(|map| map["data"]["prometheus.yml"].as_str()).unwrap();

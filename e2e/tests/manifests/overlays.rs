@@ -2,9 +2,10 @@
 
 use e2e::tools::pins;
 use e2e::workspace;
+use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::render::{self, Rendering, at, directories, list, outside_the_tree, text};
+use crate::render::{self, Rendering, at, bytes, directories, list, outside_the_tree, text};
 
 #[test]
 fn these_are_the_trees() {
@@ -41,6 +42,23 @@ fn the_stack_listens_on_three_ports_of_every_node() {
     ] {
         assert_eq!(node_ports(render::named(tree)), expected, "{tree}");
     }
+}
+
+/// The pages write a node port as `30001 (Prometheus)`.
+#[test]
+fn every_page_names_the_node_ports_as_they_are() {
+    let written = Regex::new(r"\b(3\d{4}) \((\w+)\)").unwrap();
+    let ports = node_ports(render::named("stack"));
+    let mut seen = 0;
+    for page in ["README.md", "docs/reference.md", "docs/architecture.md"] {
+        let text = std::fs::read_to_string(workspace::root().join(page)).unwrap();
+        for found in written.captures_iter(&text) {
+            let service = found[2].to_lowercase().replace("exporter", "mini-node-exporter");
+            assert_eq!(ports[&service].to_string(), found[1], "{page}: {}", &found[0]);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "no page says where the stack answers");
 }
 
 #[test]
@@ -314,9 +332,17 @@ fn prometheus_is_bounded() {
         assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate", "{tree}");
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let args: Vec<_> = list(container, "/args").iter().filter_map(Value::as_str).collect();
-        for flag in ["--storage.tsdb.retention.time=", "--storage.tsdb.retention.size="] {
-            assert!(args.iter().any(|arg| arg.starts_with(flag)), "{tree}: {flag}");
-        }
+        let value = |flag: &str| {
+            let found = args.iter().find_map(|arg| arg.strip_prefix(flag));
+            found.unwrap_or_else(|| panic!("{tree}: {flag} is not set"))
+        };
+        value("--storage.tsdb.retention.time=");
+        // What is written since the last block, and a block that is being compacted, come on top.
+        let kept = bytes(value("--storage.tsdb.retention.size="));
+        let volumes = list(deployment, "/spec/template/spec/volumes");
+        let data = volumes.iter().find(|volume| volume["name"] == "data").unwrap();
+        let volume = bytes(text(data, "/emptyDir/sizeLimit"));
+        assert!(kept * 3 / 2 <= volume, "{tree}: {kept} bytes are kept on a volume of {volume}");
         assert_eq!(container["resources"]["limits"]["memory"], "512Mi", "{tree}");
         assert_eq!(container["env"], json!([{"name": "GOMEMLIMIT", "value": "460MiB"}]), "{tree}");
     }

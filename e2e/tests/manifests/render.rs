@@ -96,6 +96,15 @@ pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     at(value, pointer).as_array().map_or(&[], Vec::as_slice)
 }
 
+/// The bytes of a quantity, as Kubernetes (`2Gi`) and Prometheus (`1GB`, which is 1024 to the third) spell it.
+pub fn bytes(quantity: &str) -> u64 {
+    let at = quantity.find(|char: char| !char.is_ascii_digit()).unwrap_or(quantity.len());
+    let (number, unit) = quantity.split_at(at);
+    let power = ["", "K", "M", "G", "T"].iter().position(|prefix| *prefix == unit.trim_end_matches(['i', 'B']));
+    let power = u32::try_from(power.unwrap_or_else(|| panic!("`{quantity}` has no known unit"))).unwrap();
+    number.parse::<u64>().unwrap() * 1024_u64.pow(power)
+}
+
 /// Fails with every problem at once.
 #[track_caller]
 pub fn assert_none(problems: &[String]) {

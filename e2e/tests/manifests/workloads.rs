@@ -6,7 +6,7 @@ use e2e::tools::pins;
 use e2e::workspace;
 use serde_json::{Value, json};
 
-use crate::render::{self, Rendering, Workload, assert_none, at, list, text};
+use crate::render::{self, Rendering, Workload, assert_none, at, bytes, list, text};
 
 /// Looks at every workload of every tree.
 #[track_caller]
@@ -143,18 +143,13 @@ fn the_last_words_of_every_container_are_kept() {
 #[test]
 fn the_disk_limit_has_room_for_the_volumes_and_the_log() {
     of_each_workload(|_, workload| {
-        let mebibytes = |quantity: &str| match (quantity.strip_suffix("Mi"), quantity.strip_suffix("Gi")) {
-            (Some(number), _) => number.parse::<u64>().unwrap(),
-            (_, Some(number)) => number.parse::<u64>().unwrap() * 1024,
-            _ => panic!("`{quantity}` is in neither Mi nor Gi"),
-        };
         let limit = list(workload.template, "/spec/containers").iter();
-        let limit: u64 = limit.map(|it| mebibytes(text(it, "/resources/limits/ephemeral-storage"))).sum();
+        let limit: u64 = limit.map(|it| bytes(text(it, "/resources/limits/ephemeral-storage"))).sum();
         let volumes = list(workload.template, "/spec/volumes").iter();
-        let volumes: u64 = volumes.filter_map(|it| it["emptyDir"]["sizeLimit"].as_str()).map(mebibytes).sum();
+        let volumes: u64 = volumes.filter_map(|it| it["emptyDir"]["sizeLimit"].as_str()).map(bytes).sum();
         // The kubelet keeps five files of 10 MiB of a container's log.
-        let needed = volumes + 50;
-        if limit >= needed { Vec::new() } else { vec![format!("ephemeral storage ends at {limit} of {needed} MiB")] }
+        let needed = volumes + 50 * 1024 * 1024;
+        if limit >= needed { Vec::new() } else { vec![format!("ephemeral storage ends at {limit} of {needed} bytes")] }
     });
 }
 
@@ -201,6 +196,20 @@ fn every_root_file_system_is_read_only() {
             return Vec::new();
         }
         vec![format!("securityContext.readOnlyRootFilesystem is {read_only}")]
+    });
+}
+
+/// Configuration, secrets and the node's own files are for reading.
+#[test]
+fn only_scratch_space_can_be_written() {
+    of_each_workload(|_, workload| {
+        let volumes = list(workload.template, "/spec/volumes");
+        let scratch = |name: &Value| volumes.iter().any(|it| it["name"] == *name && !it["emptyDir"].is_null());
+        let mounts = workload.containers().into_iter().flat_map(|(name, container)| {
+            list(container, "/volumeMounts").iter().map(move |mount| (name.clone(), mount))
+        });
+        let open = mounts.filter(|(_, mount)| mount["readOnly"] != json!(true) && !scratch(&mount["name"]));
+        open.map(|(name, mount)| format!("{name} may write to {}", mount["mountPath"])).collect()
     });
 }
 
