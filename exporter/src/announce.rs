@@ -1,50 +1,53 @@
-//! What the log says first: what has started, and what it describes.
+//! The first line of the log: what has started, and what it describes.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::build;
-use crate::exposition::Exposition;
-use crate::http::State;
+use crate::http::Endpoints;
+use crate::node::Scrape;
+use crate::procfs::{LoadAverage, ProcFile, Reason, Uptime};
 use crate::web::Web;
 
-/// What the line shows of a node's name: no real one is longer, and a pipe takes the whole line at once.
+/// How long a tree may hold up the start.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// No real name of a node is longer, and a pipe takes the whole line at once.
 const LONGEST_NAME: usize = 253;
 
 /// Logs one line about this exporter, and a warning where its procfs tree holds nothing. `name_from` says where the
 /// node's name comes from.
-///
-/// A tree that is not the kernel's own may never answer: it is looked at by a thread of its own, for which nobody waits.
-pub fn announce(state: &Arc<State>, name_from: &'static str, web: Option<&Web>) {
+pub async fn announce(endpoints: &Arc<Endpoints>, name_from: &'static str, web: Option<&Web>) {
     let rules = web.map(Web::rules);
     let tls = rules.as_ref().is_some_and(|rules| rules.has_tls());
     let auth = rules.as_ref().is_some_and(|rules| rules.has_users());
-    let is_live = state.exposition().node().is_live();
-    let state = Arc::clone(state);
-    let say = move || say(state.exposition(), name_from, tls, auth);
-    if is_live {
-        say();
-    } else {
-        std::thread::spawn(say);
-    }
-}
-
-fn say(exposition: &Exposition, name_from: &str, tls: bool, auth: bool) {
-    let node = exposition.node();
-    let procfs = node.root().path().display();
-    let name: String = node.hostname().unwrap_or_default().chars().take(LONGEST_NAME).collect();
-    let names: Vec<&str> = exposition.collectors().iter().map(|collector| collector.name()).collect();
+    let read = move |scrape: &Scrape<'_>| {
+        let name = scrape.hostname();
+        let is_named = name.is_ok() && name_from == "procfs";
+        let is_empty = !is_named && is_missing::<LoadAverage>(scrape) && is_missing::<Uptime>(scrape);
+        (name.unwrap_or_default().chars().take(LONGEST_NAME).collect::<String>(), is_empty)
+    };
+    let (node, is_empty) = endpoints.node().scrape(|| TIMEOUT, read).await;
+    let procfs = endpoints.node().root().path().display();
+    let collectors: Vec<&str> = endpoints.exposition().collectors().iter().map(|collector| collector.name()).collect();
     tracing::info!(
         version = build::VERSION,
         revision = build::REVISION,
         %procfs,
-        node = name,
+        node,
         node_from = name_from,
-        collectors = names.join(","),
+        collectors = collectors.join(","),
         tls,
         auth,
         "started"
     );
-    if node.is_empty() {
-        tracing::warn!(%procfs, "this is no procfs tree: it has none of the files that are read; check --path.procfs");
+    if is_empty {
+        tracing::warn!(%procfs, "not a procfs tree: none of the expected files found; check --path.procfs");
     }
+}
+
+fn is_missing<T: ProcFile>(scrape: &Scrape<'_>) -> bool {
+    scrape.read::<T>().err().is_some_and(|error| error.reason() == Reason::Io(Errno::NOENT))
 }

@@ -30,7 +30,7 @@ pub struct Settings {
     /// Whose web pages may read the answers; without it, nobody's.
     pub cors: Option<http::Origins>,
     /// What the endpoints answer from.
-    pub http: http::Config,
+    pub http: http::Options,
     /// Where the node's name comes from: `flag`, `environment` or `procfs`.
     pub node_name_from: &'static str,
     /// What is logged, and how.
@@ -50,8 +50,8 @@ where
 {
     let matches = command().try_get_matches_from(arguments)?;
     // Each flag has its default in clap, so that what follows `unwrap_or` is never used; it is the same all the same.
-    let defaults = http::Config::default();
-    let http = http::Config {
+    let defaults = http::Options::default();
+    let http = http::Options {
         procfs: value(&matches, PROCFS).unwrap_or(defaults.procfs),
         node_name: value::<String>(&matches, NODE_NAME).filter(|name| !name.is_empty()),
         collectors: collectors::chosen(&matches),
@@ -216,12 +216,12 @@ mod tests {
     #[test]
     fn without_flags_the_endpoints_answer_from_the_default() {
         let parsed = parse(["mini-node-exporter"]).unwrap().http;
-        let default = http::Config::default();
+        let default = http::Options::default();
         assert_eq!(parsed.procfs, default.procfs);
         assert_eq!(parsed.telemetry_path, default.telemetry_path);
         assert_eq!(parsed.max_requests, default.max_requests);
         assert_eq!(parsed.exporter_metrics, default.exporter_metrics);
-        let names = |config: &http::Config| config.collectors.iter().map(|one| one.name()).collect::<Vec<_>>();
+        let names = |config: &http::Options| config.collectors.iter().map(|one| one.name()).collect::<Vec<_>>();
         assert_eq!(names(&parsed), names(&default));
     }
 

@@ -30,6 +30,9 @@ pub trait Collector: Send + Sync {
         true
     }
 
+    /// Every file that it reads besides the hostname. They decide whether the node can be read without another thread.
+    fn files(&self) -> &'static [&'static str];
+
     /// Reads all it needs and returns its families, each with at least one sample. Read the collector's own files before
     /// the hostname: readiness names the first bad one, and checks the hostname anyway.
     ///

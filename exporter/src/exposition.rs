@@ -9,7 +9,7 @@ use prometheus::proto::MetricFamily;
 
 use crate::build;
 use crate::collector::{Collector, gauge};
-use crate::node::{Node, Scrape};
+use crate::node::Scrape;
 use process::Process;
 
 /// The content type of the text format. The crate's own lacks the charset.
@@ -19,9 +19,8 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const USUAL_FAMILIES: usize = 16;
 const USUAL_TEXT: usize = 4096;
 
-/// The collectors of one node, ready to be scraped. Every scrape reads the node's files again.
+/// Exposes what the collectors read, and how the exporter does.
 pub struct Exposition {
-    node: Node,
     collectors: Vec<&'static dyn Collector>,
     process: Option<Process>,
 }
@@ -29,14 +28,8 @@ pub struct Exposition {
 impl Exposition {
     /// `process_metrics` adds the metrics of this very process, `process_*`.
     #[must_use]
-    pub fn new(node: Node, collectors: Vec<&'static dyn Collector>, process_metrics: bool) -> Self {
-        Self { node, collectors, process: process_metrics.then(Process::default) }
-    }
-
-    /// The node that is described.
-    #[must_use]
-    pub fn node(&self) -> &Node {
-        &self.node
+    pub fn new(collectors: Vec<&'static dyn Collector>, process_metrics: bool) -> Self {
+        Self { collectors, process: process_metrics.then(Process::default) }
     }
 
     /// The collectors that are enabled.
@@ -45,14 +38,14 @@ impl Exposition {
         &self.collectors
     }
 
-    /// Scrapes these collectors.
+    /// Runs the enabled collectors, or only these.
     #[must_use]
-    pub fn scrape(&self, collectors: &[&'static dyn Collector]) -> Vec<MetricFamily> {
+    pub fn families(&self, scrape: &Scrape<'_>, only: Option<&[&'static dyn Collector]>) -> Vec<MetricFamily> {
         let labels = [("version", build::VERSION), ("revision", build::REVISION), ("rustc", build::RUSTC)];
         let help = "What this exporter was built from; the value is always 1.";
         let mut families = Vec::with_capacity(USUAL_FAMILIES);
         families.push(gauge("mini_node_exporter_build_info", help, [(labels, 1.0)]));
-        collect(&self.node, collectors, &mut families);
+        collect(scrape, only.unwrap_or(&self.collectors), &mut families);
         if let Some(process) = &self.process {
             process.collect(&mut families);
         }
@@ -72,14 +65,13 @@ pub fn encode(families: &[MetricFamily]) -> prometheus::Result<String> {
 }
 
 /// Runs the collectors, and adds whether each succeeded and how long it took.
-fn collect(node: &Node, collectors: &[&'static dyn Collector], families: &mut Vec<MetricFamily>) {
-    let scrape = Scrape::new(node);
+fn collect(scrape: &Scrape<'_>, collectors: &[&'static dyn Collector], families: &mut Vec<MetricFamily>) {
     let mut durations = Vec::with_capacity(collectors.len());
     let mut successes = Vec::with_capacity(collectors.len());
     for collector in collectors {
         let (label, began) = ([("collector", collector.name())], Instant::now());
         // The node logs a file when it breaks; a failed collector only exposes nothing.
-        let collected = collector.collect(&scrape);
+        let collected = collector.collect(scrape);
         successes.push((label, if collected.is_ok() { 1.0 } else { 0.0 }));
         durations.push((label, began.elapsed().as_secs_f64()));
         families.extend(collected.unwrap_or_default());

@@ -11,7 +11,7 @@
 //! | `GET /` | a landing page |
 //!
 //! HEAD works wherever GET does. Other methods get 405, other paths 404. When a file that `/info` needs is bad, it
-//! answers 500 with one line.
+//! answers 500 with one line. A tree that can hang is read on another thread, up to the client's timeout.
 
 mod cors;
 mod filter;
@@ -21,7 +21,6 @@ mod landing;
 mod limit;
 mod metrics;
 mod path;
-mod patience;
 mod protect;
 #[cfg(test)]
 mod tests;
@@ -32,26 +31,26 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::collector::{self, Collector};
 use crate::exposition::Exposition;
 use crate::node::{Node, Reader};
-use crate::procfs::ProcRoot;
+use crate::procfs::{NODE_FILES, ProcRoot};
 pub use cors::{Origins, readable_by};
 use limit::Limit;
 pub use path::{BadPath, TelemetryPath};
 pub use protect::protected;
 
-/// What the endpoints answer from. The default is what the command line without flags gives.
-pub struct Config {
+/// What the endpoints answer from. The default is that of the command line.
+pub struct Options {
     /// The root of the procfs tree that describes the node.
     pub procfs: PathBuf,
     /// The node's name; without one, the hostname in that tree.
     pub node_name: Option<String>,
-    /// The collectors that a scrape runs.
+    /// The collectors that are enabled.
     pub collectors: Vec<&'static dyn Collector>,
     /// Where the exposition is.
     pub telemetry_path: TelemetryPath,
@@ -59,15 +58,15 @@ pub struct Config {
     pub max_requests: usize,
     /// Whether `process_*` is exposed.
     pub exporter_metrics: bool,
-    /// Where reads that can hang are done. Nodes in one process may share it if their files never hang: they wait for each
-    /// other.
+    /// Where reads that can hang are done. Nodes in one process may share it if their files never hang: one that hangs
+    /// blocks them all.
     pub reader: Arc<Reader>,
 }
 
-impl Default for Config {
+impl Default for Options {
     fn default() -> Self {
         Self {
-            procfs: PathBuf::from("/proc"),
+            procfs: PathBuf::from(ProcRoot::KERNEL),
             node_name: None,
             collectors: collector::defaults(),
             telemetry_path: TelemetryPath::default(),
@@ -78,65 +77,49 @@ impl Default for Config {
     }
 }
 
-/// What every handler shares.
-pub struct State {
+/// What every handler answers from.
+pub struct Endpoints {
+    node: Arc<Node>,
     exposition: Exposition,
     telemetry_path: TelemetryPath,
-    scrapes: Limit,
-    reader: Arc<Reader>,
+    requests: Limit,
 }
 
-impl State {
-    /// Looks at the root of the tree, and reads nothing yet.
+impl Endpoints {
+    /// Examines the root of the tree, and reads nothing yet.
     #[must_use]
-    pub fn new(config: Config) -> Arc<Self> {
-        let node = Node::new(ProcRoot::new(config.procfs), config.node_name);
+    pub fn new(options: Options) -> Arc<Self> {
+        let files = options.collectors.iter().flat_map(|collector| collector.files());
+        let root = ProcRoot::new(options.procfs, &NODE_FILES.iter().chain(files).copied().collect::<Vec<_>>());
         Arc::new(Self {
-            exposition: Exposition::new(node, config.collectors, config.exporter_metrics),
-            telemetry_path: config.telemetry_path,
-            scrapes: Limit::new(config.max_requests),
-            reader: config.reader,
+            node: Arc::new(Node::new(root, options.node_name, options.reader)),
+            exposition: Exposition::new(options.collectors, options.exporter_metrics),
+            telemetry_path: options.telemetry_path,
+            requests: Limit::new(options.max_requests),
         })
     }
 
-    /// What a scrape answers.
+    /// The node that is described.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// What a scrape exposes.
     #[must_use]
     pub fn exposition(&self) -> &Exposition {
         &self.exposition
     }
 
-    fn node(&self) -> &Node {
-        self.exposition.node()
-    }
-
-    /// How long to wait for the node's files; none where reading them cannot hang, and nobody has to say.
-    fn wait(&self, patience: impl FnOnce() -> Duration) -> Option<Duration> {
-        (!self.node().is_live()).then(patience)
-    }
-
-    /// Runs `job`, which reads some of the node's files: right here where there is no `patience`, for they are few and
-    /// small, else on another thread.
-    ///
-    /// # Errors
-    ///
-    /// When they take longer than that. The answer says so.
-    async fn read<T: Send + 'static>(
-        self: &Arc<Self>,
-        patience: Option<Duration>,
-        job: impl Fn(&Self) -> T + Clone + Send + 'static,
-    ) -> Result<T, Response> {
-        let Some(patience) = patience else { return Ok(job(self)) };
-        let state = Arc::clone(self);
-        let read = self.reader.run(patience, || self.node().give_up(), move || job(&state)).await;
-        read.ok_or_else(|| {
-            let late = format_args!("the procfs tree gave no answer within {} s", patience.as_secs_f64());
-            line(StatusCode::SERVICE_UNAVAILABLE, late)
-        })
+    fn too_many_requests(&self) -> Response {
+        let most = self.requests.most();
+        let reason = format_args!("already serving {most} requests at once, as many as --web.max-requests allows");
+        line(StatusCode::SERVICE_UNAVAILABLE, reason)
     }
 }
 
 /// The endpoints as a service, which needs no socket.
-pub fn router(state: Arc<State>) -> Router {
+pub fn router(endpoints: Arc<Endpoints>) -> Router {
     Router::new()
         .route(path::LANDING, get(landing::page))
         .route(path::HOSTNAME, get(info::hostname))
@@ -144,13 +127,27 @@ pub fn router(state: Arc<State>) -> Router {
         .route(path::LOAD, get(info::load))
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))
-        .route(state.telemetry_path.as_str(), get(metrics::scrape))
-        .with_state(state)
+        .route(endpoints.telemetry_path.as_str(), get(metrics::scrape))
+        .with_state(endpoints)
 }
 
 /// Of the endpoints, those about health alone.
-pub fn health(state: Arc<State>) -> Router {
-    Router::new().route(path::LIVE, get(health::live)).route(path::READY, get(health::ready)).with_state(state)
+pub fn health(endpoints: Arc<Endpoints>) -> Router {
+    Router::new().route(path::LIVE, get(health::live)).route(path::READY, get(health::ready)).with_state(endpoints)
+}
+
+/// Prometheus' scrape timeout in seconds, and the margin for sending the response.
+const TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+const MARGIN: f64 = 0.5;
+/// The timeout of a client that sends none, and the longest that is granted.
+const DEFAULT_TIMEOUT: f64 = 10.0;
+const LONGEST_TIMEOUT: f64 = 60.0;
+
+/// Returns how long reading may take for the response to be in time.
+fn timeout(headers: &HeaderMap) -> Duration {
+    let sent = headers.get(TIMEOUT).and_then(|seconds| seconds.to_str().ok()?.parse::<f64>().ok());
+    let seconds = sent.filter(|seconds| *seconds > 0.0).unwrap_or(DEFAULT_TIMEOUT).min(LONGEST_TIMEOUT);
+    Duration::from_secs_f64(f64::max(seconds - MARGIN, seconds / 2.0))
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -6,12 +6,16 @@
 //! What Prometheus would scrape from a procfs tree, without a socket:
 //!
 //! ```
-//! use mini_node_exporter::exposition::{Exposition, encode};
-//! use mini_node_exporter::{Node, ProcRoot, collector};
+//! use std::sync::Arc;
 //!
-//! let node = Node::new(ProcRoot::new("/proc"), Some("worker-1".into()));
-//! let exposition = Exposition::new(node, collector::TABLE.to_vec(), false);
-//! let text = encode(&exposition.scrape(collector::TABLE))?;
+//! use mini_node_exporter::collector;
+//! use mini_node_exporter::exposition::{Exposition, encode};
+//! use mini_node_exporter::node::{Node, Scrape};
+//! use mini_node_exporter::procfs::{NODE_FILES, ProcRoot};
+//!
+//! let node = Node::new(ProcRoot::new("/proc", &NODE_FILES), Some("worker-1".into()), Arc::default());
+//! let exposition = Exposition::new(collector::defaults(), false);
+//! let text = encode(&exposition.families(&Scrape::new(&node), None))?;
 //! assert!(text.contains("node_load{hostname=\"worker-1\",duration=\"1m\"}"));
 //! # Ok::<(), prometheus::Error>(())
 //! ```

@@ -33,7 +33,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         .web_config
         .map(|file| Web::load(&file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display())));
     let web = web.transpose()?;
-    let state = http::State::new(settings.http);
+    let endpoints = http::Endpoints::new(settings.http);
     // One thread answers everything: a scrape takes microseconds, and a second thread would only cost memory.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
@@ -42,7 +42,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         let signals = server::signals().context("cannot handle signals")?;
         let mut sites = Vec::new();
         let listeners = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };
-        let mut app = http::router(Arc::clone(&state));
+        let mut app = http::router(Arc::clone(&endpoints));
         if let Some(web) = &web {
             app = http::protected(app, Arc::clone(web));
         }
@@ -53,9 +53,9 @@ fn run(settings: Settings) -> anyhow::Result<()> {
             sites.push(Site::new(listener, app.clone(), web.clone()));
         }
         for listener in server::bind(settings.health.as_slice())? {
-            sites.push(Site::health(listener, http::health(Arc::clone(&state))));
+            sites.push(Site::health(listener, http::health(Arc::clone(&endpoints))));
         }
-        announce::announce(&state, settings.node_name_from, web.as_deref());
+        announce::announce(&endpoints, settings.node_name_from, web.as_deref()).await;
         server::serve(sites, signals).await
     })
 }

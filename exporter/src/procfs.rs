@@ -23,6 +23,7 @@ pub use hostname::Hostname;
 pub use loadavg::LoadAverage;
 pub use process::{IgnoredSignals, ProcessStat, open_fds};
 pub use read::LIMIT;
+pub(crate) use read::errno;
 pub use uptime::Uptime;
 
 use kept::Kept;
@@ -40,11 +41,8 @@ pub trait ProcFile: Sized {
     fn parse(text: &str) -> Result<Self, Reason>;
 }
 
-/// The files that describe a node.
+/// The files that the endpoints read, whatever collectors are enabled.
 pub const NODE_FILES: [&str; 3] = [Hostname::PATH, LoadAverage::PATH, Uptime::PATH];
-
-/// What a collector that is off by default reads besides.
-pub const OPTIONAL_FILES: [&str; 1] = [OnlineCpus::PATH];
 
 /// The root of a procfs tree: `/proc`, or any directory of the same shape.
 #[derive(Debug)]
@@ -58,16 +56,17 @@ impl ProcRoot {
     /// Where the running kernel's own is.
     pub const KERNEL: &str = "/proc";
 
-    /// A relative path is taken from the current directory, once, so that every message names the full path.
+    /// `files` are those that will be read: the tree is live if each of them is the kernel's own. A relative path is taken
+    /// from the current directory, once, so that every message names the full path.
     #[must_use]
-    pub fn new(root: impl AsRef<Path>) -> Self {
+    pub fn new(root: impl AsRef<Path>, files: &[&'static str]) -> Self {
         let root = root.as_ref();
         let path = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
-        let kept = live::is_live(&path).then(Kept::default);
+        let kept = live::is_live(&path, files).then(Kept::default);
         Self { path, kept }
     }
 
-    /// Whether the tree is the kernel's own: reading it never waits for anybody. Found out once, at the start.
+    /// Whether the tree is the kernel's own, so that reading it never hangs. Found out once, at the start.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.kept.is_some()
@@ -85,7 +84,7 @@ impl ProcRoot {
             Some(kept) => kept.read(&self.path, T::PATH, T::parse),
             None => read::read(&self.path_of::<T>(), T::parse),
         };
-        text.map_err(|reason| self.error::<T>(reason))
+        text.map_err(|reason| Error::new(self.path_of::<T>(), reason))
     }
 
     /// Where a file lies below this root.
@@ -99,16 +98,11 @@ impl ProcRoot {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    /// What is wrong with one of the files.
-    pub(crate) fn error<T: ProcFile>(&self, reason: Reason) -> Error {
-        Error::new(self.path_of::<T>(), reason)
-    }
 }
 
 impl Default for ProcRoot {
     /// The running kernel's own.
     fn default() -> Self {
-        Self::new(Self::KERNEL)
+        Self::new(Self::KERNEL, &[])
     }
 }

@@ -3,7 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use mini_node_exporter::http::{Config, TelemetryPath};
+use mini_node_exporter::http::{Options, TelemetryPath};
 use mini_node_exporter::procfs::{Hostname, LoadAverage, ProcFile, ProcessStat, Reason, Uptime};
 use mini_node_exporter::server::ListenAddress;
 use proptest::prelude::*;
@@ -28,9 +28,9 @@ fn assert_says_nothing(reason: Reason, text: &str) -> Result<(), TestCaseError> 
     Ok(())
 }
 
-fn ordinary() -> Config {
+fn ordinary() -> Options {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/ordinary-node/proc");
-    Config { procfs: root.into(), ..Config::default() }
+    Options { procfs: root.into(), ..Options::default() }
 }
 
 proptest! {
@@ -61,9 +61,11 @@ proptest! {
         match LoadAverage::parse(&text) {
             Ok(load) => {
                 prop_assert!(words.len() == 3 && words.iter().all(|word| is_number(word)), "{words:?}");
+                prop_assert!(line.split_ascii_whitespace().nth(3) != Some("0/0"), "{line}");
                 let read: Vec<f64> = words.iter().map(|word| word.parse().unwrap()).collect();
                 prop_assert_eq!(read, [load.one, load.five, load.fifteen]);
             }
+            Err(Reason::NoThreads) => prop_assert_eq!(line.split_ascii_whitespace().nth(3), Some("0/0")),
             Err(reason) => {
                 prop_assert!(words.len() < 3 || !words.iter().all(|word| is_number(word)), "{words:?}: {reason}");
                 assert_says_nothing(reason, &text)?;
@@ -110,7 +112,7 @@ proptest! {
     #[test]
     fn every_telemetry_path_that_is_taken_is_answered(path in "/[a-z{}:*%._-]{0,4}(/[a-z{}:*._-]{0,4}){0,2}") {
         if let Ok(telemetry_path) = path.parse::<TelemetryPath>() {
-            let answer = get(Config { telemetry_path, ..ordinary() }, &path);
+            let answer = get(Options { telemetry_path, ..ordinary() }, &path);
             prop_assert_eq!(answer.status, 200);
         }
     }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use mini_node_exporter::http::{self, Config, State};
+use mini_node_exporter::http::{self, Endpoints, Options};
 use support::router::{Answer, ask as ask_router, get};
 use support::tree::{HOSTNAME, LOADAVG, Tree, UPTIME};
 
@@ -85,7 +85,7 @@ fn links_are_followed() {
 #[test]
 fn values_are_read_at_every_request() {
     let tree = Tree::new();
-    let router = http::router(State::new(Config { procfs: tree.root().into(), ..Config::default() }));
+    let router = http::router(Endpoints::new(Options { procfs: tree.root().into(), ..Options::default() }));
     let seen =
         || ["/metrics", "/info/uptime", "/info/load", "/info/hostname"].map(|path| ask_router(&router, path).body);
     let first = seen();
@@ -136,7 +136,7 @@ fn assert_success(reason: &str, metrics: &str, expected: [(&str, u8); 2]) {
 }
 
 fn ask(tree: &Tree, path: &str) -> Answer {
-    get(Config { procfs: tree.root().into(), ..Config::default() }, path)
+    get(Options { procfs: tree.root().into(), ..Options::default() }, path)
 }
 
 /// The file's own text, then line feeds.

@@ -16,7 +16,7 @@ use e2e::workspace::rules::RuleFile;
 use e2e::workspace::variables::{self, Values};
 use http_body_util::BodyExt as _;
 use mini_node_exporter::collector;
-use mini_node_exporter::http::{Config, State, router};
+use mini_node_exporter::http::{Endpoints, Options, router};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -143,10 +143,10 @@ pub fn exposed() -> Metrics {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let cases = fs::read_dir(path("fixtures")).unwrap().map(|case| case.unwrap().path().join("proc"));
     let texts = cases.filter(|tree| tree.is_dir()).map(|tree| {
-        let config = Config { procfs: tree.clone(), collectors: collector::TABLE.to_vec(), ..Config::default() };
+        let config = Options { procfs: tree.clone(), collectors: collector::TABLE.to_vec(), ..Options::default() };
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
         let body = runtime.block_on(async {
-            let answer = router(State::new(config)).oneshot(request).await.unwrap();
+            let answer = router(Endpoints::new(config)).oneshot(request).await.unwrap();
             assert!(answer.status().is_success(), "{}: {}", tree.display(), answer.status());
             answer.into_body().collect().await.unwrap().to_bytes()
         });

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use mini_node_exporter::http::{Config, State, router};
+use mini_node_exporter::http::{Options, Endpoints, router};
 use mini_node_exporter::server::serve_stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::{Builder, Runtime};
@@ -16,7 +16,7 @@ const ROOM: usize = 1 << 22;
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().enable_time().build().unwrap());
 static STATE: LazyLock<std::sync::Arc<State>> = LazyLock::new(|| {
     let procfs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/ordinary-node/proc").into();
-    State::new(Config { procfs, ..Config::default() }).unwrap()
+    Endpoints::new(Options { procfs, ..Options::default() }).unwrap()
 });
 
 fuzz_target!(|request: &[u8]| {

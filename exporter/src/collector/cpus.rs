@@ -4,7 +4,7 @@ use prometheus::proto::MetricFamily;
 
 use super::{Collector, gauge};
 use crate::node::Scrape;
-use crate::procfs::{Error, OnlineCpus};
+use crate::procfs::{Error, OnlineCpus, ProcFile};
 
 pub(super) struct Cpus;
 
@@ -19,6 +19,10 @@ impl Collector for Cpus {
 
     fn enabled_by_default(&self) -> bool {
         false
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        &[OnlineCpus::PATH]
     }
 
     fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {

@@ -4,7 +4,7 @@ use prometheus::proto::MetricFamily;
 
 use super::{Collector, gauge};
 use crate::node::Scrape;
-use crate::procfs::{Error, LoadAverage};
+use crate::procfs::{Error, LoadAverage, ProcFile};
 
 pub(super) struct Load;
 
@@ -17,6 +17,10 @@ impl Collector for Load {
 
     fn help(&self) -> &'static str {
         "the node's load averages"
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        &[LoadAverage::PATH]
     }
 
     fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {

@@ -4,7 +4,7 @@ use prometheus::proto::MetricFamily;
 
 use super::{Collector, gauge};
 use crate::node::Scrape;
-use crate::procfs::{self, Error};
+use crate::procfs::{self, Error, ProcFile};
 
 pub(super) struct Uptime;
 
@@ -15,6 +15,10 @@ impl Collector for Uptime {
 
     fn help(&self) -> &'static str {
         "how long the node has been up"
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        &[procfs::Uptime::PATH]
     }
 
     fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {

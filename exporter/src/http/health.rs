@@ -1,28 +1,28 @@
-//! Liveness says that the process answers; readiness, that what it would answer is true.
+//! Liveness: the process answers. Readiness: what it would answer is true.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{State, line};
+use super::{Endpoints, line};
+use crate::collector::Collector;
 use crate::node::Scrape;
 use crate::procfs::Error;
 
-/// Less than the manifests let a probe wait, so that a kubelet hears which file hangs.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Less than the timeout of the manifests' probes, so that a kubelet learns which file hangs.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(super) async fn live() -> Response {
     line(StatusCode::OK, "ok")
 }
 
-pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
-    let bad = match state.read(state.wait(|| PATIENCE), bad_files).await {
-        Ok(bad) => bad,
-        Err(late) => return late,
-    };
+pub(super) async fn ready(State(endpoints): State<Arc<Endpoints>>) -> Response {
+    let needed = Arc::clone(&endpoints);
+    let bad = move |scrape: &Scrape<'_>| bad_files(scrape, needed.exposition.collectors());
+    let bad = endpoints.node.scrape(|| TIMEOUT, bad).await;
     if bad.is_empty() {
         return line(StatusCode::OK, "ok");
     }
@@ -30,12 +30,11 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
     line(StatusCode::SERVICE_UNAVAILABLE, lines.join("\n"))
 }
 
-/// Each bad file once: of the hostname, and of every enabled collector.
-fn bad_files(state: &State) -> Vec<Error> {
-    let scrape = Scrape::new(state.node());
+/// Returns each bad file once: of the hostname, and of every enabled collector.
+fn bad_files(scrape: &Scrape<'_>, collectors: &[&'static dyn Collector]) -> Vec<Error> {
     let mut bad: Vec<Error> = scrape.hostname().err().into_iter().collect();
-    for collector in state.exposition.collectors() {
-        if let Err(error) = collector.collect(&scrape)
+    for collector in collectors {
+        if let Err(error) = collector.collect(scrape)
             && bad.iter().all(|known| known.path() != error.path())
         {
             bad.push(error);

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{State, answer, path};
+use super::{Endpoints, answer, path};
 use crate::build;
 
-/// Nothing on the page comes from a request, and the telemetry path holds no letter that HTML would interpret.
-pub(super) async fn page(Shared(state): Shared<Arc<State>>) -> Response {
+/// Nothing on the page comes from a request, and the telemetry path has no character that HTML interprets.
+pub(super) async fn page(State(endpoints): State<Arc<Endpoints>>) -> Response {
     let links = [
-        (state.telemetry_path.as_str(), "metrics, for Prometheus"),
+        (endpoints.telemetry_path.as_str(), "metrics, for Prometheus"),
         (path::HOSTNAME, "the node's name"),
         (path::UPTIME, "seconds since boot"),
         (path::LOAD, "load averages"),

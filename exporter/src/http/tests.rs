@@ -1,8 +1,9 @@
 //! The router through `oneshot`: what every endpoint answers, without a socket.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -11,10 +12,10 @@ use http_body_util::BodyExt;
 use prometheus::proto::MetricFamily;
 use tower::ServiceExt;
 
-use super::{Config, State, readable_by, router};
+use super::{Endpoints, Options, TIMEOUT, readable_by, router};
 use crate::collector::{self, Collector};
 use crate::node::Scrape;
-use crate::procfs::{Error, NODE_FILES};
+use crate::procfs::{Error, NODE_FILES, ProcFile, Reason};
 
 #[tokio::test]
 async fn metrics_is_the_text_format_of_every_enabled_collector() {
@@ -61,7 +62,7 @@ async fn info_load_is_json_in_order() {
 
 #[tokio::test]
 async fn info_answers_whatever_the_collector_flags_say() {
-    let app = app(Config { collectors: Vec::new(), ..ordinary() });
+    let app = app(Options { collectors: Vec::new(), ..ordinary() });
     for path in ["/info/hostname", "/info/uptime", "/info/load"] {
         assert_eq!(get(&app, path).await.status, StatusCode::OK, "{path}");
     }
@@ -70,7 +71,7 @@ async fn info_answers_whatever_the_collector_flags_say() {
 #[tokio::test]
 async fn a_given_name_is_the_hostname_everywhere() {
     let node_name = Some("given \"name\"".to_string());
-    let app = app(Config { node_name, ..fixture("bad-hostname-missing") });
+    let app = app(Options { node_name, ..fixture("bad-hostname-missing") });
     assert_eq!(get(&app, "/info/hostname").await.body, "given \"name\"");
     assert_eq!(get(&app, "/healthz/ready").await.status, StatusCode::OK);
     assert!(get(&app, "/metrics").await.body.contains("node_uptime{hostname=\"given \\\"name\\\"\"} 1761.77\n"));
@@ -80,11 +81,11 @@ async fn a_given_name_is_the_hostname_everywhere() {
 async fn readiness_needs_only_the_files_of_enabled_collectors_and_the_hostname() {
     let load: Vec<_> = collector::TABLE.iter().copied().filter(|one| one.name() == "load").collect();
     let ready = async |config| get(&app(config), "/healthz/ready").await;
-    assert_eq!(ready(Config { collectors: load.clone(), ..fixture("bad-uptime-missing") }).await.status, 200);
-    let answer = ready(Config { collectors: load, ..fixture("bad-loadavg-missing") }).await;
+    assert_eq!(ready(Options { collectors: load.clone(), ..fixture("bad-uptime-missing") }).await.status, 200);
+    let answer = ready(Options { collectors: load, ..fixture("bad-loadavg-missing") }).await;
     assert_eq!(answer.status, 503);
     assert!(answer.body.ends_with("/proc/loadavg: No such file or directory (os error 2)\n"), "{}", answer.body);
-    let answer = ready(Config { collectors: Vec::new(), ..fixture("bad-hostname-empty") }).await;
+    let answer = ready(Options { collectors: Vec::new(), ..fixture("bad-hostname-empty") }).await;
     assert_eq!(answer.status, 503);
     assert!(answer.body.ends_with("/proc/sys/kernel/hostname: empty\n"), "{}", answer.body);
     let answer = ready(fixture("bad-every-file")).await;
@@ -101,7 +102,7 @@ async fn readiness_needs_only_the_files_of_enabled_collectors_and_the_hostname()
 
 #[tokio::test]
 async fn the_landing_page_links_the_telemetry_path() {
-    let app = app(Config { telemetry_path: "/some/where".parse().unwrap(), ..ordinary() });
+    let app = app(Options { telemetry_path: "/some/where".parse().unwrap(), ..ordinary() });
     let answer = get(&app, "/").await;
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     assert!(answer.body.contains("<a href=\"/some/where\">"), "{}", answer.body);
@@ -112,7 +113,7 @@ async fn the_landing_page_links_the_telemetry_path() {
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
-    let app = app(Config { exporter_metrics: false, ..ordinary() });
+    let app = app(Options { exporter_metrics: false, ..ordinary() });
     for path in ["/", "/info/hostname", "/info/uptime", "/info/load", "/healthz/live", "/healthz/ready", "/metrics"] {
         let (get, head) = (get(&app, path).await, ask(&app, Method::HEAD, path).await);
         assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{path}");
@@ -200,18 +201,18 @@ async fn pages_of_other_origins_may_read_only_where_a_flag_allows_it() {
 
 #[tokio::test]
 async fn exporter_metrics_can_be_left_out() {
-    let answer = get(&app(Config { exporter_metrics: false, ..ordinary() }), "/metrics").await;
+    let answer = get(&app(Options { exporter_metrics: false, ..ordinary() }), "/metrics").await;
     assert!(!answer.body.contains("process_"), "{}", answer.body);
     assert!(answer.body.contains("mini_node_exporter_build_info{"), "{}", answer.body);
 }
 
 #[tokio::test]
 async fn a_scrape_counts_until_its_body_is_dropped() {
-    let app = app(Config { max_requests: 1, ..ordinary() });
+    let app = app(Options { max_requests: 1, ..ordinary() });
     let first = send(&app, Method::GET, "/metrics").await;
     assert_eq!(first.status(), StatusCode::OK);
     assert_eq!(get(&app, "/metrics").await.status, StatusCode::SERVICE_UNAVAILABLE);
-    for other in ["/healthz/live", "/healthz/ready", "/info/uptime", "/"] {
+    for other in ["/healthz/live", "/healthz/ready", "/"] {
         assert_eq!(get(&app, other).await.status, StatusCode::OK, "{other}");
     }
     drop(first);
@@ -222,7 +223,7 @@ async fn a_scrape_counts_until_its_body_is_dropped() {
 
 #[tokio::test]
 async fn no_limit_is_no_limit() {
-    let app = app(Config { max_requests: 0, ..ordinary() });
+    let app = app(Options { max_requests: 0, ..ordinary() });
     let mut open = Vec::new();
     for _ in 0..100 {
         let response = send(&app, Method::GET, "/metrics").await;
@@ -243,6 +244,10 @@ impl Collector for Empty {
         "a family without samples"
     }
 
+    fn files(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn collect(&self, _: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
         let mut family = MetricFamily::default();
         family.set_name("secret".to_string());
@@ -252,9 +257,103 @@ impl Collector for Empty {
 
 #[tokio::test]
 async fn a_family_that_cannot_be_encoded_is_an_error_of_the_server() {
-    let answer = get(&app(Config { collectors: vec![&Empty], ..ordinary() }), "/metrics").await;
+    let answer = get(&app(Options { collectors: vec![&Empty], ..ordinary() }), "/metrics").await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answer.body, "cannot encode the metrics; the log has the reason\n");
+}
+
+/// A file whose read hangs while its test says so.
+struct Hanging<const TEST: usize>;
+
+static HANGS: [AtomicBool; 2] = [const { AtomicBool::new(true) }; 2];
+
+impl<const TEST: usize> ProcFile for Hanging<TEST> {
+    const PATH: &'static str = "uptime";
+
+    fn parse(_: &str) -> Result<Self, Reason> {
+        while HANGS[TEST].load(SeqCst) {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        Ok(Self)
+    }
+}
+
+impl<const TEST: usize> Collector for Hanging<TEST> {
+    fn name(&self) -> &'static str {
+        "hanging"
+    }
+
+    fn help(&self) -> &'static str {
+        "reads a file that hangs"
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        &[Self::PATH]
+    }
+
+    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
+        scrape.read::<Self>().map(|_| Vec::new())
+    }
+}
+
+async fn get_within(app: &Router, path: &str, seconds: &str) -> Answer {
+    let request = Request::get(path).header(TIMEOUT, seconds).body(Body::empty()).unwrap();
+    answer(app.clone().oneshot(request).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn a_hung_tree_fails_its_collectors_and_gives_the_scrapes_back() {
+    let app = app(Options { max_requests: 1, collectors: vec![&Hanging::<0>], ..ordinary() });
+    let began = Instant::now();
+    // The first takes all its time, the others fail at once.
+    for seconds in ["3", "60", "60"] {
+        let answer = get_within(&app, "/metrics", seconds).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert!(answer.body.contains("node_scrape_collector_success{collector=\"hanging\"} 0\n"), "{}", answer.body);
+    }
+    for (path, status) in [("/info/load", 500), ("/healthz/ready", 503)] {
+        let answer = get_within(&app, path, "60").await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.body.ends_with("/proc/uptime: a previous read is still blocked\n"), "{path}: {}", answer.body);
+    }
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(2) && took < SOON, "{took:?}");
+    HANGS[0].store(false, SeqCst);
+    while get(&app, "/healthz/ready").await.status != StatusCode::OK {
+        assert!(began.elapsed() < SOON * 2, "it does not heal");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn info_counts_as_a_request_on_a_tree_that_can_hang() {
+    let app = app(Options { max_requests: 2, collectors: vec![&Hanging::<1>], ..ordinary() });
+    let (scrape, info, third) = tokio::join!(
+        get_within(&app, "/metrics", "3"),
+        get_within(&app, "/info/load", "60"),
+        get_within(&app, "/info/load", "60"),
+    );
+    assert_eq!(
+        (scrape.status.as_u16(), info.status.as_u16(), third.status.as_u16()),
+        (200, 500, 503),
+        "{}",
+        third.body
+    );
+    HANGS[1].store(false, SeqCst);
+}
+
+#[test]
+fn the_response_is_sent_before_prometheus_gives_up() {
+    let timeout = |sent: &str| {
+        let request = Request::get("/").header(TIMEOUT, sent).body(()).unwrap();
+        super::timeout(request.headers()).as_secs_f64()
+    };
+    for (sent, seconds) in [("15.5", 15.0), ("0.6", 0.3), ("60", 59.5), ("61", 59.5), ("3600", 59.5), ("inf", 59.5)] {
+        assert!((timeout(sent) - seconds).abs() < 1e-9, "{sent}: {}", timeout(sent));
+    }
+    for sent in ["", "0", "-1", "NaN", "10s"] {
+        assert!((timeout(sent) - 9.5).abs() < 1e-9, "{sent}: {}", timeout(sent));
+    }
 }
 
 /// Nothing here takes as long, on the busiest machine.
@@ -275,6 +374,10 @@ impl Collector for Waits {
         "waits to be let go"
     }
 
+    fn files(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn collect(&self, _: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
         self.began.send(()).unwrap();
         self.go.lock().unwrap().recv_timeout(SOON).unwrap();
@@ -288,7 +391,7 @@ async fn a_scrape_counts_from_its_start() {
     let (go, wait) = sync_channel(2);
     let waits: &'static Waits = Box::leak(Box::new(Waits { began, go: Mutex::new(wait) }));
     // On a live tree collectors run where they are asked for, on as many threads as this test has.
-    let app = app(Config { max_requests: 2, collectors: vec![waits], ..Config::default() });
+    let app = app(Options { max_requests: 2, collectors: vec![waits], ..Options::default() });
     let scrape = || {
         let app = app.clone();
         tokio::spawn(async move { get(&app, "/metrics").await.status })
@@ -302,7 +405,7 @@ async fn a_scrape_counts_from_its_start() {
     .unwrap();
     let refused = get(&app, "/metrics").await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(refused.body.starts_with("already serving 2 scrapes at once"), "{}", refused.body);
+    assert!(refused.body.starts_with("already serving 2 requests at once"), "{}", refused.body);
     go.send(()).unwrap();
     go.send(()).unwrap();
     for scrape in under_way {
@@ -317,17 +420,17 @@ struct Answer {
     body: String,
 }
 
-fn fixture(case: &str) -> Config {
+fn fixture(case: &str) -> Options {
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures");
-    Config { procfs: format!("{fixtures}/{case}/proc").into(), ..Config::default() }
+    Options { procfs: format!("{fixtures}/{case}/proc").into(), ..Options::default() }
 }
 
-fn ordinary() -> Config {
+fn ordinary() -> Options {
     fixture("ordinary-node")
 }
 
-fn app(config: Config) -> Router {
-    router(State::new(config))
+fn app(config: Options) -> Router {
+    router(Endpoints::new(config))
 }
 
 async fn get(app: &Router, path: &str) -> Answer {
@@ -335,7 +438,10 @@ async fn get(app: &Router, path: &str) -> Answer {
 }
 
 async fn ask(app: &Router, method: Method, path: &str) -> Answer {
-    let response = send(app, method, path).await;
+    answer(send(app, method, path).await).await
+}
+
+async fn answer(response: axum::http::Response<Body>) -> Answer {
     let (status, headers) = (response.status(), response.headers().clone());
     let body = response.into_body().collect().await.unwrap().to_bytes();
     Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }

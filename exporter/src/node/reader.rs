@@ -1,183 +1,183 @@
-//! Reads that can hang, on a thread of their own.
+//! The thread for reads that can hang.
 //!
-//! One thread does them all. When it does not come back, it is left to the file that it waits for, and another one
-//! takes its place, which passes that file over: there are never more threads than files, and one more.
+//! There is one. While a read blocks it, every request fails at once and names the file, until that read returns.
 
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use rustix::io::Errno;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
 
-use crate::procfs::{NODE_FILES, OPTIONAL_FILES};
+use crate::procfs::{Error, Reason, errno};
 
-/// Each file can cost one attempt, and then one is left for the rest.
-#[allow(clippy::cast_possible_truncation)]
-const ATTEMPTS: u32 = (NODE_FILES.len() + OPTIONAL_FILES.len()) as u32 + 1;
+/// A request that timed out does not block the others when the read has only just begun.
+const BLOCKED_AFTER: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Where such reads are done. There is no thread before the first.
-#[derive(Default)]
-pub struct Reader(Mutex<Worker>);
+/// Where reads that can hang are done. The thread starts with the first.
+#[derive(Debug, Default)]
+pub struct Reader {
+    jobs: Mutex<Option<UnboundedSender<Job>>>,
+    current: watch::Sender<Option<CurrentRead>>,
+}
 
-#[derive(Default)]
-struct Worker {
-    jobs: Option<Sender<Job>>,
-    /// How many threads there have been.
-    generation: u64,
+#[derive(Debug)]
+struct CurrentRead {
+    file: PathBuf,
+    since: Instant,
+    is_blocked: bool,
 }
 
 impl Reader {
-    /// Runs `job`, which reads some of a node's files, and returns what it gives; none where that takes longer than
-    /// `patience`.
+    /// Runs `job`, which reads files below `root`, on the thread.
     ///
-    /// When an attempt takes its share of that time, `give_up` is called, which must make the next one pass over the
-    /// file that hangs. Needs a tokio runtime with a clock.
-    pub async fn run<T: Send + 'static>(
+    /// # Errors
+    ///
+    /// When it takes longer than `timeout`, when a read blocks the thread, or when no thread can be started.
+    pub(super) async fn run<T: Send + 'static>(
         &self,
-        patience: Duration,
-        give_up: impl Fn(),
-        job: impl Fn() -> T + Clone + Send + 'static,
-    ) -> Option<T> {
-        for _ in 0..ATTEMPTS {
-            let (answer, answered) = oneshot::channel();
-            let job = job.clone();
-            let generation = self.send(Box::new(move || {
-                // Whoever asked may have left while this one waited its turn.
-                if !answer.is_closed() {
-                    let _ = answer.send(job());
-                }
-            }))?;
-            match timeout(patience / ATTEMPTS, answered).await {
-                Ok(answer) => return answer.ok(),
-                Err(_) => self.leave(generation, &give_up),
+        root: &Path,
+        timeout: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut current = self.current.subscribe();
+        if let Some(error) = blocked(current.borrow().as_ref()) {
+            return Err(error);
+        }
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(move || {
+            // The request may have failed while the job was queued.
+            if !answer.is_closed() {
+                let _ = answer.send(job());
             }
-        }
-        None
-    }
-
-    /// Hands the job to the thread, and says which one that is. None where no thread can be had.
-    fn send(&self, job: Job) -> Option<u64> {
-        let mut worker = self.lock();
-        if worker.jobs.is_none() {
-            let (jobs, todo) = channel::<Job>();
-            thread::Builder::new()
-                .name("procfs-reader".into())
-                .spawn(move || todo.iter().for_each(|job| job()))
-                .ok()?;
-            worker.jobs = Some(jobs);
-            worker.generation += 1;
-        }
-        worker.jobs.as_ref()?.send(job).ok()?;
-        Some(worker.generation)
-    }
-
-    /// The thread ends when it comes back; unless another request has left it already.
-    fn leave(&self, generation: u64, give_up: impl Fn()) {
-        let mut worker = self.lock();
-        if worker.generation == generation && worker.jobs.take().is_some() {
-            give_up();
+        });
+        self.send(job).map_err(|error| Error::new(root.to_path_buf(), Reason::NoThread(error)))?;
+        tokio::select! {
+            biased;
+            Ok(answer) = answered => Ok(answer),
+            Some(error) = until_blocked(&mut current) => Err(error),
+            () = sleep(timeout) => Err(self.time_out(root)),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Worker> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Notes which file the thread reads, until the guard is dropped.
+    pub(super) fn begin(&self, file: PathBuf) -> impl Drop {
+        self.current.send_replace(Some(CurrentRead { file, since: Instant::now(), is_blocked: false }));
+        Reading(&self.current)
+    }
+
+    fn send(&self, job: Job) -> Result<(), Errno> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if jobs.is_none() {
+            let (sender, mut queue) = unbounded_channel::<Job>();
+            let work = move || std::iter::from_fn(|| queue.blocking_recv()).for_each(|job| job());
+            thread::Builder::new().name("procfs-reader".into()).spawn(work).map_err(|error| errno(&error))?;
+            *jobs = Some(sender);
+        }
+        if let Some(jobs) = &*jobs {
+            let _ = jobs.send(job);
+        }
+        Ok(())
+    }
+
+    fn time_out(&self, root: &Path) -> Error {
+        let mut file = root.to_path_buf();
+        self.current.send_if_modified(|current| {
+            let Some(read) = current else { return false };
+            file.clone_from(&read.file);
+            read.is_blocked |= read.since.elapsed() >= BLOCKED_AFTER;
+            read.is_blocked
+        });
+        Error::new(file, Reason::TimedOut)
+    }
+}
+
+/// Returns none once nothing can block any more.
+async fn until_blocked(current: &mut watch::Receiver<Option<CurrentRead>>) -> Option<Error> {
+    let read = current.wait_for(|read| blocked(read.as_ref()).is_some()).await.ok()?;
+    blocked(read.as_ref())
+}
+
+fn blocked(current: Option<&CurrentRead>) -> Option<Error> {
+    let read = current.filter(|read| read.is_blocked)?;
+    Some(Error::new(read.file.clone(), Reason::Blocked))
+}
+
+struct Reading<'a>(&'a watch::Sender<Option<CurrentRead>>);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::sync::mpsc::Receiver;
+    use std::sync::mpsc::channel;
 
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// A job that waits to be let go unless it has been given up, as a file that hangs.
-    #[derive(Clone)]
-    struct Hangs {
-        given_up: Arc<AtomicBool>,
-        begun: Arc<AtomicUsize>,
-        go: Arc<Mutex<Receiver<()>>>,
-    }
-
-    fn hangs() -> (Sender<()>, Hangs) {
-        let (let_go, go) = channel();
-        (let_go, Hangs { given_up: Arc::default(), begun: Arc::default(), go: Arc::new(Mutex::new(go)) })
-    }
-
-    impl Hangs {
-        fn job(&self) -> impl Fn() -> &'static str + Clone + Send + 'static {
-            let this = self.clone();
-            move || {
-                this.begun.fetch_add(1, Ordering::SeqCst);
-                if this.given_up.load(Ordering::SeqCst) {
-                    return "passed over";
-                }
-                let _ = this.go.lock().unwrap().recv();
-                "read"
-            }
-        }
-
-        fn give_up(&self) -> impl Fn() {
-            || self.given_up.store(true, Ordering::SeqCst)
-        }
+    async fn run<T: Send + 'static>(
+        reader: &Reader,
+        timeout: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Reason> {
+        reader.run(Path::new("/root"), timeout, job).await.map_err(|error| error.reason())
     }
 
     #[tokio::test]
-    async fn what_does_not_hang_is_answered_on_one_thread() {
+    async fn one_thread_does_every_job() {
         let reader = Reader::default();
-        let name = || thread::current().id();
-        let first = reader.run(LONG, || panic!("nothing hangs"), name).await;
-        assert_eq!(first, reader.run(LONG, || panic!("nothing hangs"), name).await);
-        assert!(first.is_some_and(|id| id != thread::current().id()));
+        let thread = || thread::current().id();
+        let first = run(&reader, LONG, thread).await.unwrap();
+        assert_eq!(run(&reader, LONG, thread).await, Ok(first));
+        assert_ne!(first, thread::current().id());
     }
 
     #[tokio::test]
-    async fn what_hangs_is_passed_over_by_another_thread() {
-        let (let_go, hangs) = hangs();
-        let reader = Reader::default();
-        let answer = reader.run(Duration::from_secs(2), hangs.give_up(), hangs.job()).await;
-        assert_eq!((answer, hangs.begun.load(Ordering::SeqCst)), (Some("passed over"), 2));
-        assert_eq!(reader.run(LONG, || panic!("the new thread is free"), || 7).await, Some(7));
-        drop(let_go);
-    }
-
-    #[tokio::test]
-    async fn patience_ends() {
-        let (let_go, hangs) = hangs();
-        let reader = Reader::default();
-        let left = AtomicUsize::new(0);
-        let give_up = || {
-            left.fetch_add(1, Ordering::SeqCst);
+    async fn while_a_read_blocks_every_request_fails_at_once_and_names_the_file() {
+        let reader = Arc::new(Reader::default());
+        let (let_go, wait) = channel::<()>();
+        let reading = Arc::clone(&reader);
+        let blocks = move || {
+            let _reading = reading.begin("/root/uptime".into());
+            let _ = wait.recv();
         };
-        assert_eq!(reader.run(Duration::from_millis(200), give_up, hangs.job()).await, None);
-        // One for each file that can hang, and one for the rest.
-        assert_eq!(left.load(Ordering::SeqCst), NODE_FILES.iter().chain(&OPTIONAL_FILES).count() + 1);
+        let began = Instant::now();
+        let (blocks, queued) = tokio::join!(
+            reader.run(Path::new("/root"), BLOCKED_AFTER * 2, blocks),
+            // Its own timeout is far.
+            reader.run(Path::new("/root"), LONG, || ()),
+        );
+        assert_eq!(blocks.unwrap_err().to_string(), "/root/uptime: reading it timed out");
+        assert_eq!(queued.unwrap_err().to_string(), "/root/uptime: a previous read is still blocked");
+        assert_eq!(run(&reader, LONG, || ()).await, Err(Reason::Blocked));
+        assert!(began.elapsed() < LONG / 2, "they waited {:?}", began.elapsed());
         drop(let_go);
+        while run(&reader, LONG, || ()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
     }
 
-    /// Two requests wait for one thread: it is left once, and what waits in its queue is not read for nobody.
     #[tokio::test]
-    async fn a_thread_that_hangs_is_left_once() {
-        let (let_go, hangs) = hangs();
-        let reader = Reader::default();
-        let second = Arc::new(AtomicUsize::new(0));
-        let counts = Arc::clone(&second);
-        // A share that a new thread keeps to on the busiest machine.
-        let patience = Duration::from_secs(10);
-        let (first, counted) = tokio::join!(
-            reader.run(patience, hangs.give_up(), hangs.job()),
-            reader.run(patience, hangs.give_up(), move || counts.fetch_add(1, Ordering::SeqCst)),
-        );
-        assert_eq!((first, counted), (Some("passed over"), Some(0)));
-        assert_eq!(reader.lock().generation, 2);
+    async fn an_impatient_request_blocks_no_other() {
+        let reader = Arc::new(Reader::default());
+        let (let_go, wait) = channel::<()>();
+        let reading = Arc::clone(&reader);
+        let slow = move || {
+            let _reading = reading.begin("/root/uptime".into());
+            let _ = wait.recv();
+        };
+        assert_eq!(run(&reader, Duration::from_millis(10), slow).await, Err(Reason::TimedOut));
         drop(let_go);
-        assert_eq!(second.load(Ordering::SeqCst), 1);
+        assert_eq!(run(&reader, LONG, || 7).await, Ok(7));
     }
 }

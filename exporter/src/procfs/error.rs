@@ -16,7 +16,7 @@ pub struct Error {
 }
 
 impl Error {
-    pub(super) fn new(path: PathBuf, reason: Reason) -> Self {
+    pub(crate) fn new(path: PathBuf, reason: Reason) -> Self {
         Self { path, reason }
     }
 
@@ -57,9 +57,18 @@ pub enum Reason {
     /// This value is beyond what a 64-bit float can hold.
     #[error("{0} is too large")]
     TooLarge(&'static str),
-    /// An earlier read of it has not returned, so that it is not asked again.
-    #[error("an earlier read of it has not returned")]
-    Hangs,
+    /// A sandbox wrote zeros for what it does not know.
+    #[error("no load: 0 threads exist")]
+    NoThreads,
+    /// Reading it took longer than the request may.
+    #[error("reading it timed out")]
+    TimedOut,
+    /// It blocks the thread that reads, so that nothing else is read either.
+    #[error("a previous read is still blocked")]
+    Blocked,
+    /// There is no thread to read it on.
+    #[error("cannot start a thread to read it: {0}")]
+    NoThread(Errno),
     /// There is no name in it.
     #[error("empty")]
     Empty,

@@ -6,63 +6,74 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags};
+use rustix::fs::{AtFlags, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags};
 use rustix::io::{Errno, Result};
 
-use super::{NODE_FILES, ProcRoot};
+use super::ProcRoot;
 
-/// How long a file system may take to say what it is. One that takes longer is not the kernel's.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SYSFS_MAGIC: FsWord = 0x6265_6572;
 
-/// A tree is live if it is procfs and so is each of the node's files, for lxcfs covers single ones.
+/// How long a file system may take to answer. One that takes longer is not the kernel's.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Returns whether the root is procfs and each of the files lies on procfs or sysfs, because lxcfs covers single ones.
 ///
-/// Looking at a path can hang where a FUSE lies on the way, so it is done on a thread of its own, which `/proc`, the
-/// usual case, does without.
-pub(super) fn is_live(root: &Path) -> bool {
+/// Examining a path can hang where a FUSE lies on the way, so a thread does it. `/proc`, the usual root, needs none.
+pub(super) fn is_live(root: &Path, files: &[&'static str]) -> bool {
     if root == Path::new(ProcRoot::KERNEL) {
-        return look(root).unwrap_or(false);
+        return examine(root, files).unwrap_or(false);
     }
-    let (say, said) = channel();
-    let path = PathBuf::from(root);
-    let looking = thread::Builder::new().name("procfs-root".into()).spawn(move || say.send(look(&path)));
-    looking.is_ok() && matches!(said.recv_timeout(PATIENCE), Ok(Ok(true)))
+    let (sender, result) = channel();
+    let (path, files) = (PathBuf::from(root), files.to_vec());
+    let examine = move || sender.send(examine(&path, &files));
+    let thread = thread::Builder::new().name("procfs-root".into()).spawn(examine);
+    thread.is_ok() && matches!(result.recv_timeout(TIMEOUT), Ok(Ok(true)))
 }
 
-fn look(root: &Path) -> Result<bool> {
-    // Where a link is part of the path, it can lead elsewhere tomorrow.
-    if std::fs::canonicalize(root).ok().as_deref() != Some(root) {
+fn examine(root: &Path, files: &[&str]) -> Result<bool> {
+    // A link in the path can lead elsewhere tomorrow.
+    if std::fs::canonicalize(root).ok().as_deref() != Some(root) || !lies_on(PROC_SUPER_MAGIC, root, ".")? {
         return Ok(false);
     }
-    let folder = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    if !is_procfs(&folder)? {
+    for file in files {
+        let lies_there = match file.strip_prefix("../sys/") {
+            Some(path) => lies_on(SYSFS_MAGIC, &root.join("../sys"), path),
+            None => lies_on(PROC_SUPER_MAGIC, root, file),
+        };
+        match lies_there {
+            // A missing file cannot hang; reading it reports it.
+            Ok(true) | Err(Errno::NOENT) => {}
+            other => return other,
+        }
+    }
+    Ok(true)
+}
+
+/// Returns whether the folder and each step from it to the file lie on one file system of this kind. Examining step by
+/// step, a walk never enters another one.
+fn lies_on(magic: FsWord, folder: &Path, file: &str) -> Result<bool> {
+    let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    if rustix::fs::fstatfs(&folder)?.f_type != magic {
         return Ok(false);
     }
-    let own = device(&folder, ".")?;
-    for file in NODE_FILES {
-        if !lies_on(own, &folder, file)? {
+    let (own, mut path) = (device(&folder, Path::new("."))?, PathBuf::new());
+    for step in Path::new(file) {
+        path.push(step);
+        if device(&folder, &path)? != own {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Whether nothing else covers the file. Of one that is missing nothing could hang; the reason is said when it is read.
-fn lies_on(own: (u32, u32), folder: impl AsFd, file: &str) -> Result<bool> {
-    match device(folder, file) {
-        Ok(found) => Ok(found == own),
-        Err(Errno::NOENT) => Ok(true),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether what a descriptor leads to lies on procfs.
+/// Returns whether an open file lies on procfs.
 pub(super) fn is_procfs(file: impl AsFd) -> Result<bool> {
     Ok(rustix::fs::fstatfs(file)?.f_type == PROC_SUPER_MAGIC)
 }
 
-/// The file system's number. Asking for nothing besides, and only for what the kernel knows already, never waits for a
-/// FUSE that covers the file.
-fn device(folder: impl AsFd, file: &str) -> Result<(u32, u32)> {
+/// Returns the file system's number. Asking only for what the kernel already knows never waits for a FUSE that covers
+/// the file.
+fn device(folder: impl AsFd, file: &Path) -> Result<(u32, u32)> {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let found = rustix::fs::statx(folder, file, flags, StatxFlags::empty())?;
     Ok((found.stx_dev_major, found.stx_dev_minor))
@@ -71,39 +82,35 @@ fn device(folder: impl AsFd, file: &str) -> Result<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::procfs::{NODE_FILES, OnlineCpus, ProcFile};
 
     #[test]
     fn the_kernels_tree_is_live() {
-        assert!(is_live(Path::new(ProcRoot::KERNEL)));
-        assert_eq!(look(Path::new(ProcRoot::KERNEL)), Ok(true));
+        let proc = Path::new(ProcRoot::KERNEL);
+        assert!(is_live(proc, &NODE_FILES));
+        assert_eq!(examine(proc, &[OnlineCpus::PATH, "missing", "../sys/missing"]), Ok(true));
     }
 
     #[test]
-    fn other_trees_are_not() {
+    fn one_file_on_another_file_system_is_enough() {
+        let proc = Path::new(ProcRoot::KERNEL);
+        assert_eq!(examine(proc, &["uptime", "../etc/passwd"]), Ok(false));
+        // Seen from `/sys`, what is below `/proc` lies on another file system than its parent.
+        assert_eq!(lies_on(SYSFS_MAGIC, Path::new("/sys"), "../proc/uptime"), Ok(false));
+        assert_eq!(lies_on(PROC_SUPER_MAGIC, proc, "uptime/below"), Err(Errno::NOTDIR));
+    }
+
+    #[test]
+    fn other_trees_are_not_live() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!is_live(folder.path()));
-        assert!(!is_live(&folder.path().join("missing")));
-        assert!(!is_live(Path::new("/proc/uptime")), "a file is no root");
-        assert!(!is_live(Path::new("/proc/../proc")));
-    }
-
-    /// Seen from `/`, which is another file system, what is below `/proc` lies on procfs.
-    #[test]
-    fn a_file_lies_on_one_file_system() {
-        let root = std::fs::File::open("/").unwrap();
-        let own = device(&root, "proc").unwrap();
-        for (file, lies) in [("proc/uptime", true), ("proc/missing", true), (".", false)] {
-            assert_eq!(lies_on(own, &root, file), Ok(lies), "{file}");
-        }
-        assert_eq!(lies_on(own, &root, "proc/uptime/below"), Err(Errno::NOTDIR));
-    }
-
-    /// The link can be changed, and then a descriptor would lead to the tree before.
-    #[test]
-    fn a_link_to_a_live_tree_is_not() {
-        let folder = tempfile::tempdir().unwrap();
+        // A link can be changed, and a descriptor would lead to the tree before.
         let link = folder.path().join("proc");
         std::os::unix::fs::symlink(ProcRoot::KERNEL, &link).unwrap();
-        assert!(!is_live(&link));
+        for root in [folder.path(), &folder.path().join("missing"), &link] {
+            assert!(!is_live(root, &NODE_FILES), "{}", root.display());
+        }
+        for root in ["/proc/uptime", "/proc/../proc"] {
+            assert!(!is_live(Path::new(root), &NODE_FILES), "{root}");
+        }
     }
 }

@@ -28,11 +28,13 @@ impl ProcFile for LoadAverage {
 
     fn parse(text: &str) -> Result<Self, Reason> {
         let mut fields = text.lines().next().unwrap_or_default().split_ascii_whitespace();
-        Ok(Self {
+        let load = Self {
             one: number::parse(fields.next(), "the 1m load")?,
             five: number::parse(fields.next(), "the 5m load")?,
             fifteen: number::parse(fields.next(), "the 15m load")?,
-        })
+        };
+        // A sandbox such as gVisor writes zeros for what it does not know.
+        if fields.next() == Some("0/0") { Err(Reason::NoThreads) } else { Ok(load) }
     }
 }
 
@@ -46,6 +48,16 @@ mod tests {
             let load = LoadAverage::parse(text).unwrap();
             assert_eq!(load, LoadAverage { one: 0.57, five: 0.8, fifteen: 2.63 }, "{text:?}");
             assert_eq!(load.windows(), [("1m", 0.57), ("5m", 0.8), ("15m", 2.63)]);
+        }
+    }
+
+    #[test]
+    fn the_load_of_no_threads_is_bad() {
+        for text in ["0.00 0.00 0.00 0/0 0\n", "1.00 2.00 3.00 0/0"] {
+            assert_eq!(LoadAverage::parse(text), Err(Reason::NoThreads), "{text:?}");
+        }
+        for text in ["0.00 0.00 0.00 0/1 1\n", "0.00 0.00 0.00 0/00 0\n", "0.00 0.00 0.00 0 0/0\n"] {
+            assert!(LoadAverage::parse(text).is_ok(), "{text:?}");
         }
     }
 

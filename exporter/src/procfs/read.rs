@@ -55,7 +55,7 @@ pub(super) fn open(path: &Path) -> Result<File, Reason> {
     }
 }
 
-pub(super) fn errno(error: &std::io::Error) -> Errno {
+pub(crate) fn errno(error: &std::io::Error) -> Errno {
     match error.kind() {
         ErrorKind::OutOfMemory => Errno::NOMEM,
         _ => Errno::from_io_error(error).unwrap_or(Errno::IO),
@@ -65,6 +65,16 @@ pub(super) fn errno(error: &std::io::Error) -> Errno {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_huge_file_no_more_than_the_limit_is_read() {
+        use std::io::Seek;
+
+        let mut file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 40).unwrap();
+        assert_eq!(whole(file.try_clone().unwrap(), |_| Ok(())), Err(Reason::TooLong));
+        assert_eq!(file.stream_position().unwrap(), LIMIT + 1);
+    }
 
     #[test]
     fn memory_that_runs_out_has_a_number_as_what_the_kernel_refuses_has() {

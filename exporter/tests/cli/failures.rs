@@ -48,6 +48,26 @@ fn a_tree_that_does_not_exist_yet_is_not_ready() {
     assert_eq!(running.get("/metrics").0, 200);
 }
 
+/// As under `pids.max` or a seccomp filter: its address space has no room for the stack of another thread.
+#[test]
+fn without_another_thread_a_tree_that_may_hang_is_not_read_and_the_reason_is_given() {
+    let tree = Tree::new();
+    let free = Running::start([""; 0]);
+    free.get("/metrics");
+    let status = std::fs::read_to_string(free.proc("status")).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
+    let limit = size.unwrap().parse::<u64>().unwrap() + 1024;
+    let mut limited = std::process::Command::new("sh");
+    let script = "ulimit -v \"$1\" && exec \"$0\" --web.listen-address=127.0.0.1:0 --path.procfs=\"$2\"";
+    limited.args(["-c", script]).arg(command().get_program()).arg(limit.to_string()).arg(tree.root());
+    let running = Running::start_command(limited);
+    assert!(running.get("/metrics").1.contains("node_scrape_collector_success{collector=\"uptime\"} 0\n"));
+    let reason = "cannot start a thread to read it: Resource temporarily unavailable (os error 11)";
+    let line = format!("{}: {reason}\n", tree.root().display());
+    assert_eq!(running.get("/info/uptime"), (500, line.clone()));
+    assert_eq!(running.get("/healthz/ready"), (503, line));
+}
+
 /// Writing the line fails then: the log is lost, the exporter is not.
 #[test]
 fn a_log_that_nobody_reads_any_more_ends_nothing() {

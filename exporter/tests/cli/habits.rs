@@ -83,7 +83,7 @@ fn a_root_without_any_file_is_warned_of_at_start() {
     let nowhere = tree.path("nowhere");
     let mut running = Running::start(["--node-name=given", "--path.procfs", nowhere.to_str().unwrap()]);
     let line = running.line("level=warn");
-    assert!(line.contains("no procfs tree") && line.contains(nowhere.to_str().unwrap()), "{line}");
+    assert!(line.contains("not a procfs tree") && line.contains(nowhere.to_str().unwrap()), "{line}");
     // One file is enough: the others are named when they are read.
     tree.remove("uptime");
     tree.remove("loadavg");

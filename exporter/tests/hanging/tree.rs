@@ -16,14 +16,18 @@ use tempfile::TempDir;
 use crate::support::tree::{HOSTNAME, LOADAVG, UPTIME};
 
 /// Each path with what is in it; a directory has no text. The number of a path is its place, and one.
-const PATHS: [(&str, Option<&str>); 6] = [
+const PATHS: [(&str, Option<&str>); 7] = [
     ("", None),
     (UPTIME, Some("1761.77 6531.02\n")),
     (LOADAVG, Some("0.57 0.80 0.77 2/816 12345\n")),
     ("sys", None),
     ("sys/kernel", None),
     (HOSTNAME, Some("worker-1\n")),
+    (CPUS, Some("0-3\n")),
 ];
+
+/// What a test mounts over the file of sysfs.
+pub const CPUS: &str = "online";
 
 pub struct HangingTree {
     place: TempDir,
@@ -83,7 +87,7 @@ impl HangingTree {
 }
 
 impl Drop for HangingTree {
-    /// Who waits for an answer gets one, or neither the exporter nor the mount would ever end.
+    /// Answers what waits: otherwise neither the exporter nor the mount would ever end.
     fn drop(&mut self) {
         self.let_go();
         if let Some(session) = self.session.take() {

@@ -56,14 +56,14 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
     for (index, (cluster, node)) in fleet.names().enumerate() {
         let procfs = trees.join(cluster.as_deref().unwrap_or_default()).join(&node);
         // The process is one, and is exposed by one of its nodes: a thousand would each count all its open files.
-        let config = http::Config {
+        let config = http::Options {
             procfs,
             node_name: Some(node.clone()),
             exporter_metrics: index == 0,
             reader: Arc::clone(&reader),
-            ..http::Config::default()
+            ..http::Options::default()
         };
-        let app = http::router(http::State::new(config));
+        let app = http::router(http::Endpoints::new(config));
         let listener = std::net::TcpListener::bind("127.0.0.1:0");
         let listener = listener.with_context(|| format!("node {} of {}", index + 1, fleet.nodes))?;
         listener.set_nonblocking(true)?;
