@@ -1,4 +1,4 @@
-# The habits of this repository, one recipe each. `just` alone lists them.
+# Recipes for daily work. `just` alone lists them.
 
 set positional-arguments
 
@@ -10,27 +10,27 @@ _default:
 build:
     cargo build --workspace
 
-# Run every test that needs neither Docker nor the release binary: units, snapshots, the binary, the local stack. Arguments go to `cargo test`.
+# Run every test that needs neither Docker nor the release binary. Arguments go to `cargo test`.
 [group('develop')]
 test *arguments:
     cargo test --workspace "$@"
 
-# Plant faults in a local lab, one after the other: exactly the right checks have to fail of each.
-[group('prove')]
+# Plant faults in a local lab, one after the other; exactly the right checks must fail.
+[group('test')]
 faults *arguments:
     cargo test --locked -p e2e --test local planted "$@"
 
-# Stand the lab up: exporter, Prometheus and Grafana, with links, until Ctrl-C. Arguments go to `lab up`.
+# Start exporter, Prometheus and Grafana, print links, and stay until Ctrl-C. Arguments go to `lab up`.
 [group('develop')]
 lab *arguments:
     cargo lab "$@"
 
-# Stand the lab up, run every check, take it down. Arguments go to `lab check`.
+# Start the lab, run every check, stop it. Arguments go to `lab check`.
 [group('develop')]
 check *arguments:
     cargo lab check "$@"
 
-# Write docs/load-spike.txt anew: a recording of a scenario that is played.
+# Rewrite docs/load-spike.txt, the output of a scenario.
 [group('develop')]
 recording:
     cargo run --quiet -p e2e --bin lab -- scenario run load-spike | tee docs/load-spike.txt
@@ -40,94 +40,94 @@ recording:
 ci:
     .ci/run
 
-# Write the files that are made from others: prometheus-operator's copy of the rules, the runbook's address in alerts.
+# Rewrite generated files: prometheus-operator's copy of the rules, the runbook's address in alerts.
 [group('develop')]
 manifests:
     UPDATE_MANIFESTS=1 cargo test --quiet -p e2e --test contract written
 
-# Run the linters of manifests, rules and dashboard that are at hand, and say which are not.
+# Lint manifests, rules and dashboard with the installed linters; list the missing ones.
 [group('develop')]
 lint-manifests:
     scripts/lint-manifests
 
-# Run the linters of the workflows and of the scripts that they run.
+# Lint the workflows and the scripts.
 [group('develop')]
 lint-workflows:
     scripts/lint-workflows
 
-# Build dist/mini-node-exporter: the exporter as one static binary, which Dockerfile puts into an image.
+# Build dist/mini-node-exporter, the static binary that Dockerfile copies.
 [group('ship')]
 dist:
     scripts/dist
 
-# Print the bytes of that binary, on disk and resident after 10,000 scrapes, and fail where they are over budget.
+# Measure that binary on disk and its resident memory after 10,000 scrapes; fail when over budget.
 [group('ship')]
 size: dist
     scripts/size
 
-# Build that binary twice, in two directories, and fail unless both are the same bit for bit.
+# Build that binary in two directories and compare the bytes.
 [group('ship')]
 repeat:
     scripts/repeat
 
-# Hold the crates against deny.toml: licences, bans, sources. Needs cargo-deny.
+# Check the crates against deny.toml: licences, bans, sources. Needs cargo-deny.
 [group('ship')]
 deny:
     cargo deny --locked check bans licenses sources
 
-# Take every step of a release that needs no registry, and hold what it made. With TAG (`v1.2.3`), the version has to be its.
+# Run every step of a release that needs no registry, and check the results. TAG (`v1.2.3`) must match the version.
 [group('ship')]
 release-check *tag:
     scripts/release-check "$@"
 
-# Measure what a scrape costs beside a floor and node_exporter: a table, and docs/bench.json. Arguments as `--peer NAME=COMMAND`.
-[group('prove')]
+# Measure the cost of a scrape beside a floor and node_exporter; writes docs/bench.json. Arguments such as `--peer NAME=COMMAND`.
+[group('test')]
 bench *arguments: dist
     scripts/bench "$@"
 
-# Hold a scrape of that binary against its budgets: system calls, instructions, threads. Needs strace and valgrind.
-[group('prove')]
+# Check a scrape of that binary against its budgets: system calls, instructions, threads. Needs strace and valgrind.
+[group('test')]
 budgets: dist
     scripts/budgets
 
-# Print what a node of a simulated fleet costs, for fleets of 10 to 1000 (or COUNTS). Minutes.
-[group('prove')]
+# Measure the cost of a node in simulated fleets of 10 to 1000 (or COUNTS). Takes minutes.
+[group('test')]
 bench-fleet *counts:
     scripts/bench-fleet "$@"
 
-# Prove the image: how it runs without any privilege, what it answers, how it ends. LAB_AIRGAP=1 needs no registry.
-[group('prove')]
+# Test the image in Docker: privileges, answers, shutdown. LAB_AIRGAP=1 needs no registry.
+[group('test')]
 e2e-container *arguments:
     cargo test --locked --manifest-path e2e/container/Cargo.toml --target-dir target -- --ignored "$@"
 
-# Prove the whole stack in a kind cluster, with the pinned images.
-[group('prove')]
+# Test the whole stack in a kind cluster, with the pinned images.
+[group('test')]
 e2e *arguments:
     cargo test --locked -p e2e --test cluster -- --ignored "$@"
 
 # The same where no image registry can be reached: images made of Debian packages, built if they are not there.
-[group('prove')]
+[group('test')]
 e2e-airgap *arguments:
     cargo run --locked --quiet -p e2e --bin lab -- images build --airgap
     LAB_AIRGAP=1 cargo test --locked -p e2e --test cluster -- --ignored "$@"
 
-# Attack the binary that is shipped, over loopback: idle crowds, slow clients, garbage, signals. About two minutes.
-[group('prove')]
+# Attack the release binary over loopback: idle crowds, slow clients, garbage, signals. Takes two minutes.
+[group('test')]
 abuse *arguments:
     cargo test --locked -p e2e --test abuse -- --ignored --skip a_million --test-threads 1 "$@"
 
-# Let a procfs tree hang under it, on a real FUSE: needs /dev/fuse, and root or fusermount3.
-[group('prove')]
+# Test the exporter on a procfs tree that hangs. Needs /dev/fuse, and root or fusermount3.
+[group('test')]
 hanging *arguments:
     cargo test --locked -p mini-node-exporter --test hanging -- --ignored "$@"
 
-# Scrape it a million times (or COUNT times), and fail unless its memory and descriptors stay as they are. Minutes.
-[group('prove')]
+# Scrape the release binary a million times (or COUNT times); fail when memory or descriptors grow. Takes minutes.
+[group('test')]
 soak count="1000000":
     SOAK_SCRAPES={{ count }} cargo test --locked -p e2e --test abuse -- --ignored --nocapture a_million
 
 # Fuzz the request head for SECONDS. Needs a nightly compiler and `cargo install cargo-fuzz`.
-[group('prove')]
+[group('test')]
 fuzz seconds="60":
     mkdir -p exporter/fuzz/corpus/request_head
     cd exporter && cargo +nightly fuzz run request_head fuzz/corpus/request_head fuzz/seeds -- -max_total_time={{ seconds }} -timeout=5
