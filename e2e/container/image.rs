@@ -1,6 +1,5 @@
 //! What the image is made of.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,6 +7,7 @@ use e2e::backend::kind::images;
 use e2e::docker::{Docker, docker};
 use e2e::process::command::Cmd;
 use e2e::workspace;
+use fs_err as fs;
 
 use crate::running::{Running, inspect};
 use crate::site::Site;
@@ -73,7 +73,7 @@ pub fn runs_for_everybody_however_it_was_built(site: &mut Site) -> Result<()> {
     let running = Running::start(site.exporter())?;
     docker(["cp", &format!("{}:/mini-node-exporter", running.id())]).arg(&built).run()?;
     fs::write(bin.join("cargo"), CARGO)?;
-    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755))?;
+    fs::set_permissions(bin.join("cargo"), std::fs::Permissions::from_mode(0o755))?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)))?;
     let dist = Cmd::new("sh").args(["-c", "umask 077 && exec scripts/dist"]).dir(&checkout).env("PATH", path);

@@ -1,10 +1,10 @@
 //! What the process may do, as the kernel reports it: nothing that needs a privilege.
 
-use std::fs;
 use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::client::http::Server;
+use fs_err as fs;
 
 use crate::running::{PORT, Running, inspect};
 use crate::site::Site;

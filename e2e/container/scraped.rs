@@ -1,8 +1,6 @@
 //! A Prometheus on the same network: the checks of every backend, with the values of a fixture to the last digit.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +20,8 @@ use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::rules::RULES;
 use e2e::workspace::shipped::Shipped;
 use e2e::{checks, workspace};
+use fs_err as fs;
+use fs_err::os::unix::fs::symlink;
 use serde_json::json;
 
 use crate::running::{PORT, Running};

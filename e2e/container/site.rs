@@ -1,6 +1,5 @@
 //! What the trials share: a run, its network, and the image.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use e2e::docker::containers::{self, LABEL};
 use e2e::run::Run;
 use e2e::terminal::progress::Progress;
 use e2e::wait::poll;
+use fs_err as fs;
 use testcontainers::core::{AccessMode, Mount, WaitFor};
 use testcontainers::{ContainerRequest, GenericImage, ImageExt as _};
 
@@ -145,9 +145,9 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
             let entry = entry?;
             copy(&entry.path(), &to.join(entry.file_name()))?;
         }
-        fs::set_permissions(to, fs::Permissions::from_mode(0o755))
+        fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))
     } else {
         fs::copy(from, to)?;
-        fs::set_permissions(to, fs::Permissions::from_mode(0o644))
+        fs::set_permissions(to, std::fs::Permissions::from_mode(0o644))
     }
 }

@@ -1,13 +1,12 @@
 //! The next run removes what a killed one left: by its label, and only if nobody holds its lock any more.
 
-use std::fs;
-
 use anyhow::{Result, ensure};
 use e2e::backend::sweep;
 use e2e::docker::containers::{self, LABEL};
 use e2e::docker::docker;
 use e2e::run::Record;
 use e2e::terminal::progress::Progress;
+use fs_err as fs;
 
 use crate::running::{Running, inspect};
 use crate::site::Site;

@@ -1,7 +1,6 @@
 //! What the exporter answers: exactly what its tree holds, a mounted one or the container's own procfs.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use e2e::process::log::Line;
 use e2e::stack::Procfs;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
+use fs_err as fs;
 use serde_json::Value;
 use testcontainers::ImageExt as _;
 

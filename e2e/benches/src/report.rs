@@ -1,10 +1,10 @@
 //! The table for a person, and the same as JSON.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use fs_err as fs;
 use serde_json::{Value, json};
 
 use crate::client::Encoding;

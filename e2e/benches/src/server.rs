@@ -1,12 +1,12 @@
 //! One exporter as a process on one core, and what it takes.
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use fs_err as fs;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::client::{self, Encoding};

@@ -200,8 +200,8 @@ impl Cluster {
         let command = Cmd::new(kubectl).args(["--context", &self.context, "--namespace", &self.namespace]);
         let command = command.arg("--cache-dir").arg(run.dir().join("kubectl-cache"));
         let listed = command.args(["--request-timeout=10s", "--output=name"]).args(words).read();
-        // The last line says why; all of it would show the command line and no more.
-        let listed = listed.map_err(|error| anyhow::anyhow!("kubectl: {}", error.last_line()))?;
+        // All of it would only add the command line.
+        let listed = listed.map_err(|error| anyhow::anyhow!("kubectl: {}", error.reason()))?;
         Ok(listed.lines().filter_map(|name| Some(name.split_once('/')?.1.to_owned())).collect())
     }
 

@@ -1,8 +1,9 @@
 //! The sweep: what a killed run left is removed by the next one, and nothing else is.
 
-use std::{fs, io};
+use std::io;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use fs_err as fs;
 
 use crate::backend::kind;
 use crate::docker::containers;
@@ -33,7 +34,7 @@ pub fn remove(run: &Found) -> Result<()> {
     match fs::remove_dir_all(&run.dir) {
         // Another run swept at the same time.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.with_context(|| format!("{} cannot be removed", run.dir.display())),
+        other => Ok(other?),
     }
 }
 

@@ -2,9 +2,9 @@
 //! real ones answer is the local tier's.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::{Duration, Instant};
 
+use fs_err as fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

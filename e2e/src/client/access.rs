@@ -2,12 +2,12 @@
 //! Prometheus' own HTTP client configuration, as `promtool --http.config.file` takes it.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use fs_err as fs;
 use serde::Deserialize;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
@@ -34,7 +34,7 @@ impl Access {
     /// As a file says. What this program cannot do is refused by its name; no error shows a value.
     pub fn read(file: &Path) -> Result<Self> {
         let context = || format!("--http.config.file {}", file.display());
-        let text = fs::read_to_string(file).with_context(context)?;
+        let text = fs::read_to_string(file).context("--http.config.file")?;
         // The parser's own error would show the line, and with it what may be a secret.
         let config: Config =
             serde_saphyr::from_str(&text).map_err(|error| without_values(&error)).with_context(context)?;
@@ -158,7 +158,7 @@ fn one(dir: &Path, key: &str, value: Option<String>, file: Option<PathBuf>) -> R
         (Some(value), None) => Ok(Some(value)),
         (None, Some(file)) => {
             let file = dir.join(file);
-            let text = fs::read_to_string(&file).with_context(|| format!("`{key}_file` {}", file.display()))?;
+            let text = fs::read_to_string(&file).with_context(|| format!("`{key}_file`"))?;
             Ok(Some(text.trim().to_owned()))
         }
         (None, None) => Ok(None),

@@ -1,20 +1,24 @@
-//! HTTP as the harness needs it: every request has a deadline, and every error names the address.
+//! HTTP as the harness needs it: every request has a deadline, every error names the address, and loopback is never
+//! reached through a proxy.
 
 use std::fmt;
+use std::io::Read;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Error, Result, anyhow, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::config::{Config, ConfigBuilder};
-use ureq::http::{Response, StatusCode};
+use ureq::config::ConfigBuilder;
+use ureq::http::{Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
-use ureq::{Agent, Body, RequestBuilder};
+use ureq::{Agent, Body, Proxy, RequestBuilder};
 
 use super::access::Access;
+use crate::wait::poll;
 
-/// The deadline of one request.
+/// The deadline of one request; `LAB_PATIENCE` extends it.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// A server by its base address, such as `http://127.0.0.1:9090`.
@@ -22,6 +26,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub struct Server {
     base: String,
     agent: Agent,
+    proxy: Option<Proxy>,
     authorization: Option<String>,
 }
 
@@ -53,6 +58,7 @@ pub struct Refused {
 struct Request {
     method: &'static str,
     url: String,
+    proxy: Option<String>,
 }
 
 impl Server {
@@ -63,20 +69,19 @@ impl Server {
 
     /// As [`Server::new`], with another deadline for each request.
     pub fn with_limit(base: impl Into<String>, limit: Duration) -> Self {
-        // A proxy from the environment is for the outside.
-        Self::of(base.into(), config(limit).proxy(None).build(), None)
+        Self::of(base.into(), config(limit), None)
     }
 
-    /// One anywhere, that wants to see some credentials; reached as the environment says (`HTTPS_PROXY` and its like).
+    /// One anywhere, that may require credentials; reached through the proxy that the environment names for it.
     pub fn elsewhere(base: &str, access: &Access) -> Self {
-        let tls =
-            access.tls.clone().unwrap_or_else(|| TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build());
-        let config = config(LIMIT).tls_config(tls).build();
+        let config = config(LIMIT).tls_config(access.tls.clone().unwrap_or_else(system_roots));
         Self::of(base.trim_end_matches('/').to_owned(), config, access.authorization.clone())
     }
 
-    fn of(base: String, config: Config, authorization: Option<String>) -> Self {
-        Self { base, agent: config.into(), authorization }
+    fn of(base: String, config: ConfigBuilder<AgentScope>, authorization: Option<String>) -> Self {
+        let proxy = proxy_for(&base);
+        let agent = config.proxy(proxy.clone()).build().into();
+        Self { base, agent, proxy, authorization }
     }
 
     pub fn base(&self) -> &str {
@@ -85,16 +90,20 @@ impl Server {
 
     /// Asks for a path. The parameters are encoded here.
     pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
-        let request = Request { method: "GET", url: format!("{}{path}", self.base) };
+        let request = self.request("GET", path);
         let sent = self.authorized(self.agent.get(&request.url)).query_pairs(parameters.iter().copied()).call();
         request.read(sent)
     }
 
     /// Sends a JSON document to a path.
     pub fn post(&self, path: &str, body: &Value) -> Result<Answer> {
-        let request = Request { method: "POST", url: format!("{}{path}", self.base) };
+        let request = self.request("POST", path);
         let sent = self.authorized(self.agent.post(&request.url)).send_json(body);
         request.read(sent)
+    }
+
+    fn request(&self, method: &'static str, path: &str) -> Request {
+        Request { method, url: format!("{}{path}", self.base), proxy: self.proxy.as_ref().map(named) }
     }
 
     fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
@@ -114,18 +123,45 @@ impl Answer {
 
     /// The parsed body of a success.
     pub fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let (request, status) = (self.request.clone(), self.status);
-        let body = self.text()?;
-        serde_json::from_str(&body)
-            .with_context(|| format!("{request}: {status}, but not as expected: {}", start(&body)))
+        let Self { request, status, body } = self;
+        if status.is_success() { parse(&request, status, &body) } else { Err(Refused { request, status, body }.into()) }
     }
+
+    /// The parsed body, whatever the status: Prometheus reports an invalid query so.
+    pub fn json_of_any_status<T: DeserializeOwned>(&self) -> Result<T> {
+        parse(&self.request, self.status, &self.body)
+    }
+}
+
+fn parse<T: DeserializeOwned>(request: &Request, status: StatusCode, body: &str) -> Result<T> {
+    serde_json::from_str(body).map_err(|_| anyhow!("{request}: {status}, but not as expected: {}", start(body)))
+}
+
+/// The content of a file at any address; redirects are followed, from `https` only to `https`.
+pub fn open(url: &str) -> Result<impl Read> {
+    let proxy = proxy_for(url);
+    let request = Request { method: "GET", url: url.to_owned(), proxy: proxy.as_ref().map(named) };
+    let limit = |seconds| Some(Duration::from_secs(seconds).mul_f64(poll::patience()));
+    let config = Agent::config_builder().proxy(proxy).tls_config(system_roots()).https_only(url.starts_with("https:"));
+    let config = config.timeout_connect(limit(5)).timeout_per_read(limit(20)).timeout_global(limit(600));
+    let answer = Agent::from(config.http_status_as_error(false).build()).get(url).call();
+    let answer = answer.map_err(|error| request.failed(error))?;
+    ensure!(answer.status().is_success(), "{request}: {}", answer.status());
+    Ok(answer.into_body().into_reader())
 }
 
 impl Request {
     fn read(self, answer: Result<Response<Body>, ureq::Error>) -> Result<Answer> {
-        let mut answer = answer.with_context(|| self.to_string())?;
-        let body = answer.body_mut().read_to_vec().with_context(|| self.to_string())?;
+        let mut answer = answer.map_err(|error| self.failed(error))?;
+        let body = answer.body_mut().read_to_vec().map_err(|error| self.failed(error))?;
         Ok(Answer { status: answer.status(), body: String::from_utf8_lossy(&body).into_owned(), request: self })
+    }
+
+    fn failed(&self, error: ureq::Error) -> Error {
+        Error::from(error).context(match &self.proxy {
+            Some(proxy) => format!("{self} through the proxy {proxy}"),
+            None => self.to_string(),
+        })
     }
 }
 
@@ -137,11 +173,28 @@ impl fmt::Display for Request {
 
 fn config(limit: Duration) -> ConfigBuilder<AgentScope> {
     Agent::config_builder()
-        .timeout_global(Some(limit))
+        .timeout_global(Some(limit.mul_f64(poll::patience())))
         .http_status_as_error(false)
-        // Where a server sends whoever it does not admit is an answer to show, not to follow.
+        // Reports a redirect to a login page instead of following it.
         .max_redirects(0)
         .max_redirects_will_error(false)
+}
+
+fn system_roots() -> TlsConfig {
+    TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build()
+}
+
+/// The proxy that the environment names for an address; never one for this machine's own.
+fn proxy_for(url: &str) -> Option<Proxy> {
+    let uri: Uri = url.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    Proxy::try_from_env().filter(|proxy| !is_loopback && !proxy.is_no_proxy(&uri))
+}
+
+/// A proxy without its credentials.
+fn named(proxy: &Proxy) -> String {
+    format!("{}:{}", proxy.host(), proxy.port())
 }
 
 /// As much of a body as fits a message.

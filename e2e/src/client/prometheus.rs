@@ -139,7 +139,7 @@ impl Prometheus {
     /// Evaluates a query now. A scalar comes as one sample without labels.
     pub fn query(&self, query: &str) -> Result<Vec<Sample>> {
         let answer = self.0.get("/api/v1/query", &[("query", query)])?;
-        parse_query(&answer.body).with_context(|| format!("query `{query}`"))
+        answer.json_of_any_status().and_then(samples).with_context(|| format!("query `{query}`"))
     }
 
     /// The samples that a range selector such as `up[5m]` finds, by series.
@@ -250,9 +250,7 @@ fn number(text: &str) -> Result<f64> {
     text.parse().with_context(|| format!("`{text}` is not a sample value"))
 }
 
-fn parse_query(body: &str) -> Result<Vec<Sample>> {
-    let answer: Envelope<QueryData> =
-        serde_json::from_str(body).with_context(|| format!("unexpected answer {}", body.get(..200).unwrap_or(body)))?;
+fn samples(answer: Envelope<QueryData>) -> Result<Vec<Sample>> {
     if answer.error_type == "bad_data" {
         // The query itself is wrong, and stays so.
         return Err(Final(answer.error).into());
@@ -269,6 +267,20 @@ fn parse_query(body: &str) -> Result<Vec<Sample>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::stand_in::StandIn;
+
+    fn parse_query(body: &str) -> Result<Vec<Sample>> {
+        samples(serde_json::from_str(body)?)
+    }
+
+    #[test]
+    fn an_unexpected_answer_is_shown_with_its_address_and_status() {
+        let stand_in = StandIn::answering(&[("/api/v1/query", "502 text/html\n<html>")]);
+        let error = format!("{:#}", Prometheus(stand_in.server()).query("up").unwrap_err());
+        let expected =
+            format!("query `up`: GET {}/api/v1/query: 502 Bad Gateway, but not as expected: <html>", stand_in.base);
+        assert_eq!(error, expected);
+    }
 
     #[test]
     fn vectors_scalars_and_errors_are_told_apart() {
@@ -284,6 +296,5 @@ mod tests {
         assert!(wrong.is::<Final>() && wrong.to_string() == "parse error: x", "{wrong:#}");
         let busy = parse_query(r#"{"status":"error","errorType":"timeout","error":"too late"}"#).unwrap_err();
         assert!(!busy.is::<Final>() && busy.to_string().contains("too late"), "{busy:#}");
-        assert!(parse_query("<html>").is_err());
     }
 }

@@ -33,9 +33,12 @@ impl Docker {
             if error.not_found() {
                 anyhow!("`docker` is not on PATH: install Docker, or use the local backend, which needs none")
             } else {
-                let said = error.last_line();
-                let denied = said.to_lowercase().contains("permission denied");
-                let advice = if denied { "join the group `docker`" } else { "start its daemon" };
+                let said = error.reason();
+                let advice = match () {
+                    () if said.to_lowercase().contains("permission denied") => "join the group `docker`",
+                    () if error.timed_out() => "restart its daemon",
+                    () => "start its daemon",
+                };
                 anyhow!("Docker does not answer ({said}): {advice}, or use the local backend")
             }
         })?;
@@ -61,9 +64,9 @@ impl Docker {
             return Ok(());
         }
         let pulled = self.command(["pull", "--quiet", reference]).limit(Duration::from_secs(600)).run();
-        pulled.map(drop).map_err(|error| {
-            anyhow!("there is no image {reference} here, and it cannot be pulled: {}", error.last_line())
-        })
+        pulled
+            .map(drop)
+            .map_err(|error| anyhow!("there is no image {reference} here, and it cannot be pulled: {}", error.reason()))
     }
 
     /// Builds an image from a directory, and makes sure that the engine has it.

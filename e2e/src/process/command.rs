@@ -12,6 +12,7 @@ use duct::Handle;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{guard, log, spawner};
+use crate::terminal::out;
 use crate::wait::{interrupt, poll};
 
 /// A command that is run to its end.
@@ -110,14 +111,19 @@ impl Cmd {
         let newest_of = |stream: &File| tail(stream, 1000).lines().last().unwrap_or_default().trim().to_owned();
         if let Some(log) = &self.log {
             return self.run_with(&self.expression(None), || {
-                if let Ok(log) = File::open(log) {
-                    tell(&newest_of(&log));
+                if let Ok(log) = fs_err::File::open(log) {
+                    tell(&newest_of(log.file()));
                 }
             });
         }
         // A file without a name: nothing is left of it, however this process ends.
         let opened = tempfile::tempfile().and_then(|stream| Ok((stream.try_clone()?, stream)));
-        let (file, stream) = opened.map_err(|error| CommandError::of_start(self.argv(), error))?;
+        let (file, stream) = opened.map_err(|error| {
+            let place = std::env::temp_dir();
+            let error = format!("no temporary file in {}: {error}; set TMPDIR to a directory", place.display());
+            let how = Failure::Start(io::Error::other(error));
+            CommandError { argv: self.argv(), how, seconds: 0.0, log: None, output: Output::default() }
+        })?;
         let expression = self.expression(Some(file));
         self.run_with(&expression, || tell(&newest_of(&stream))).map_err(|mut error| {
             error.output.stderr = tail(&stream, u64::MAX);
@@ -167,7 +173,8 @@ impl Cmd {
             (None, Some(file)) => expression.stdout_capture().stderr_file(file),
             (None, None) => expression.stdout_capture().stderr_capture(),
         };
-        for (name, value) in &self.env {
+        // Of several values for one name duct takes the first, and the last is what is wanted.
+        for (name, value) in self.env.iter().rev() {
             expression = expression.env(name, value);
         }
         for name in &self.unset {
@@ -222,10 +229,6 @@ enum Failure {
 }
 
 impl CommandError {
-    fn of_start(argv: String, error: io::Error) -> Self {
-        Self { argv, how: Failure::Start(error), seconds: 0.0, log: None, output: Output::default() }
-    }
-
     /// Whether the program itself is not there.
     pub fn not_found(&self) -> bool {
         match &self.how {
@@ -248,25 +251,38 @@ impl CommandError {
         &self.output
     }
 
-    /// The last line that the command wrote, standard error first: often all there is to say.
-    pub fn last_line(&self) -> &str {
-        let last = |text: &'_ str| text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::len);
-        match (last(&self.output.stderr), last(&self.output.stdout)) {
-            (Some(_), _) => self.output.stderr.trim_end().lines().last().unwrap_or_default(),
-            (None, Some(_)) => self.output.stdout.trim_end().lines().last().unwrap_or_default(),
-            (None, None) => "no output",
+    /// Whether the command was ended at its deadline.
+    pub fn timed_out(&self) -> bool {
+        matches!(self.how, Failure::Deadline(_))
+    }
+
+    /// Why the command failed, in one line: the last line that it wrote, standard error first, or how it ended.
+    pub fn reason(&self) -> String {
+        let last = |text: &str| text.trim_end().lines().last().map(out::plain).filter(|line| !line.is_empty());
+        match (&self.how, last(&self.output.stderr).or_else(|| last(&self.output.stdout))) {
+            (Failure::Status(_), Some(line)) => line,
+            (how, Some(line)) => format!("{how}; its last line was: {line}"),
+            (how, None) => format!("{how}, without output"),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(error) => write!(f, "cannot be run: {error}"),
+            Self::Status(status) => write!(f, "failed with {status}"),
+            Self::Deadline(limit) => write!(f, "timed out after {} s", limit.as_secs()),
+            Self::Interrupted => f.write_str("was interrupted"),
         }
     }
 }
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ", self.argv)?;
-        match &self.how {
-            Failure::Start(error) => write!(f, "could not be run: {error}")?,
-            Failure::Status(status) => write!(f, "ended with {status} after {:.1} s", self.seconds)?,
-            Failure::Deadline(limit) => write!(f, "was ended at its deadline of {} s", limit.as_secs())?,
-            Failure::Interrupted => write!(f, "was ended by an interrupt after {:.1} s", self.seconds)?,
+        write!(f, "`{}` {}", self.argv, self.how)?;
+        if !matches!(self.how, Failure::Start(_) | Failure::Deadline(_)) {
+            write!(f, " after {:.1} s", self.seconds)?;
         }
         if let Some(log) = &self.log {
             write!(f, "; its log is {}", log.display())?;
@@ -313,19 +329,21 @@ mod tests {
     use super::*;
     // A test binary cannot be the guard, so these see only what needs no child: the local tier runs real ones.
 
+    fn failed(how: Failure, stdout: &str, stderr: &str) -> CommandError {
+        let output = Output { stdout: stdout.into(), stderr: stderr.into() };
+        CommandError { argv: "kind create cluster".into(), how, seconds: 3.1, log: None, output }
+    }
+
     #[test]
-    fn an_error_shows_the_command_its_status_and_both_streams() {
-        let error = CommandError {
-            argv: "kind create cluster".into(),
-            how: Failure::Deadline(Duration::from_secs(3)),
-            seconds: 3.1,
-            log: None,
-            output: Output { stdout: "one\n".into(), stderr: "two\n".into() },
-        };
-        assert_eq!(
-            error.to_string(),
-            "`kind create cluster` was ended at its deadline of 3 s\n  stdout | one\n  stderr | two"
-        );
-        assert_eq!(error.last_line(), "two");
+    fn an_error_shows_the_command_its_end_and_both_streams() {
+        let error = failed(Failure::Deadline(Duration::from_secs(3)), "one\n", "\u{1b}[31mtwo\u{1b}[0m\u{7}\n");
+        assert_eq!(error.to_string(), "`kind create cluster` timed out after 3 s\n  stdout | one\n  stderr | two");
+        assert_eq!(error.reason(), "timed out after 3 s; its last line was: two");
+    }
+
+    #[test]
+    fn a_deadline_is_the_reason_where_nothing_was_written() {
+        let error = failed(Failure::Deadline(Duration::from_secs(30)), "", "");
+        assert_eq!(error.reason(), "timed out after 30 s, without output");
     }
 }

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::terminal::out;
+
 /// All of a log file; nothing where it cannot be read.
 pub fn text(path: &Path) -> String {
-    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    String::from_utf8_lossy(&fs_err::read(path).unwrap_or_default()).into_owned()
 }
 
 /// The last lines of a text.
@@ -18,7 +20,7 @@ pub fn last(text: &str, count: usize) -> String {
 
 /// Lines with a bar before each, below the message that they belong to.
 pub fn quoted(name: &str, text: &str) -> String {
-    text.lines().map(|line| format!("  {name}| {line}")).collect::<Vec<_>>().join("\n")
+    text.lines().map(|line| format!("  {name}| {}", out::plain(line))).collect::<Vec<_>>().join("\n")
 }
 
 /// The last eight lines, and before them the last four that report an error: the cause of a server's end often stands
@@ -46,7 +48,7 @@ pub fn newest<'l>(lines: impl DoubleEndedIterator<Item = &'l str>, count: usize)
             kept.push(line);
         }
     }
-    kept.into_iter().rev().map(str::to_owned).collect()
+    kept.into_iter().rev().map(out::plain).collect()
 }
 
 /// One line of a log.

@@ -1,9 +1,9 @@
 //! Evidence: what a failed run leaves on purpose, saved before anything is deleted.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow};
+use fs_err as fs;
 
 use super::Run;
 
@@ -14,7 +14,7 @@ const KEPT: usize = 10;
 pub fn save(run: &Run) -> Result<PathBuf> {
     let all = run.state().join("evidence");
     let folder = all.join(run.id());
-    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    fs::create_dir_all(&folder)?;
     for entry in fs::read_dir(run.dir())?.flatten() {
         let path = entry.path();
         if path

@@ -3,16 +3,17 @@
 
 pub mod evidence;
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
+use fs_err::{self as fs, File};
 use serde::{Deserialize, Serialize};
 
 use crate::terminal::out::{self, Mark};
 use crate::wait::interrupt;
+use crate::wait::lock::{self, Lock};
 use crate::workspace;
 
 const LOCK: &str = "lock";
@@ -59,12 +60,12 @@ impl Run {
         let _one_at_a_time = gate(&runs)?;
         let id = format!("{:x}-{:x}", std::process::id(), now().subsec_nanos());
         let dir = runs.join(&id);
-        fs::create_dir(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+        fs::create_dir(&dir)?;
         let lock = File::create(dir.join(LOCK))?;
-        if let Err(error) = lock.try_lock() {
+        if let Err(error) = lock.file().try_lock() {
             let place = runs.display();
             out::note(&format!(
-                "{} files in {place} cannot be locked ({error}): a killed lab is not cleaned up",
+                "{} cannot lock files in {place} ({error}); what a killed lab leaves is not removed",
                 Mark::Warn
             ));
         }
@@ -91,10 +92,7 @@ impl Run {
     /// Tells other processes what runs here.
     pub fn record(&self, backend: &str, links: Vec<(String, String)>) -> Result<()> {
         let record = Record { pid: std::process::id(), started: self.started, backend: backend.into(), links };
-        // Written under another name first: a reader sees a whole record or none.
-        let new = self.dir.join("run.json.new");
-        fs::write(&new, serde_json::to_vec_pretty(&record)?)?;
-        Ok(fs::rename(new, self.dir.join(RECORD))?)
+        Ok(workspace::replace(&self.dir.join(RECORD), serde_json::to_vec_pretty(&record)?)?)
     }
 
     /// Lets what this run made outlive it, until `lab down` removes it.
@@ -159,8 +157,7 @@ impl Found {
     /// Asks the process that holds it to end. Through its directory: that reaches it in any PID namespace and on any
     /// host, where a process id would name an innocent.
     pub fn ask_to_end(&self) -> Result<()> {
-        let file = self.dir.join(END);
-        fs::write(&file, "").with_context(|| format!("{} cannot be written", file.display()))
+        Ok(fs::write(self.dir.join(END), "")?)
     }
 }
 
@@ -176,8 +173,8 @@ fn found(dir: PathBuf) -> Found {
 
 /// A lock whose state cannot be told is taken as held: some file systems have none, and NFS asks for write access.
 fn is_held(lock: &Path) -> bool {
-    match File::options().read(true).write(true).open(lock) {
-        Ok(file) => file.try_lock().is_err(),
+    match fs::OpenOptions::new().read(true).write(true).open(lock) {
+        Ok(file) => file.file().try_lock().is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
@@ -188,16 +185,14 @@ fn now() -> Duration {
 
 fn runs(state: &Path) -> Result<PathBuf> {
     let runs = state.join("runs");
-    fs::create_dir_all(&runs).with_context(|| format!("{} cannot be made", runs.display()))?;
+    fs::create_dir_all(&runs)?;
     Ok(runs)
 }
 
 /// Held while a run is made or looked at: between its directory and its lock, a new run would look abandoned.
-fn gate(runs: &Path) -> io::Result<File> {
-    let gate = File::create(runs.join("gate"))?;
-    // Where there are no locks there is no gate: every run then counts as alive anyway.
-    let _ = gate.lock();
-    Ok(gate)
+fn gate(runs: &Path) -> Result<Lock> {
+    lock::hold(&runs.join("gate"), Duration::from_secs(5), |_| {})
+        .context("a lab that was stopped may hold this lock; continue it (`kill -CONT`) or end it")
 }
 
 #[cfg(test)]
@@ -222,6 +217,15 @@ mod tests {
         assert_eq!((record.pid, record.links.len()), (std::process::id(), 1));
         drop(run);
         assert!(list_in(state.path()).unwrap().is_empty());
+    }
+
+    /// As a lab that was stopped at the wrong moment would.
+    #[test]
+    fn a_gate_that_stays_locked_is_an_error_that_names_it() {
+        let state = tempfile::tempdir().unwrap();
+        let _held = gate(&runs(state.path()).unwrap()).unwrap();
+        let error = format!("{:#}", list_in(state.path()).unwrap_err());
+        assert!(error.contains("runs/gate") && error.contains("another run holds the lock"), "{error}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub mod unit;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 pub use expectation::{Expectation, Question};
 pub use life::Life;
@@ -71,7 +71,7 @@ impl Scenario {
 
     /// Reads a file. The error names the file, the line and what was expected there.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let text = fs_err::read_to_string(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         file::parse(&name, &text).map_err(|error| error.context(path.display().to_string()))
     }
@@ -98,7 +98,7 @@ impl Scenario {
 
 fn shipped() -> Result<Vec<PathBuf>> {
     let folder = workspace::root().join(SCENARIOS);
-    let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let entries = fs_err::read_dir(&folder)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
     paths.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));

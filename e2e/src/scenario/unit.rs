@@ -1,10 +1,10 @@
 //! The promtool unit test that a scenario makes: the series that a Prometheus would have scraped.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::expectation::series;
@@ -19,7 +19,7 @@ use crate::stack::JOB;
 pub fn judge(scenario: &Scenario, rules: &[PathBuf], promtool: &Path, directory: &Path) -> Result<()> {
     let file = directory.join(format!("{}.json", scenario.name));
     // JSON is YAML.
-    fs::write(&file, test(scenario, rules).to_string()).with_context(|| file.display().to_string())?;
+    fs::write(&file, test(scenario, rules).to_string())?;
     Cmd::new(promtool).args(["test", "rules"]).arg(&file).limit(Duration::from_secs(60)).run()?;
     Ok(())
 }

@@ -5,11 +5,11 @@ mod part;
 pub mod samples;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use fs_err as fs;
 
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
@@ -85,10 +85,9 @@ impl Stack {
 impl Procfs {
     /// The numbers in a file that a node's exporter reads: one in `uptime`, three in `loadavg`.
     pub fn numbers<const N: usize>(&self, node: &str, file: &str) -> Result<[f64; N]> {
-        let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| path.display().to_string());
         let text = match self {
-            Self::Live(root) | Self::Fixture(root) => read(root.join(file))?,
-            Self::Fixtures(folder) => read(folder.join(node).join(file))?,
+            Self::Live(root) | Self::Fixture(root) => fs::read_to_string(root.join(file))?,
+            Self::Fixtures(folder) => fs::read_to_string(folder.join(node).join(file))?,
             Self::LiveInContainer(name) => {
                 Cmd::new("docker")
                     .args(["exec", name, "cat", &format!("/proc/{file}")])

@@ -65,6 +65,13 @@ pub fn count(number: usize, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
+/// A text of another program without what would change how a terminal shows it: escape sequences, and control characters
+/// other than line feed and tab.
+pub fn plain(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
+    text.chars().filter(|c| !c.is_control() || ['\n', '\t'].contains(c)).collect()
+}
+
 /// Writes a line to standard output.
 pub fn line(text: &str) -> Result<(), OutError> {
     Ok(writeln!(anstream::stdout().lock(), "{text}")?)

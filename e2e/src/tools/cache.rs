@@ -1,18 +1,18 @@
-//! The cache of fetched tools: one folder a version, unpacked elsewhere and renamed into place, so that a folder that is there
-//! is whole.
+//! The cache of downloaded tools: one folder for each version, unpacked elsewhere and renamed into place, so that a folder
+//! that exists is complete.
 
 use std::cmp::Reverse;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use fs_err as fs;
 use tempfile::TempDir;
 
 use super::known::Tool;
 use super::version;
 use crate::terminal::progress::Step;
-use crate::wait::lock;
+use crate::wait::lock::{self, Lock};
 use crate::workspace;
 
 /// The programs of that name in the cache, newest version first.
@@ -30,20 +30,20 @@ pub(super) fn programs(tool: Tool) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// By the versions in the names, for as texts 3.5.0 would come before 3.15.0.
+/// Sorted by the versions in the names: as text 3.5.0 would come before 3.15.0.
 fn newest_first(mut names: Vec<String>) -> Vec<String> {
     names.sort_by_cached_key(|name| Reverse((version::first(name), name.clone())));
     names
 }
 
-/// Waits until no other run fetches the same tool.
-pub(super) fn lock(tool: Tool, step: &Step) -> Result<File> {
-    lock::hold(&tools()?.join(format!(".lock-{}", tool.name())), Duration::from_secs(600), |text| step.note(text))
+/// Waits until no other run downloads the same tool.
+pub(super) fn lock(tool: Tool, step: &Step) -> Result<Lock> {
+    lock::hold(&tools()?.join(format!(".lock-{}", tool.folder())), Duration::from_secs(600), |text| step.note(text))
 }
 
-/// A folder to unpack into; what a killed run left of its own is removed first, for the lock is ours.
+/// Makes a folder to unpack into, and removes what a killed run left of its own: the lock is held.
 pub(super) fn scratch(tool: Tool) -> Result<TempDir> {
-    let prefix = format!(".new-{}-", tool.name());
+    let prefix = format!(".new-{}-", tool.folder());
     for entry in fs::read_dir(tools()?)?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
             let _ = fs::remove_dir_all(entry.path());
@@ -58,17 +58,17 @@ pub(super) fn publish(tool: Tool, version: &str, unpacked: &Path) -> Result<Path
     if place.exists() {
         fs::remove_dir_all(&place)?;
     }
-    fs::rename(unpacked, &place).with_context(|| format!("{} cannot be renamed into place", place.display()))?;
+    fs::rename(unpacked, &place)?;
     Ok(place)
 }
 
 fn prefix(tool: Tool) -> String {
-    format!("{}-", tool.name())
+    format!("{}-", tool.folder())
 }
 
 fn tools() -> Result<PathBuf> {
     let path = workspace::cache()?.join("tools");
-    fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    fs::create_dir_all(&path)?;
     Ok(path)
 }
 

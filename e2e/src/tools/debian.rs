@@ -2,11 +2,11 @@
 //! unpacked into the cache: no root, nothing installed, the system's own lists untouched.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use fs_err as fs;
 
 use super::cache;
 use super::known::Tool;
@@ -14,9 +14,9 @@ use crate::process::command::{Cmd, CommandError};
 use crate::terminal::progress::Step;
 use crate::tools::pins::DEBIAN_SUITE;
 
-/// Downloads and unpacks a tool's package, and gives the program's path.
+/// Downloads and unpacks a tool's package, and returns the program's path.
 pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
-    let package = tool.debian_package().context("Debian has none")?;
+    let package = tool.debian_package().context("there is none")?;
     let mirror = mirror()?;
     let scratch = cache::scratch(tool)?;
     step.note("reading the list of Debian's packages");
@@ -33,7 +33,7 @@ pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
     // `prometheus_2.53.3+ds1-2_amd64.deb` says the version.
     let name = archive.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let version = name.split('_').nth(1).unwrap_or(DEBIAN_SUITE);
-    Ok(cache::publish(tool, &format!("debian-{version}"), &tree)?.join("usr/bin").join(tool.name()))
+    Ok(cache::publish(tool, &format!("debian-{package}-{version}"), &tree)?.join("usr/bin").join(tool.name()))
 }
 
 /// The mirror that this machine is set up for, or the one that `DEBIAN_MIRROR` names.
@@ -105,5 +105,5 @@ impl<'d> Apt<'d> {
 }
 
 fn short(error: &CommandError) -> anyhow::Error {
-    if error.not_found() { anyhow!("`apt-get` is not on PATH") } else { anyhow!("{}", error.last_line()) }
+    if error.not_found() { anyhow!("`apt-get` is not on PATH") } else { anyhow!("{}", error.reason()) }
 }

@@ -35,7 +35,7 @@ impl Tool {
         }
     }
 
-    /// The arguments that make it say its version.
+    /// The arguments that print its version.
     pub fn version_args(self) -> &'static [&'static str] {
         match self {
             Self::Prometheus | Self::Promtool => &["--version"],
@@ -46,7 +46,7 @@ impl Tool {
         }
     }
 
-    /// The oldest version that will do.
+    /// The oldest version that works.
     pub fn minimum(self) -> Version {
         match self {
             Self::Prometheus | Self::Promtool => Version(2, 42, 0),
@@ -57,6 +57,18 @@ impl Tool {
         }
     }
 
+    /// A configuration that the program must accept in `check config`, where a version alone does not tell what it can do.
+    pub(super) fn must_accept(self) -> Option<&'static str> {
+        // Debian 12 builds its Prometheus without Kubernetes discovery, which the manifests' configuration uses.
+        let pods = "scrape_configs: [{ job_name: pods, kubernetes_sd_configs: [{ role: pod }] }]";
+        (self == Self::Promtool).then_some(pods)
+    }
+
+    /// The name of its folders in the cache. A release of Prometheus holds both of its programs.
+    pub(super) fn folder(self) -> &'static str {
+        if self == Self::Promtool { Self::Prometheus.name() } else { self.name() }
+    }
+
     /// The Debian package that holds it.
     pub fn debian_package(self) -> Option<&'static str> {
         match self {
@@ -65,27 +77,36 @@ impl Tool {
         }
     }
 
-    /// The release tarball: its address without the platform, and the program's place inside.
-    pub(super) fn tarball(self) -> Option<Tarball> {
-        match self {
-            Self::Prometheus | Self::Promtool => {
-                let version = pins::PROMETHEUS;
-                Some(Tarball {
-                    base: format!("https://github.com/prometheus/prometheus/releases/download/v{version}"),
-                    file: |platform| format!("prometheus-{}.{}.tar.gz", pins::PROMETHEUS, platform.replace('_', "-")),
-                    sums: |_| "sha256sums.txt".into(),
-                    program: self.name(),
-                })
+    /// The file of its official release for an operating system and an architecture, as Go names them.
+    pub(super) fn release(self, (os, arch): (&str, &str)) -> Release {
+        let version = match self {
+            Self::Prometheus | Self::Promtool => pins::PROMETHEUS.to_owned(),
+            Self::Grafana => pins::GRAFANA.to_owned(),
+            Self::Kind => pins::KIND.to_string(),
+            Self::Kubectl => pins::KUBECTL.to_owned(),
+        };
+        let (url, sums, program) = match self {
+            Self::Grafana => {
+                let file = format!("grafana_{version}_{}_{os}_{arch}.tar.gz", pins::GRAFANA_BUILD);
+                let url = format!("https://dl.grafana.com/grafana/release/{version}/{file}");
+                (url.clone(), format!("{url}.sha256"), Some("bin/grafana"))
             }
-            Self::Grafana => Some(Tarball {
-                base: format!("https://dl.grafana.com/grafana/release/{}", pins::GRAFANA),
-                file: |platform| format!("grafana_{}_{}_{platform}.tar.gz", pins::GRAFANA, pins::GRAFANA_BUILD),
-                sums: |file| format!("{file}.sha256"),
-                program: "bin/grafana",
-            }),
-            // Both are one bare binary a release, and their packages are a minute newer or older: not worth a path.
-            Self::Kind | Self::Kubectl => None,
-        }
+            Self::Kind => {
+                let base = "https://github.com/kubernetes-sigs/kind/releases/download";
+                let url = format!("{base}/v{version}/kind-{os}-{arch}");
+                (url.clone(), format!("{url}.sha256sum"), None)
+            }
+            Self::Kubectl => {
+                let url = format!("https://dl.k8s.io/release/v{version}/bin/{os}/{arch}/kubectl");
+                (url.clone(), format!("{url}.sha256"), None)
+            }
+            _ => {
+                let base = format!("https://github.com/prometheus/prometheus/releases/download/v{version}");
+                let url = format!("{base}/prometheus-{version}.{os}-{arch}.tar.gz");
+                (url, format!("{base}/sha256sums.txt"), Some(self.name()))
+            }
+        };
+        Release { version, url, sums, program }
     }
 
     /// What a person can do to get it.
@@ -94,22 +115,23 @@ impl Tool {
             Self::Prometheus => "unpack a release of Prometheus and pass `--prometheus FILE`, or put it on PATH",
             Self::Promtool => "put the promtool of a Prometheus release on PATH",
             Self::Grafana => {
-                "unpack a release of Grafana and pass `--grafana-home DIR`, put `grafana` on PATH, or leave it out with `--without grafana`"
+                "unpack a release of Grafana and pass `--grafana-home DIR`, put `grafana` on PATH, or use `--without grafana`"
             }
-            Self::Kind => "get it with `go install sigs.k8s.io/kind@latest` or from your system's packages",
-            Self::Kubectl => "get it from your system's packages",
+            Self::Kind => {
+                "install it with `go install sigs.k8s.io/kind@latest`, or name a node image for an older one with `--image node=REF`"
+            }
+            Self::Kubectl => "install it from your system's packages",
         }
     }
 }
 
-/// A release tarball.
-pub(super) struct Tarball {
-    /// The folder that holds it.
-    pub base: String,
-    /// Its name, for a platform such as `linux_amd64`.
-    pub file: fn(&str) -> String,
-    /// The name of the file with its SHA-256.
-    pub sums: fn(&str) -> String,
-    /// The program's path below the tarball's one top folder.
-    pub program: &'static str,
+/// A file of an official release.
+pub(super) struct Release {
+    pub version: String,
+    /// The file's address.
+    pub url: String,
+    /// The address of the file that holds its SHA-256.
+    pub sums: String,
+    /// The program's path below the archive's one top folder; `None` where the file is the program itself.
+    pub program: Option<&'static str>,
 }

@@ -25,7 +25,7 @@ pub(super) fn ask(tool: Tool, path: &Path) -> Result<Option<Version>> {
         .args(tool.version_args())
         .limit(Duration::from_secs(10))
         .run()
-        .map_err(|error| anyhow!("{}: {}", path.display(), error.last_line()))?;
+        .map_err(|error| anyhow!("{}: {}", path.display(), error.reason()))?;
     Ok(said(&output.stdout).or_else(|| said(&output.stderr)))
 }
 

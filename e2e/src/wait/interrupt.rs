@@ -24,7 +24,7 @@ pub struct Interrupted;
 /// Starts to listen for SIGINT, SIGTERM and SIGHUP, except for those that whoever started this process had it ignore:
 /// `nohup lab` is meant to outlive its terminal, and a script's `lab &` its Ctrl-C.
 pub fn listen() -> std::io::Result<()> {
-    let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+    let ignored = ignored(&fs_err::read_to_string("/proc/self/status").unwrap_or_default());
     for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0) {
         // The order matters: the shutdown looks at the flag that the first signal has set.
         flag::register_conditional_shutdown(signal, ENDED_BY_SECOND_SIGNAL, Arc::clone(&SEEN))?;

@@ -1,26 +1,30 @@
-//! Locks between runs, for what only one of them may make at a time.
+//! Locks between runs, for what only one of them may do at a time.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use fs_err::File;
 
 use super::poll::{self, Attempt};
 
-/// Waits until no other run holds the lock, and says so to `note`. The lock is given back when the file is dropped, and
-/// when the process dies.
-pub fn hold(path: &Path, limit: Duration, note: impl Fn(&str)) -> Result<File> {
+/// A lock that is held. It is released when it is dropped, and when the process dies.
+#[must_use]
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+/// Waits until no other run holds the lock, and tells `note` so. Without effect on a file system that has no locks.
+pub fn hold(path: &Path, limit: Duration, note: impl Fn(&str)) -> Result<Lock> {
     const WAITING: &str = "another run holds the lock";
-    let file = File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
+    let file = File::create(path)?;
     let what = format!("the lock {}", path.display());
-    poll::until(&what, limit, Duration::from_millis(200), || match file.try_lock() {
-        Ok(()) => Attempt::Ready(()),
+    poll::until(&what, limit, Duration::from_millis(100), || match file.file().try_lock() {
+        Ok(()) | Err(TryLockError::Error(_)) => Attempt::Ready(()),
         Err(TryLockError::WouldBlock) => {
             note(WAITING);
             Attempt::NotYet(WAITING.into())
         }
-        Err(TryLockError::Error(error)) => Attempt::Failed(error.into()),
     })?;
-    Ok(file)
+    Ok(Lock(file))
 }

@@ -1,10 +1,10 @@
 //! A Grafana dashboard in its classic JSON schema, as far as it can be wrong: panels, their queries, variables,
 //! annotations and data sources.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use fs_err as fs;
 use serde::Deserialize;
 
 use crate::workspace::variables::{self, Values};
@@ -125,7 +125,7 @@ impl<T> Default for Listed<T> {
 impl Dashboard {
     /// Reads a dashboard's file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let text = fs::read_to_string(path)?;
         serde_json::from_str(&text).with_context(|| format!("{}: not a classic dashboard", path.display()))
     }
 

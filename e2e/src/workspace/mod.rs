@@ -8,10 +8,12 @@ pub mod rules;
 pub mod shipped;
 pub mod variables;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, bail};
+use fs_err as fs;
 
 /// The root of this checkout.
 ///
@@ -34,7 +36,7 @@ pub fn expect_unmoved() -> Result<&'static Path> {
     let program = std::env::current_exe().unwrap_or_default();
     let of_program = || program.ancestors().map(|dir| dir.join("e2e")).find(|dir| dir.join("Cargo.toml").is_file());
     if let Some(here) = of_cargo.or_else(of_program)
-        && here.canonicalize().ok() != built.canonicalize().ok()
+        && fs::canonicalize(&here).ok() != fs::canonicalize(built).ok()
     {
         bail!(
             "this program was built in {}, and runs in {}: run `cargo clean -p e2e -p mini-node-exporter` here first",
@@ -63,13 +65,20 @@ fn directory(variable: &str, below_home: &str) -> Result<PathBuf> {
         .or_else(|| Some(absolute(std::env::var_os("HOME")?.into())?.join(below_home)))
         .with_context(|| format!("neither {variable} nor HOME names an absolute directory: set one of them"))?;
     let path = base.join("mini-node-exporter");
-    std::fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    fs::create_dir_all(&path)?;
     Ok(path)
+}
+
+/// Writes a file as a whole: a reader sees the old or the new content, never a part of one.
+pub fn replace(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, content)?;
+    fs::rename(&new, file)
 }
 
 /// The files with that extension in a directory itself, in the order of their names.
 fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let entries = fs::read_dir(directory)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|own| own == extension));
     paths.sort();

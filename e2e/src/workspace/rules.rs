@@ -1,10 +1,10 @@
 //! Prometheus rule files: as the contract tests read them, and quickened for a test that waits for an alert.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use fs_err as fs;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ impl RuleFile {
             .iter()
             .map(|path| {
                 let name = path.display().to_string();
-                let text = fs::read_to_string(path).with_context(|| name.clone())?;
+                let text = fs::read_to_string(path)?;
                 Self::parse(&name, &text)
             })
             .collect()

@@ -1,6 +1,5 @@
 //! The exporter as a child process, a client that measures, and patience.
 
-use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use fs_err as fs;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
 use tempfile::NamedTempFile;
 

@@ -1,9 +1,9 @@
 //! A procfs root that is replaced, emptied and restored under load.
 
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use fs_err as fs;
 use tempfile::TempDir;
 
 use crate::support::{Client, Exporter, patience, until};

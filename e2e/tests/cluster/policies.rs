@@ -145,7 +145,7 @@ fn client(kind: &Kind, name: &str, label: &str) -> Value {
 
 fn apply(kind: &Kind, namespace: &str, object: &Value, extra: &[&str]) -> Result<()> {
     let file = kind.run().dir().join("pod.json");
-    std::fs::write(&file, object.to_string())?;
+    fs_err::write(&file, object.to_string())?;
     let namespace = format!("--namespace={namespace}");
     let command = kind.cluster.kubectl.command(["apply", &namespace]).args(extra).arg("--filename").arg(&file);
     command.limit(Duration::from_secs(30)).run()?;

@@ -57,5 +57,5 @@ impl Shared for Kind {
 /// The bytes of the user's own kubeconfig; none where there is no such file.
 pub fn own_kubeconfig() -> Vec<u8> {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    std::fs::read(home.join(".kube/config")).unwrap_or_default()
+    fs_err::read(home.join(".kube/config")).unwrap_or_default()
 }

@@ -1,12 +1,12 @@
 //! The component `tls`: the exporters behind TLS, client certificates and a password, which Prometheus has.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::Kind;
 use e2e::workspace;
+use fs_err as fs;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;

@@ -25,7 +25,7 @@ pub fn without_user_namespaces(kind: &Kind) -> Option<&'static str> {
 
 pub fn in_a_user_namespace_all_is_as_before(kind: &mut Kind) -> Result<()> {
     let component = workspace::root().join("kustomize/components/user-namespace/kustomization.yaml");
-    let component: Value = serde_saphyr::from_str(&std::fs::read_to_string(component)?)?;
+    let component: Value = serde_saphyr::from_str(&fs_err::read_to_string(component)?)?;
     let patch: Value = serde_saphyr::from_str(component["patches"][0]["patch"].as_str().context("no patch")?)?;
     let (patch, daemon_set) = (patch.to_string(), "daemonset/mini-node-exporter");
     kind.cluster.kubectl.command(["patch", daemon_set, "--type=json", "--patch", &patch]).run()?;

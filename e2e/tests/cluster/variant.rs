@@ -22,7 +22,7 @@ pub const AT_ONCE: (&str, &str, &str) = (
 /// Applies the run's own manifests with some of the shipped components, and patched.
 pub fn apply(kind: &Kind, components: &[&str], patches: Patches<'_>) -> Result<()> {
     let place = kind.run().dir().join("variant");
-    std::fs::create_dir_all(&place)?;
+    fs_err::create_dir_all(&place)?;
     let component = |name: &&str| format!("../overlay/kustomize/components/{name}");
     let patch =
         |(kind, name, patch): &(&str, &str, &str)| json!({ "target": { "kind": kind, "name": name }, "patch": patch });
@@ -33,7 +33,7 @@ pub fn apply(kind: &Kind, components: &[&str], patches: Patches<'_>) -> Result<(
         "components": components.iter().map(component).collect::<Vec<_>>(),
         "patches": patches.iter().map(patch).collect::<Vec<Value>>(),
     });
-    std::fs::write(place.join("kustomization.yaml"), kustomization.to_string())?;
+    fs_err::write(place.join("kustomization.yaml"), kustomization.to_string())?;
     Ok(kind.cluster.kubectl.apply(&place)?)
 }
 

@@ -2,9 +2,9 @@
 //! below its own.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
+use fs_err as fs;
 use regex::Regex;
 
 use crate::{assert_none, shipped};

@@ -1,8 +1,8 @@
 //! The pages that people read, and what is in them: blocks, spans of code, links.
 
-use std::fs;
 use std::sync::LazyLock;
 
+use fs_err as fs;
 use regex::Regex;
 
 use crate::{assert_none, shipped};
@@ -109,12 +109,12 @@ fn every_link_leads_somewhere() {
             }
             let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
             let target = if path.is_empty() { own.clone() } else { own.parent().unwrap().join(path) };
-            let Ok(target) = target.canonicalize() else {
+            let Ok(target) = fs::canonicalize(&target) else {
                 problems.push(format!("{}: `{link}` leads nowhere", page.name));
                 continue;
             };
             let leads = |other: &Page| {
-                shipped::path(&other.name).canonicalize().is_ok_and(|path| path == target)
+                fs::canonicalize(shipped::path(&other.name)).is_ok_and(|path| path == target)
                     && other.anchors().iter().any(|one| one == anchor)
             };
             if !anchor.is_empty() && !pages.iter().any(leads) {

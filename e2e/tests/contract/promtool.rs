@@ -1,7 +1,6 @@
 //! Prometheus' own tool: whether it accepts rules and configuration, and the unit tests of every alert.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -9,6 +8,7 @@ use std::sync::LazyLock;
 use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
 use e2e::workspace::rules::RULES;
+use fs_err as fs;
 use serde_json::json;
 
 use crate::shipped::{self, NODE_LEAVING, PROMETHEUS_CONFIG};

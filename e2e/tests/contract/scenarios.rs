@@ -1,12 +1,12 @@
 //! Every shipped scenario as a promtool unit test: it passes with the shipped rules, and fails without one of them or
 //! with another threshold. The `local` tier plays the same files.
 
-use std::fs;
 use std::path::PathBuf;
 
 use e2e::backend::local::fleet;
 use e2e::scenario::{Life, Scenario, hurry, unit};
 use e2e::workspace::rules::RULES;
+use fs_err as fs;
 use serde_json::{Value, json};
 
 use crate::{promtool, shipped};

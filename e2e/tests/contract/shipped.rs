@@ -1,7 +1,6 @@
 //! What is under test: the shipped files, and the exposition that the exporter gives.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -14,6 +13,7 @@ use e2e::workspace::dashboard::Dashboard;
 use e2e::workspace::rules::RULES;
 use e2e::workspace::rules::RuleFile;
 use e2e::workspace::variables::{self, Values};
+use fs_err as fs;
 use http_body_util::BodyExt as _;
 use mini_node_exporter::collector;
 use mini_node_exporter::http::{Endpoints, Options, router};

@@ -2,8 +2,8 @@
 //! of `just lint-workflows`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
+use fs_err as fs;
 use regex::Regex;
 use serde_json::{Map, Value};
 

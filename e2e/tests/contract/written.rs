@@ -1,8 +1,7 @@
 //! The files that `just manifests` writes from others, each held against what its sources lead to.
 
-use std::fs;
-
 use e2e::workspace::rules::{RULES, RuleFile};
+use fs_err as fs;
 use serde_json::{Value, json};
 
 use crate::shipped::{self, DASHBOARD, NODE_LEAVING, PROMETHEUS_CONFIG, RUNBOOK};

@@ -2,7 +2,6 @@
 //! about is brought about: another procfs tree, an exporter that does not answer, a target that is taken away.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
 use e2e::workspace::rules::RULES;
 use e2e::workspace::rules::RuleFile;
+use fs_err as fs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
 //! `lab up --detach`: the lab goes on when its command has ended, and is as easily ended as any other.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::wait::poll::{self, Attempt};
+use fs_err as fs;
 use rustix::process::Signal;
 
 use crate::lab::{Lab, ordinary_node};

@@ -33,21 +33,29 @@ fn an_engine_that_is_not_ours_to_use() -> Result<()> {
 fn no_kind() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[ENGINE])?;
-    refused(&lab, bin, &["kind cannot be had (PATH: not found", "Debian package: ", "get it with `go install"])
+    refused(
+        &lab,
+        bin,
+        &["kind could not be found or downloaded (PATH: not found", "Debian package: ", "install it with `go install"],
+    )
 }
 
 #[test]
 fn a_kind_that_is_too_old() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[ENGINE, ("kind", "echo 'kind v0.11.0 go1.16.4 linux/amd64'")])?;
-    refused(&lab, bin, &["bin/kind is version 0.11.0, and 0.20.0 is the oldest that will do"])
+    refused(&lab, bin, &["bin/kind is version 0.11.0, older than 0.32.0"])
 }
 
 #[test]
 fn a_kubectl_that_is_too_old() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.20.2'")])?;
-    refused(&lab, bin, &["kubectl cannot be had", "bin/kubectl is version 1.20.2, and 1.27.0 is the oldest"])
+    refused(
+        &lab,
+        bin,
+        &["kubectl could not be found or downloaded", "bin/kubectl is version 1.20.2, older than 1.27.0"],
+    )
 }
 
 #[test]
@@ -123,7 +131,7 @@ const ENGINE: (&str, &str) = (
      *) echo 'no such host' >&2; exit 1 ;;\nesac",
 );
 
-const KIND: (&str, &str) = ("kind", "echo 'kind v0.27.0 go1.24.4 linux/amd64'");
+const KIND: (&str, &str) = ("kind", "echo 'kind v0.32.0 go1.26.1 linux/amd64'");
 
 /// A folder with these stand-ins.
 fn bin(lab: &Lab, programs: &[(&str, &str)]) -> Result<PathBuf> {

@@ -1,9 +1,9 @@
 //! However a lab ends, nothing stays: no process, and no directory beyond the next run.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use fs_err as fs;
 use rustix::process::Signal;
 
 use crate::lab::{Lab, ordinary_node};

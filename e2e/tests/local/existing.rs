@@ -1,7 +1,6 @@
 //! `lab check` on a stack that runs already, which somebody else started.
 
 use std::ffi::OsString;
-use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use e2e::client::access::Access;
 use e2e::client::prometheus::Prometheus;
 use e2e::process::child::Process;
 use e2e::process::log::Line;
+use fs_err as fs;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
 //! A part that dies, or a start that fails: `lab` says what and why, exits with 1, and leaves nothing but the logs.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use fs_err as fs;
 
 use crate::lab::{Lab, fixture, kill, ordinary_node};
 

@@ -3,10 +3,10 @@
 //! were given and end.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
+use fs_err as fs;
 use regex::Regex;
 use serde_json::{Value, json};
 
@@ -273,7 +273,7 @@ impl World {
             pull) exit 1 ;;
             esac";
         world.script("bin/docker", engine)?;
-        world.script("bin/kind", &saying("kind v0.27.0", "[ \"$1\" = delete ]"))?;
+        world.script("bin/kind", &saying("kind v0.32.0", "[ \"$1\" = delete ]"))?;
         world.script("bin/kubectl", "echo 'Client Version: v1.32.3'")?;
         Ok(world)
     }

@@ -1,8 +1,6 @@
 //! A fleet: simulated nodes in one process, in two clusters whose nodes have the same names. Every check holds each
 //! node against a tree of its own.
 
-use std::fs;
-
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::local::{Fleet, Options};
@@ -11,6 +9,7 @@ use e2e::checks::Subject;
 use e2e::checks::report::Outcome;
 use e2e::stack::Procfs;
 use e2e::workspace::shipped::Shipped;
+use fs_err as fs;
 use serde_json::Value;
 
 use crate::lab::Lab;

@@ -1,7 +1,6 @@
 //! `lab` in a world of its own: a state directory that nobody else uses, and eyes for what is left of it.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -16,6 +15,7 @@ use e2e::tools::{self, Tool};
 use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::exporter;
+use fs_err as fs;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -37,7 +37,14 @@ impl Lab {
     pub fn new() -> Result<Self> {
         begin()?;
         let dir = tempfile::tempdir()?;
-        let env = vec![("XDG_STATE_HOME", dir.path().into()), ("NO_COLOR", "1".into()), ("CLICOLOR_FORCE", "0".into())];
+        let env = [
+            ("XDG_STATE_HOME", dir.path().into()),
+            ("NO_COLOR", "1".into()),
+            ("CLICOLOR_FORCE", "0".into()),
+            // Nothing is downloaded by a program under test.
+            ("LAB_MIRROR", "http://127.0.0.1:9".into()),
+        ];
+        let env = env.into_iter().collect();
         Ok(Self { dir, exporter: exporter()?, prometheus: prometheus()?, env })
     }
 

@@ -2,10 +2,10 @@
 //! connections or datagrams is on loopback, by the kernel's own tables. Grafana is left out.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, Result, ensure};
+use fs_err as fs;
 use rustix::process::{Pid, Signal};
 
 use crate::lab::Lab;

@@ -1,11 +1,10 @@
 //! Every check passes on what is right.
 
-use std::fs;
-
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::local::Options;
 use e2e::checks;
+use fs_err as fs;
 use serde_json::Value;
 
 use crate::lab::Lab;

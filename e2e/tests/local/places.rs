@@ -1,12 +1,12 @@
 //! What other people's machines do to a tool like this: file systems without locks, odd paths, copied checkouts, builds
 //! without a version. Each was a public bug report of another project.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::process::child::Process;
 use e2e::process::command::Cmd;
+use fs_err as fs;
 use rustix::process::Signal;
 
 use crate::lab::{Lab, prometheus};

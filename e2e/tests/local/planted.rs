@@ -186,7 +186,7 @@ fn expect(fault: &Fault) -> Result<()> {
             own
         }
         Plant::Dashboard { right, wrong } => {
-            let text = std::fs::read_to_string(root().join(e2e::workspace::dashboard::FILE))?;
+            let text = fs_err::read_to_string(root().join(e2e::workspace::dashboard::FILE))?;
             shipped.dashboards = vec![serde_json::from_str(&text.replacen(right, wrong, 1))?];
             Own::with_config(|_| ())?
         }
@@ -197,8 +197,8 @@ fn expect(fault: &Fault) -> Result<()> {
 fn wrong_files(fault: &Fault, shipped: &Shipped, uptime: &str, loadavg: &str) -> Result<()> {
     let lab = Lab::new()?;
     let tree = lab.tree(CASE)?;
-    std::fs::write(tree.join("uptime"), uptime)?;
-    std::fs::write(tree.join("loadavg"), loadavg)?;
+    fs_err::write(tree.join("uptime"), uptime)?;
+    fs_err::write(tree.join("loadavg"), loadavg)?;
     let own = Own::start(Options { procfs: Some(tree), ..Options::default() })?;
     own.settle()?;
     let altered = Altered::of(own, |stack| stack.procfs = Procfs::Fixture(fixture(CASE)));

@@ -1,7 +1,6 @@
 //! The one stack that all these tests share and none changes. Every check of it passes, with exact values; and fails
 //! where something else is expected of it.
 
-use std::fs;
 use std::net::TcpListener;
 
 use anyhow::{Result, bail, ensure};
@@ -12,6 +11,7 @@ use e2e::client::exporter::Exporter;
 use e2e::stack::Procfs;
 use e2e::stack::samples::NodeSamples;
 use e2e::workspace::shipped::Shipped;
+use fs_err as fs;
 
 use crate::lab::{Lab, fixture};
 use crate::passing::OF_GRAFANA;

@@ -1,7 +1,6 @@
 //! The exporter behind TLS, client certificates and passwords, as the component `tls` sets it up: scraped by a real
 //! Prometheus, asked with curl, and held against Prometheus' own reader of such files.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
+use fs_err as fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -202,7 +202,7 @@ impl Site {
         fields.insert("static_configs".into(), json!([{ "targets": [self.address] }]));
         let config = json!({ "global": { "scrape_interval": "1s", "scrape_timeout": "1s" }, "scrape_configs": [job] });
         fs::write(self.path("prometheus.yml"), config.to_string())?;
-        std::os::unix::fs::symlink("prometheus", self.path(MOUNTED))?;
+        fs_err::os::unix::fs::symlink("prometheus", self.path(MOUNTED))?;
         let args = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0"];
         let args = args.map(Into::into);
         let process = Process::start("prometheus", &lab::prometheus()?, &args, &[], self.path("prometheus.log"))?;

@@ -53,6 +53,7 @@ const VARIES: &[(&str, &str)] = &[
     (r"\b(runs|evidence)/[0-9a-f]+-[0-9a-f]+", "$1/[RUN]"),
     (r"\brun [0-9a-f]+-[0-9a-f]+", "run [RUN]"),
     (r"\bprocess \d+", "process [PID]"),
+    (r"linux[_-](amd64|arm64)\b", "[PLATFORM]"),
     (r"(find Prometheus \[TIME\]  )[^,]+", "$1[VERSION]"),
     (r"(?m)^lab \d.*$", "lab [VERSION]"),
     // What other tests hold, and what grows: queries of the dashboard, rules.

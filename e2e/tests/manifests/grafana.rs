@@ -13,8 +13,8 @@ fn every_blank_of_provisioning_is_filled() {
     let mut blanks = Vec::new();
     for folder in ["datasources", "dashboards"] {
         let folder = workspace::root().join("grafana/provisioning").join(folder);
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let file = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let file = fs_err::read_to_string(entry.unwrap().path()).unwrap();
             blanks.extend(file.split("${").skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()));
         }
     }

@@ -51,7 +51,7 @@ fn every_page_names_the_node_ports_as_they_are() {
     let ports = node_ports(render::named("stack"));
     let mut seen = 0;
     for page in ["README.md", "docs/reference.md", "docs/architecture.md"] {
-        let text = std::fs::read_to_string(workspace::root().join(page)).unwrap();
+        let text = fs_err::read_to_string(workspace::root().join(page)).unwrap();
         for found in written.captures_iter(&text) {
             let service = found[2].to_lowercase().replace("exporter", "mini-node-exporter");
             assert_eq!(ports[&service].to_string(), found[1], "{page}: {}", &found[0]);
@@ -190,7 +190,7 @@ fn openshift_chooses_the_user() {
         expected.as_object_mut().unwrap().remove(field);
     }
     assert_eq!(context("production-on-openshift"), expected);
-    let image = std::fs::read_to_string(workspace::root().join("Dockerfile")).unwrap();
+    let image = fs_err::read_to_string(workspace::root().join("Dockerfile")).unwrap();
     assert!(image.contains("USER 65534:65534"), "elsewhere the image's own number has to satisfy runAsNonRoot");
 }
 
@@ -214,7 +214,7 @@ fn production_goes_into_a_namespace_of_others() {
             "resources": [format!("{tree}/overlays/production")],
             "components": components,
         });
-        std::fs::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+        fs_err::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
     });
     assert_eq!(rendering.names("Namespace").len(), 0);
     for object in &rendering.documents {
@@ -255,7 +255,7 @@ fn somebody_else_s_grafana_finds_the_dashboard() {
     let map = rendering.object("ConfigMap", "mini-node-exporter-dashboard");
     assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
     let file = workspace::root().join("grafana/dashboards/mini-node-exporter.json");
-    assert_eq!(text(map, "/data/mini-node-exporter.json"), std::fs::read_to_string(file).unwrap());
+    assert_eq!(text(map, "/data/mini-node-exporter.json"), fs_err::read_to_string(file).unwrap());
     let reference = json!({"name": "mini-node-exporter-dashboard", "key": "mini-node-exporter.json"});
     assert_eq!(rendering.object("GrafanaDashboard", "mini-node-exporter")["spec"]["configMapRef"], reference);
 }
@@ -298,7 +298,7 @@ fn tls_reaches_both_sides_and_changes_nothing_else() {
     let rendering = outside_the_tree("stack-with-tls", |directory, tree| {
         let kustomization =
             json!({"resources": [format!("{tree}/stack")], "components": [format!("{tree}/components/tls")]});
-        std::fs::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+        fs_err::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
     });
     let pod = exporter(&rendering);
     for probe in ["livenessProbe", "readinessProbe"] {
@@ -372,8 +372,8 @@ patches:
       - {{op: add, path: /spec/template/spec/containers/0/args/-, value: --log.level=debug}}
 "
         );
-        std::fs::write(directory.join("kustomization.yaml"), kustomization).unwrap();
-        std::fs::write(directory.join("thresholds.yml"), "groups: []\n").unwrap();
+        fs_err::write(directory.join("kustomization.yaml"), kustomization).unwrap();
+        fs_err::write(directory.join("thresholds.yml"), "groups: []\n").unwrap();
     });
     let images: Vec<_> = rendering
         .workloads()

@@ -156,7 +156,7 @@ fn every_volume_is_mounted_and_holds_what_is_there() {
 #[test]
 fn every_rule_file_reaches_prometheus() {
     let rules = workspace::root().join("kustomize/prometheus/rules");
-    let files: BTreeSet<_> = std::fs::read_dir(rules)
+    let files: BTreeSet<_> = fs_err::read_dir(rules)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_file())

@@ -56,8 +56,8 @@ pub fn named(name: &str) -> &'static Rendering {
 /// `write` gets the new directory, and the way from there to `kustomize/`: kustomize takes no absolute path.
 pub fn outside_the_tree(name: &str, write: impl FnOnce(&Path, &str)) -> Rendering {
     let directory = tempfile::tempdir().unwrap();
-    let from = directory.path().canonicalize().unwrap();
-    let to = workspace::root().join("kustomize").canonicalize().unwrap();
+    let from = fs_err::canonicalize(directory.path()).unwrap();
+    let to = fs_err::canonicalize(workspace::root().join("kustomize")).unwrap();
     let mut way = PathBuf::new();
     way.extend(from.components().filter(|part| matches!(part, Component::Normal(_))).map(|_| ".."));
     way.push(to.strip_prefix("/").unwrap());
@@ -67,7 +67,7 @@ pub fn outside_the_tree(name: &str, write: impl FnOnce(&Path, &str)) -> Renderin
 
 /// The names of the directories in one.
 pub fn directories(path: &Path) -> Vec<String> {
-    let mut names: Vec<_> = std::fs::read_dir(path)
+    let mut names: Vec<_> = fs_err::read_dir(path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         .map(Result::unwrap)
         .filter(|entry| entry.path().is_dir())
@@ -78,7 +78,7 @@ pub fn directories(path: &Path) -> Vec<String> {
 }
 
 pub fn yaml(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = fs_err::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -182,6 +182,6 @@ fn production_with(name: &str, components: &[&str]) -> Rendering {
         let components: Vec<_> = components.iter().map(|name| format!("{tree}/components/{name}")).collect();
         // JSON is YAML too.
         let kustomization = json!({"resources": [format!("{tree}/overlays/production")], "components": components});
-        std::fs::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+        fs_err::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
     })
 }

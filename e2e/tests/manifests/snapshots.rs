@@ -51,7 +51,7 @@ fn source(name: &str, content: &str) -> Option<PathBuf> {
     fn search(directory: &Path, name: &str, content: &str) -> Option<PathBuf> {
         let below = render::directories(directory);
         let file = directory.join(name);
-        if std::fs::read_to_string(&file).is_ok_and(|there| there == content) {
+        if fs_err::read_to_string(&file).is_ok_and(|there| there == content) {
             return Some(file);
         }
         below.iter().find_map(|below| search(&directory.join(below), name, content))

@@ -1,11 +1,11 @@
 //! What `scripts/certificates` makes, and curl with it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use e2e::process::command::Cmd;
 use e2e::workspace;
+use fs_err as fs;
 
 /// What the server's certificate is for.
 const NAME: &str = "mini-node-exporter";

@@ -5,11 +5,11 @@
 //! `floor ADDRESS` runs until it is killed.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 
+use fs_err::File;
 use rustix::event::epoll;
 
 const FILES: [&str; 4] = ["/proc/loadavg", "/proc/sys/kernel/hostname", "/proc/uptime", "/proc/self/stat"];

@@ -46,7 +46,7 @@ pub fn ensure(engine: &Docker, wanted: &[Image], progress: &Progress) -> Result<
 /// Runs every step that the wanted images need. One whose result exists ends at once.
 fn build(wanted: &[Image], progress: &Progress) -> Result<()> {
     let logs = cache()?.join("logs");
-    std::fs::create_dir_all(&logs)?;
+    fs_err::create_dir_all(&logs)?;
     for (name, script, minutes, images) in STEPS {
         if !images.iter().any(|image| wanted.contains(image)) {
             continue;
@@ -87,7 +87,7 @@ fn script_command(script: &str) -> Result<Cmd> {
 
 fn cache() -> Result<PathBuf> {
     let path = workspace::cache()?.join("airgap");
-    std::fs::create_dir_all(&path)?;
+    fs_err::create_dir_all(&path)?;
     Ok(path)
 }
 

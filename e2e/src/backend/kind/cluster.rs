@@ -1,12 +1,12 @@
 //! A throw-away cluster, and the one owner of all that is made for it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Error, Result, bail};
+use fs_err as fs;
 
 use super::images::{self, Image, Images};
 use super::kind_cli::{self, KindCli, NODE_PORTS};
@@ -21,7 +21,7 @@ use crate::run::{Run, evidence};
 use crate::stack::{Part, Procfs, Stack};
 use crate::terminal::out::{self, Mark};
 use crate::terminal::progress::Progress;
-use crate::tools::{self, Tool, Version, pins};
+use crate::tools::{self, Tool, pins};
 use crate::wait::interrupt::{self, Interrupted};
 
 /// How long the nodes may take, for which a create that succeeded leaves little to do.
@@ -47,19 +47,23 @@ impl Cluster {
     pub fn prepare(options: &Options, progress: &Progress) -> Result<Self> {
         let &Options { airgap, keep, .. } = options;
         let docker = progress.step("find Docker", |_| Docker::find())?;
-        let kind = progress.step("find kind", |step| tools::find(Tool::Kind, None, step))?;
-        let kubectl = progress.step("find kubectl", |step| tools::find(Tool::Kubectl, None, step))?;
+        // The pinned node image needs a newer one than others do.
+        let is_pinned = !airgap && images::chosen(Image::Node, &options.images).is_none();
+        let oldest = if is_pinned { pins::KIND } else { Tool::Kind.minimum() };
+        let find = |tool: Tool, oldest| {
+            progress.step(&format!("find {}", tool.name()), |step| {
+                let found = tools::find_since(tool, oldest, step)?;
+                step.came_to(found.summary());
+                Ok(found)
+            })
+        };
+        let kind = find(Tool::Kind, oldest)?;
+        let kubectl = find(Tool::Kubectl, Tool::Kubectl.minimum())?;
         let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
         // Debian packages no Grafana, but somebody may have an image of it.
         let has_grafana = !airgap || images::chosen(Image::Grafana, &options.images).is_some();
         wanted.extend((options.grafana && has_grafana).then_some(Image::Grafana));
         let images = images::ensure(&docker, &wanted, &options.images, airgap, progress)?;
-        let oldest = Version(pins::KIND.0, pins::KIND.1, 0);
-        if images[&Image::Node] == pins::KIND_NODE
-            && let Some(has) = kind.version.filter(|version| *version < oldest)
-        {
-            progress.say(Mark::Warn, &format!("the pinned node image needs kind {oldest} or newer, and this is {has}"));
-        }
         let run = Run::create("kind")?;
         let kind = KindCli::new(&kind.path, run.id(), run.dir());
         let kubectl = Kubectl::new(&kubectl.path, kind.kubeconfig());
@@ -128,7 +132,7 @@ impl Cluster {
         match docker(["inspect", "--format", "{{.State.Status}}", &control_plane]).read().as_deref() {
             Ok("running") => Ok(()),
             Ok(other) => bail!("the cluster ended: its control plane {control_plane} is {other}"),
-            Err(error) => bail!("the cluster ended: {}", error.last_line()),
+            Err(error) => bail!("the cluster ended: {}", error.reason()),
         }
     }
 
@@ -148,7 +152,7 @@ impl Cluster {
         {
             let asked = self.kubectl.command(words).shielded().run();
             let text = asked.map_or_else(|error| error.to_string(), |output| output.stdout);
-            fs::write(folder.join(file), text).with_context(|| format!("{file} of {}", folder.display()))?;
+            fs::write(folder.join(file), text)?;
         }
         Ok(folder)
     }

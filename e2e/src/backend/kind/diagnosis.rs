@@ -35,7 +35,7 @@ fn unready_nodes(nodes: &[Node], log: impl Fn(&str) -> String) -> Vec<String> {
 fn kubelet_log(node: &str) -> String {
     let journal = ["journalctl", "--unit=kubelet", "--lines=60", "--output=cat", "--no-pager"];
     let asked = docker(["exec", node]).args(journal).limit(Duration::from_secs(10)).shielded().run();
-    asked.map_or_else(|error| error.last_line().to_owned(), |output| log::newest(output.stdout.lines(), 6).join("\n"))
+    asked.map_or_else(|error| error.reason(), |output| log::newest(output.stdout.lines(), 6).join("\n"))
 }
 
 /// The pods of one workload fail alike, so the first of them speaks for all.

@@ -1,12 +1,12 @@
 //! The images of a cluster: what each is called, where it comes from, and how another is used instead.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use fs_err as fs;
 
 use super::airgap;
 use crate::docker::Docker;
@@ -142,7 +142,7 @@ pub fn build_exporter(engine: &Docker, progress: &Progress) -> Result<String> {
 
 /// A digest of what an image around this binary is made of.
 fn content_key(binary: &Path) -> Result<String> {
-    let mut content = fs::read(binary).with_context(|| binary.display().to_string())?;
+    let mut content = fs::read(binary)?;
     content.extend(fs::read(workspace::root().join("Dockerfile"))?);
     // It goes into the image too: a binary that only its builder may run gives an image that nobody can start.
     content.extend(fs::metadata(binary)?.permissions().mode().to_be_bytes());
@@ -204,7 +204,7 @@ mod tests {
         let binary = tempfile::NamedTempFile::new().unwrap();
         let key = |bytes: &str, mode: u32| {
             fs::write(&binary, bytes).unwrap();
-            fs::set_permissions(&binary, fs::Permissions::from_mode(mode)).unwrap();
+            fs::set_permissions(&binary, std::fs::Permissions::from_mode(mode)).unwrap();
             content_key(binary.path()).unwrap()
         };
         let right = key("a", 0o755);

@@ -1,10 +1,10 @@
 //! `kind`, for one cluster.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::privileges;
@@ -44,7 +44,7 @@ impl KindCli {
     pub fn create(&self, image: &str, configuration: &Value) -> Result<()> {
         let config = self.kubeconfig.with_file_name("kind.yaml");
         let text = serde_json::to_vec_pretty(configuration)?;
-        fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
+        fs::write(&config, text)?;
         let create = self.command("create", "cluster")?.args(["--image", image, "--wait", "120s", "--retain"]);
         let create = create.arg("--config").arg(&config).arg("--kubeconfig").arg(&self.kubeconfig);
         run(create.limit(Duration::from_secs(300)))
@@ -100,7 +100,7 @@ fn ordinary_configuration() -> Value {
 /// What the nodes made of Debian packages need; the file is beside their recipe.
 fn airgap_configuration() -> Result<Value> {
     let file = workspace::root().join("e2e/airgap/kind.yaml");
-    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let text = fs::read_to_string(&file)?;
     serde_saphyr::from_str(&text).with_context(|| file.display().to_string())
 }
 

@@ -1,10 +1,10 @@
 //! The run's own overlay: a shipped overlay with this run's images and, where asked for, a fixture tree to read.
 
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use fs_err as fs;
+use fs_err::os::unix::fs::symlink;
 use serde_json::{Value, json};
 
 use super::images::{Image, Images, split};
@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 3] = [("uptime", "uptime"), ("loadavg", "loadavg"), 
 /// Writes the overlay into a directory of its own below `dir`, and gives that.
 pub fn write(dir: &Path, airgap: bool, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
     let place = dir.join("overlay");
-    fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+    fs::create_dir_all(&place)?;
     // kustomize takes no absolute path, but follows a link.
     let link = place.join("kustomize");
     if !link.exists() {
@@ -35,9 +35,7 @@ pub fn write(dir: &Path, airgap: bool, images: &Images, fixture: Option<&Path>) 
     if let Some(root) = fixture {
         add_fixture(&mut kustomization, &place, root)?;
     }
-    let file = place.join("kustomization.yaml");
-    fs::write(&file, serde_json::to_vec_pretty(&kustomization)?)
-        .with_context(|| format!("cannot write {}", file.display()))?;
+    fs::write(place.join("kustomization.yaml"), serde_json::to_vec_pretty(&kustomization)?)?;
     Ok(place)
 }
 
@@ -63,7 +61,7 @@ fn replacements(images: &Images) -> Vec<Value> {
 fn add_fixture(kustomization: &mut Value, place: &Path, root: &Path) -> Result<()> {
     for (key, path) in FILES {
         let from = root.join(path);
-        fs::copy(&from, place.join(key)).with_context(|| format!("the fixture {}", from.display()))?;
+        fs::copy(&from, place.join(key))?;
     }
     let target = json!({ "kind": "DaemonSet", "name": "mini-node-exporter" });
     let items: Vec<Value> = FILES.into_iter().map(|(key, path)| json!({ "key": key, "path": path })).collect();
@@ -138,7 +136,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tree = workspace::root().join("fixtures/bad-uptime-missing/proc");
         let error = write(dir.path(), false, &Images::new(), Some(&tree)).unwrap_err();
-        let named = format!("the fixture {}", tree.join("uptime").display());
-        assert!(format!("{error:#}").starts_with(&named), "{error:#}");
+        assert!(format!("{error:#}").contains("bad-uptime-missing/proc/uptime"), "{error:#}");
     }
 }

@@ -2,19 +2,20 @@
 //! the exporter hangs, goes and returns.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use fs_err as fs;
 use rustix::process::Signal;
 
 use super::fleet::{self, Listed};
 use crate::process::child::Process;
 use crate::process::log::Line;
 use crate::run::Run;
+use crate::workspace;
 
 /// The file of discovery, in the run's directory.
 pub(super) const DISCOVERED: &str = "scenario.json";
@@ -61,7 +62,7 @@ impl Cast {
         let mut nodes = BTreeMap::new();
         for (name, moment) in first {
             let tree = cast.tree(name);
-            fs::create_dir_all(tree.join("sys/kernel")).with_context(|| tree.display().to_string())?;
+            fs::create_dir_all(tree.join("sys/kernel"))?;
             fs::write(tree.join("sys/kernel/hostname"), format!("{name}\n"))?;
             write(&tree, moment)?;
             let (process, address) = cast.exporter(name, "127.0.0.1:0")?;
@@ -141,7 +142,7 @@ impl Cast {
     }
 
     fn list(&self, nodes: &BTreeMap<String, Node>) -> Result<()> {
-        replace(&self.dir.join(DISCOVERED), &serde_json::to_vec(&listed(nodes))?)
+        Ok(workspace::replace(&self.dir.join(DISCOVERED), serde_json::to_vec(&listed(nodes))?)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Node>> {
@@ -167,7 +168,7 @@ fn write(tree: &Path, moment: &Moment) -> Result<()> {
     for (file, text) in moment.files() {
         let path = tree.join(file);
         match text {
-            Some(text) => replace(&path, text.as_bytes())?,
+            Some(text) => workspace::replace(&path, text)?,
             None => match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
@@ -175,11 +176,4 @@ fn write(tree: &Path, moment: &Moment) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes a file whole: whoever reads it sees the old or the new text, never half of one.
-fn replace(file: &Path, text: &[u8]) -> Result<()> {
-    let new = file.with_extension("new");
-    fs::write(&new, text).with_context(|| new.display().to_string())?;
-    fs::rename(&new, file).with_context(|| file.display().to_string())
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use fs_err as fs;
 
 use super::on_a_free_port;
 use crate::backend::Ports;
@@ -40,7 +41,7 @@ pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<
         None => return Ok(Part::LeftOut),
         Some(Wanted::Home(dir)) => {
             let flag = || format!("--grafana-home {}", dir.display());
-            let dir = dir.canonicalize().with_context(flag)?;
+            let dir = fs::canonicalize(dir).with_context(flag)?;
             let program = program_in(&dir).with_context(|| format!("{}: it has no bin/grafana", flag()))?;
             return Ok(Part::Here(Home { program, dir }));
         }
@@ -147,7 +148,7 @@ fn program_in(home: &Path) -> Option<PathBuf> {
 /// The home that belongs to a program: the folder above `bin` in a release tarball, `share/grafana` beside it with
 /// Homebrew, and `/usr/share/grafana` in Debian-style packages.
 fn home_of(program: &Path) -> Option<PathBuf> {
-    let program = program.canonicalize().ok()?;
+    let program = fs::canonicalize(program).ok()?;
     let above = program.parent()?.parent()?;
     [above.to_owned(), above.join("share/grafana"), PathBuf::from("/usr/share/grafana")]
         .into_iter()
@@ -159,15 +160,15 @@ mod tests {
     use super::*;
 
     fn touch(path: &Path) -> PathBuf {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, "").unwrap();
-        path.canonicalize().unwrap()
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+        fs::canonicalize(path).unwrap()
     }
 
     #[test]
     fn each_layout_has_its_home() {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().canonicalize().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
         let tarball = touch(&root.join("grafana-13.0.2/bin/grafana"));
         touch(&root.join("grafana-13.0.2/conf/defaults.ini"));
         assert_eq!(home_of(&tarball), Some(root.join("grafana-13.0.2")));
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn a_grafana_here_is_as_quiet_as_one_in_a_cluster() {
         let file = workspace::root().join("kustomize/grafana/deployment.yaml");
-        let deployment: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let deployment: serde_json::Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
         let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
         let settings: Vec<(&str, &str)> = variables
             .iter()

@@ -1,11 +1,11 @@
 //! The local Prometheus: its configuration, and its start.
 
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use fs_err as fs;
+use fs_err::os::unix::fs::symlink;
 use serde_json::{Value, json};
 
 use super::on_a_free_port;
@@ -83,9 +83,7 @@ pub(super) fn start(
         let process = Process::start("prometheus", binary, &args, &[], run.dir().join("prometheus.log"))?;
         Ok((process, "Listening on"))
     })?;
-    let new = run.dir().join("self.json.new");
-    fs::write(&new, serde_json::to_vec(&json!([{ "targets": [address] }]))?)?;
-    fs::rename(new, run.dir().join("self.json"))?;
+    workspace::replace(&run.dir().join("self.json"), json!([{ "targets": [address] }]).to_string())?;
     let base = format!("http://{address}");
     let client = Prometheus::new(&base);
     process.wait_until("ready", Duration::from_secs(30), || client.ready())?;

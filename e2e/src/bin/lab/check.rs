@@ -1,7 +1,5 @@
 //! `lab check`: up, every check, down; or every check of a stack that runs already.
 
-use std::fs;
-
 use anyhow::{Context as _, Result};
 use e2e::backend::existing::{self, Existing};
 use e2e::backend::{self, Ports};
@@ -12,6 +10,7 @@ use e2e::terminal::out::{self, OutError};
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
 use e2e::workspace::shipped::Shipped;
+use fs_err as fs;
 
 use crate::cli;
 use crate::start::{Started, start};

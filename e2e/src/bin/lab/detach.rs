@@ -2,7 +2,6 @@
 //! ready. What the other one writes goes to a file, which it moves into its run's directory when it is.
 
 use std::ffi::OsString;
-use std::fs;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
+use fs_err as fs;
 
 use crate::{status, tables};
 

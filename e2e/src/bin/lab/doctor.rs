@@ -147,7 +147,7 @@ impl Program {
             Self::OnPath(name, args) => {
                 let asked = Cmd::new(name).args(*args).limit(Duration::from_secs(5)).read();
                 let said = asked.map(|said| version(&said));
-                (name, said.map_err(|error| error.last_line().to_owned()))
+                (name, said.map_err(|error| error.reason()))
             }
         }
     }

@@ -1,12 +1,11 @@
 //! `lab logs`: what the parts of a running lab have logged.
 
-use std::fs;
-
 use anyhow::Result;
 use e2e::backend::kind;
 use e2e::process::log;
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
+use fs_err as fs;
 
 use crate::cli::Which;
 use crate::which::choose;

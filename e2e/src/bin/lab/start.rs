@@ -35,7 +35,7 @@ pub fn start(
     args.check().map_err(Usage)?;
     if let Some(root) = &args.procfs {
         let flag = || format!("--path.procfs {}", root.display());
-        ensure!(root.metadata().with_context(flag)?.is_dir(), "{}: not a directory", flag());
+        ensure!(fs_err::metadata(root).with_context(flag)?.is_dir(), "{}: not a directory", flag());
     }
     interrupt::listen()?;
     sweep::sweep(progress);

@@ -1,6 +1,5 @@
 //! `lab up`: stands the stack up, shows what there is to see, and stays.
 
-use std::fs;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -22,6 +21,7 @@ use e2e::tools::{self, Tool};
 use e2e::wait::interrupt::{self, Interrupted};
 use e2e::wait::poll;
 use e2e::workspace::shipped::Shipped;
+use fs_err as fs;
 
 use crate::start::start;
 use crate::watch::watch;
@@ -107,7 +107,7 @@ fn show_and_stay(
     progress.line(&format!("run {} stays until {until}, and {then}", backend.run().id()));
     if let Some(log) = background {
         let own = backend.run().dir().join(detach::LOG);
-        fs::rename(log, &own).with_context(|| format!("{}: whoever started this lab has gone", log.display()))?;
+        fs::rename(log, &own).context("the process that started this lab has exited")?;
     }
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {

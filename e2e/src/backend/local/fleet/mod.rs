@@ -3,11 +3,11 @@
 
 mod serve;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use fs_err as fs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +123,7 @@ pub fn at_rest(index: u16) -> Moment {
 
 /// Makes a node's tree: no more files than it takes, for what a thousand nodes cost first is making and removing them.
 fn grow(tree: &Path, index: usize) -> Result<()> {
-    fs::create_dir_all(tree).with_context(|| tree.display().to_string())?;
+    fs::create_dir_all(tree)?;
     for (file, text) in at_rest(u16::try_from(index)?).files() {
         fs::write(tree.join(file), text.unwrap_or_default())?;
     }

@@ -1,7 +1,6 @@
 //! The process of a fleet: `lab __fleet DIR NODES CLUSTERS`, an exporter for each node, until SIGTERM.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::{Fleet, Listed};
 use crate::terminal::out;
+use crate::workspace;
 
 /// The hidden subcommand.
 pub(super) const WORD: &str = "__fleet";
@@ -74,10 +74,7 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
         running.push(stop);
         serving.spawn(server::serve(vec![server::Site::new(listener, app, None)], never));
     }
-    let file = trees.with_extension("json");
-    let new = trees.with_extension("json.new");
-    fs::write(&new, serde_json::to_vec(&listed)?)?;
-    fs::rename(new, file)?;
+    workspace::replace(&trees.with_extension("json"), serde_json::to_vec(&listed)?)?;
     tokio::select! {
         _ = signals.recv() => Ok(()),
         Some(ended) = serving.join_next() => match ended? {
