@@ -1,10 +1,11 @@
 //! The log: one line an event, to stderr, as logfmt or as JSON.
 //!
-//! A scrape never waits for the log. Where nobody reads it, lines are lost, and once there is room again an error says
-//! how many.
+//! A scrape never waits for the log. While stderr is not being read, lines are dropped, and an error says how many once
+//! there is room again.
 
 mod stderr;
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
@@ -22,6 +23,18 @@ pub enum Format {
     Json,
 }
 
+impl FromStr for Format {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "logfmt" => Ok(Self::Logfmt),
+            "json" => Ok(Self::Json),
+            _ => Err("expected logfmt or json"),
+        }
+    }
+}
+
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
@@ -31,9 +44,9 @@ pub struct Log {
     pub format: Format,
 }
 
-/// Sets the process's log up. A second call changes nothing.
+/// Sets up the process's log. A second call changes nothing.
 pub fn init(log: Log) {
-    // Only a process that is out of file descriptors has none; it could not listen either, and says so.
+    // This fails only for a process that is out of file descriptors, which cannot listen either, and says so.
     let Ok(stderr) = Stderr::open().map(Arc::new) else { return };
     let base = tracing_subscriber::registry().with(log.level);
     let _ = match log.format {

@@ -17,8 +17,8 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => error.exit(),
     };
-    log::init(settings.log);
-    match run(settings) {
+    log::init(settings.log());
+    match run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line, whatever RUST_BACKTRACE says; `eprintln!` would panic where nobody reads stderr any more.
@@ -28,12 +28,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(settings: Settings) -> anyhow::Result<()> {
+fn run(settings: &Settings) -> anyhow::Result<()> {
     let web = settings
         .web_config
-        .map(|file| Web::load(&file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display())));
+        .as_ref()
+        .map(|file| Web::load(file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display())));
     let web = web.transpose()?;
-    let endpoints = http::Endpoints::new(settings.http);
+    let endpoints = http::Endpoints::new(settings.endpoints());
     // One thread answers everything: a scrape takes microseconds, and a second thread would only cost memory.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
@@ -46,7 +47,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         if let Some(web) = &web {
             app = http::protected(app, Arc::clone(web));
         }
-        if let Some(origins) = settings.cors {
+        if let Some(origins) = settings.cors.clone() {
             app = http::readable_by(origins, app);
         }
         for listener in listeners {

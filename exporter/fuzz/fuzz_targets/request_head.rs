@@ -1,22 +1,22 @@
-//! Whatever a client sends: it gets nothing, or an answer that HTTP knows and that is not the server's fault.
+//! Sends any bytes as a request: the response is empty, or one of the expected statuses and no fault of the server.
 
 #![no_main]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use mini_node_exporter::http::{Options, Endpoints, router};
+use mini_node_exporter::http::{Endpoints, Options, router};
 use mini_node_exporter::server::serve_stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::{Builder, Runtime};
 
-/// More than libFuzzer sends and than is ever answered to it, so that neither side waits for the other.
+/// More than libFuzzer sends and than any response, so that neither side waits for the other.
 const ROOM: usize = 1 << 22;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().enable_time().build().unwrap());
-static STATE: LazyLock<std::sync::Arc<State>> = LazyLock::new(|| {
+static ENDPOINTS: LazyLock<Arc<Endpoints>> = LazyLock::new(|| {
     let procfs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/ordinary-node/proc").into();
-    Endpoints::new(Options { procfs, ..Options::default() }).unwrap()
+    Endpoints::new(Options { procfs, ..Options::default() })
 });
 
 fuzz_target!(|request: &[u8]| {
@@ -30,7 +30,7 @@ fuzz_target!(|request: &[u8]| {
             client.read_to_end(&mut answer).await.unwrap();
             answer
         };
-        tokio::join!(serve_stream(server, router(STATE.clone())), ask).1
+        tokio::join!(serve_stream(server, router(ENDPOINTS.clone())), ask).1
     });
     if answer.is_empty() {
         return;

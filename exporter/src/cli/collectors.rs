@@ -8,9 +8,7 @@ const DISABLE_DEFAULTS: &str = "collector.disable-defaults";
 
 /// Adds `--collector.NAME` and `--no-collector.NAME` for each collector; of the two, the later wins.
 pub(super) fn add_flags(command: Command) -> Command {
-    let switch = |name: String, help: String| {
-        Arg::new(name.clone()).long(name.clone()).help(help).action(ArgAction::SetTrue).overrides_with(name)
-    };
+    let switch = |name: String, help: String| Arg::new(name.clone()).long(name).help(help).action(ArgAction::SetTrue);
     let help = "Run no collector unless its own flag enables it".to_string();
     let command = command.arg(switch(DISABLE_DEFAULTS.to_string(), help));
     TABLE.iter().fold(command, |command, collector| {

@@ -1,15 +1,22 @@
-//! Flag values that are checked by a function, with an error whose first line names the flag and the value.
+//! Flag values, with an error whose first line names the flag and the value.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
+use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
 use clap::error::{Error, ErrorKind};
 use clap::{Arg, Command};
 
-/// Checks a value. clap's own text parsers name neither flag nor value when an argument is not UTF-8, and repeat a
-/// line feed as it is.
+/// Checks a value. clap's own parsers name neither flag nor value when an argument is not UTF-8, and repeat a line feed
+/// as it is.
 #[derive(Clone)]
 pub(super) struct Checked<T>(pub(super) fn(&str) -> Result<T, String>);
+
+/// Checks a value by parsing it.
+pub(super) fn parsed<T: FromStr<Err: Display>>() -> Checked<T> {
+    Checked(|text| text.parse().map_err(|error: T::Err| error.to_string()))
+}
 
 impl<T: Clone + Send + Sync + 'static> TypedValueParser for Checked<T> {
     type Value = T;

@@ -1,9 +1,9 @@
-//! Which web pages may read the answers: cross-origin resource sharing, as Prometheus' flag of the same name does it.
+//! Cross-origin resource sharing: which web pages may read the answers, as Prometheus' flag of the same name.
 
 use std::str::FromStr;
 
 use axum::Router;
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
@@ -13,7 +13,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use regex_lite::Regex;
 
-/// The origins of those pages, as a regular expression that has to match the whole of an origin.
+/// The origins of those pages: a regular expression that must match the whole origin.
 #[derive(Clone, Debug)]
 pub struct Origins(Regex);
 
@@ -25,26 +25,27 @@ impl FromStr for Origins {
     }
 }
 
-/// The same endpoints, whose answers the pages of these origins may read. It goes around the passwords of a web
-/// configuration: a browser asks without one whether it may send it.
+/// Adds the headers with which pages of these origins may read the answers. It goes around the passwords of a web
+/// configuration, because a browser's preflight request has none.
 pub fn readable_by(origins: Origins, app: Router) -> Router {
     app.layer(from_fn_with_state(origins, allow))
 }
 
-async fn allow(Shared(origins): Shared<Origins>, request: Request, next: Next) -> Response {
+async fn allow(State(origins): State<Origins>, request: Request, next: Next) -> Response {
     let is_allowed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| origins.0.is_match(origin));
     let allowed = request.headers().get(ORIGIN).filter(is_allowed).cloned();
-    let asks = request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if asks && allowed.is_some() {
-        let may = [
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if is_preflight && allowed.is_some() {
+        let headers = [
             (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD")),
             (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Accept, Authorization")),
         ];
-        (StatusCode::NO_CONTENT, may).into_response()
+        (StatusCode::NO_CONTENT, headers).into_response()
     } else {
         next.run(request).await
     };
-    // An answer to one origin must not be taken from a cache for another.
+    // A cache must not give the answer to one origin to another.
     response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = allowed {
         response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -66,7 +66,8 @@ fn every_collector_has_a_flag_that_enables_it_and_one_that_disables_it() {
 fn every_argument_has_a_row() {
     let mut command = cli::command();
     command.build();
-    let arguments: BTreeSet<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+    let arguments: BTreeSet<String> =
+        command.get_arguments().filter_map(|argument| argument.get_long()).map(str::to_string).collect();
     let switches =
         collector::TABLE.iter().flat_map(|one| ["collector", "no-collector"].map(|it| format!("{it}.{}", one.name())));
     let rows: BTreeSet<String> = ROWS.iter().map(|row| (*row).to_string()).chain(switches).collect();

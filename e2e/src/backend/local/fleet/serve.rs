@@ -47,7 +47,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<(PathBuf, Fleet)> {
 }
 
 async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
-    log::init(cli::parse(["fleet", "--log.level=warn"])?.log);
+    log::init(cli::parse(["fleet", "--log.level=warn"])?.log());
     let mut signals = server::signals()?;
     let mut serving = JoinSet::new();
     let (mut listed, mut running) = (Vec::new(), Vec::new());
