@@ -5,9 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::Kind;
-use e2e::workspace;
 use fs_err as fs;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fault::Fault;
 use crate::kubernetes::{EXPORTER, pods};
@@ -61,22 +60,11 @@ fn give_secrets(kind: &Kind, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Deploys the stack with the component, whose configuration scrapes as often as the lab's own. Prometheus' pod is new
-/// for each `reason`: a kubelet takes its time to tell a pod of a secret that has changed.
+/// Deploys the stack with the component. Prometheus' pod is new for each `reason`: a kubelet takes its time to tell a pod
+/// of a secret that has changed.
 fn deploy(kind: &Kind, reason: &str) -> Result<()> {
-    let component = workspace::root().join("kustomize/components/tls/prometheus-config.yaml");
-    let component: Value = serde_saphyr::from_str(&fs::read_to_string(component)?)?;
-    let config = component["data"]["prometheus.yml"].as_str().context("the component has no prometheus.yml")?;
-    let config = config
-        .replace("scrape_interval: 15s", "scrape_interval: 2s")
-        .replace("evaluation_interval: 15s", "evaluation_interval: 5s");
-    let config = json!([{ "op": "replace", "path": "/data/prometheus.yml", "value": config }]).to_string();
     let reason = json!([{ "op": "add", "path": "/spec/template/metadata/annotations", "value": { "reason": reason } }]);
-    let patches = [
-        variant::AT_ONCE,
-        ("ConfigMap", "prometheus-config", &*config),
-        ("Deployment", "prometheus", &*reason.to_string()),
-    ];
+    let patches = [variant::AT_ONCE, ("Deployment", "prometheus", &*reason.to_string())];
     variant::apply(kind, &["tls"], &patches)?;
     variant::rolled_out(kind)
 }

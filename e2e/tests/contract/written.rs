@@ -4,15 +4,16 @@ use e2e::workspace::rules::{RULES, RuleFile};
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use crate::shipped::{self, DASHBOARD, NODE_LEAVING, PROMETHEUS_CONFIG, RUNBOOK};
+use crate::shipped::{self, DASHBOARD, NODE_LEAVING, RUNBOOK};
 use crate::{assert_none, promtool};
 
 /// Prometheus-operator's copies of the rules: of those that always apply, and of those that need kube-state-metrics.
 const PROMETHEUS_RULE: &str = "kustomize/components/prometheus-rule/prometheus-rule.yaml";
 const NODE_LEAVING_RULE: &str = "kustomize/components/kube-state-metrics/prometheus-rule.yaml";
 
-/// Prometheus' configuration in a lab.
-const LAB_CONFIG: &str = "kustomize/components/lab/prometheus.yml";
+/// Prometheus' configurations, of which the component tls chooses the second, and where a lab has its own.
+const CONFIGS: [&str; 2] = ["prometheus.yml", "prometheus-tls.yml"];
+const LAB: &str = "kustomize/components/lab";
 
 #[test]
 fn every_written_file_is_what_its_sources_lead_to() {
@@ -31,7 +32,9 @@ fn every_written_file_is_what_its_sources_lead_to() {
     }
     hold(PROMETHEUS_RULE, &prometheus_rule("mini-node-exporter", RULES, &shipped::always_loaded()));
     hold(NODE_LEAVING_RULE, &prometheus_rule("mini-node-exporter-nodes", NODE_LEAVING, &[shipped::node_leaving()]));
-    hold(LAB_CONFIG, &quick(&shipped::read(PROMETHEUS_CONFIG)));
+    for name in CONFIGS {
+        hold(&format!("{LAB}/{name}"), &quick(&format!("kustomize/prometheus/{name}")));
+    }
     assert_none(&problems);
 }
 
@@ -62,18 +65,15 @@ fn prometheus_rule(name: &str, source: &str, rules: &[RuleFile]) -> String {
     )
 }
 
-/// The configuration with the intervals of a lab.
-fn quick(config: &str) -> String {
+/// A configuration with the intervals of a lab.
+fn quick(source: &str) -> String {
     let interval = |line: &str| match line.trim_start().split_once(": ") {
         Some(("scrape_interval", _)) => "  scrape_interval: 2s".to_owned(),
         Some(("evaluation_interval", _)) => "  evaluation_interval: 5s".to_owned(),
         _ => line.to_owned(),
     };
-    let lines: Vec<String> = config.lines().map(interval).collect();
-    format!(
-        "# Written by `just manifests` from {PROMETHEUS_CONFIG}: change that and run it again.\n{}\n",
-        lines.join("\n")
-    )
+    let lines: Vec<String> = shipped::read(source).lines().map(interval).collect();
+    format!("# Written by `just manifests` from {source}: change that and run it again.\n{}\n", lines.join("\n"))
 }
 
 fn with_runbook_addresses() -> Vec<String> {

@@ -191,12 +191,10 @@ impl Site {
 
     /// A Prometheus with the component's own way to scrape, but for discovery.
     fn prometheus(&self) -> Result<(Process, Prometheus)> {
-        let component = workspace::root().join("kustomize/components/tls/prometheus-config.yaml");
-        let component: Value = serde_saphyr::from_str(&fs::read_to_string(component)?)?;
-        let config = component["data"]["prometheus.yml"].as_str().context("the component has no prometheus.yml")?;
-        let config: Value = serde_saphyr::from_str(config)?;
+        let config = workspace::root().join("kustomize/prometheus/prometheus-tls.yml");
+        let config: Value = serde_saphyr::from_str(&fs::read_to_string(config)?)?;
         let mut job = config["scrape_configs"][0].clone();
-        let fields = job.as_object_mut().context("the component has no scrape job")?;
+        let fields = job.as_object_mut().context("the configuration has no scrape job")?;
         fields.remove("kubernetes_sd_configs");
         fields.remove("relabel_configs");
         fields.insert("static_configs".into(), json!([{ "targets": [self.address] }]));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use e2e::workspace;
 use serde_json::{Value, json};
 
+use crate::references;
 use crate::render::{self, list, text, yaml};
 
 #[test]
@@ -85,14 +86,15 @@ fn nothing_calls_home() {
         ("GF_PLUGINS_PREINSTALL_DISABLED", "true"),
         ("GF_USERS_ALLOW_SIGN_UP", "false"),
     ] {
-        assert_eq!(environment.get(name).copied(), Some(value), "{name}");
+        assert_eq!(environment.get(name).map(String::as_str), Some(value), "{name}");
     }
 }
 
 #[test]
 fn only_the_lab_shows_grafana_to_anybody() {
     for rendering in render::all().iter().filter(|rendering| rendering.names("Deployment").contains("grafana")) {
-        let anonymous = environment(&rendering.name).get("GF_AUTH_ANONYMOUS_ENABLED").copied();
+        let environment = environment(&rendering.name);
+        let anonymous = environment.get("GF_AUTH_ANONYMOUS_ENABLED").map(String::as_str);
         assert_eq!(
             anonymous,
             ["kind", "airgap-grafana"].contains(&&*rendering.name).then_some("true"),
@@ -110,7 +112,7 @@ fn no_password_stands_in_the_manifests() {
     }
     let environment = environment("stack");
     assert!(!environment.contains_key("GF_SECURITY_ADMIN_PASSWORD"));
-    let file = environment["GF_SECURITY_ADMIN_PASSWORD__FILE"];
+    let file = &environment["GF_SECURITY_ADMIN_PASSWORD__FILE"];
 
     let pod = &render::named("stack").object("Deployment", "grafana")["spec"]["template"]["spec"];
     let [init] = list(pod, "/initContainers") else { panic!("there is one init container") };
@@ -123,8 +125,7 @@ fn no_password_stands_in_the_manifests() {
     assert_eq!(secret["secret"], json!({"secretName": "grafana-admin", "optional": true}));
 }
 
-fn environment(tree: &str) -> BTreeMap<&'static str, &'static str> {
-    let grafana: &'static Value = render::named(tree).object("Deployment", "grafana");
-    let variables = list(grafana, "/spec/template/spec/containers/0/env");
-    variables.iter().map(|variable| (text(variable, "/name"), text(variable, "/value"))).collect()
+fn environment(tree: &str) -> BTreeMap<String, String> {
+    let grafana = render::named(tree).object("Deployment", "grafana");
+    references::environment(&grafana["spec"]["template"]["spec"]["containers"][0])
 }

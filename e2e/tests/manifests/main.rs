@@ -7,9 +7,13 @@
 //! | `workloads` | images, probes, resources, accounts and tokens of every workload |
 //! | `references` | selectors, ports, generated names and volumes fit together |
 //! | `scrape` | which pods become targets, and with which labels; the same for prometheus-operator |
+//! | `components` | every component with every other, on every tree that they are for |
+//! | `examples` | what the examples promise to Flux, Argo CD, cert-manager and others |
 //! | `overlays` | what each overlay promises, and that one outside the tree can change it |
 //! | `grafana` | the environment fills what provisioning leaves open, and nothing calls home |
 
+mod components;
+mod examples;
 mod grafana;
 mod overlays;
 mod pod_security;

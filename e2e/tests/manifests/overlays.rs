@@ -5,29 +5,8 @@ use e2e::workspace;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::render::{self, Rendering, at, bytes, directories, list, outside_the_tree, text};
-
-#[test]
-fn these_are_the_trees() {
-    let kustomize = workspace::root().join("kustomize");
-    assert_eq!(directories(&kustomize.join("overlays")), ["airgap", "airgap-grafana", "kind", "production"]);
-    let components = [
-        "cpus",
-        "dashboard",
-        "existing-namespace",
-        "grafana-operator",
-        "host-procfs",
-        "kube-state-metrics",
-        "lab",
-        "network-policy",
-        "openshift",
-        "pod-monitor",
-        "prometheus-rule",
-        "tls",
-        "user-namespace",
-    ];
-    assert_eq!(directories(&kustomize.join("components")), components, "each has a tree that it is rendered in");
-}
+use crate::references::environment;
+use crate::render::{self, Rendering, at, bytes, list, outside_the_tree, text};
 
 #[test]
 fn the_stack_listens_on_three_ports_of_every_node() {
@@ -99,14 +78,13 @@ fn grafana_of_the_airgap_finds_prometheus_without_dns() {
     let address = text(service, "/spec/clusterIP");
     assert!(address.starts_with("10.96.0."), "{address} is not among the lowest of kind's service addresses");
     assert_eq!(grafana["hostAliases"], json!([{"ip": address, "hostnames": ["prometheus"]}]));
-    let env = list(grafana, "/containers/0/env");
-    let url = json!({"name": "PROMETHEUS_URL", "value": "http://prometheus:9090"});
-    assert!(env.contains(&url) && service["spec"]["ports"][0]["port"] == 9090, "{env:?}");
+    let url = &environment(&grafana["containers"][0])["PROMETHEUS_URL"];
+    assert!(url == "http://prometheus:9090" && service["spec"]["ports"][0]["port"] == 9090, "{url}");
 }
 
 #[test]
 fn production_bounds_the_exporter_and_ranks_it() {
-    for tree in ["production", "production-with-every-component"] {
+    for tree in ["production", "kube-prometheus-stack"] {
         let rendering = render::named(tree);
         let pod = exporter(rendering);
         let resources = json!({
@@ -140,33 +118,34 @@ fn production_closes_the_exporter_and_the_stack_what_it_can() {
     let pods = |name: &str| json!({"podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}});
 
     let exporter = &render::named("production").object("NetworkPolicy", "mini-node-exporter")["spec"];
-    let mut prometheus = pods("prometheus");
-    prometheus["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}});
+    let mut elsewhere = pods("prometheus");
+    elsewhere["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}});
     assert_eq!(exporter["policyTypes"], json!(["Ingress", "Egress"]));
     assert_eq!(exporter["egress"], json!([]));
-    assert_eq!(exporter["ingress"], json!([{"from": [prometheus], "ports": [port("TCP", 23333)]}]));
+    assert_eq!(exporter["ingress"], json!([{"from": [elsewhere, pods("prometheus")], "ports": [port("TCP", 23333)]}]));
 
-    // Their node ports are for everybody; what they call is not.
+    // Their node ports admit everybody. The API server may be at any address and port.
     let prometheus = &render::named("stack").object("NetworkPolicy", "prometheus")["spec"];
     assert_eq!(prometheus["policyTypes"], json!(["Ingress", "Egress"]));
     assert_eq!(prometheus["ingress"], json!([{"ports": [port("TCP", 9090)]}]));
-    let exporters = json!({"to": [pods("mini-node-exporter")], "ports": [port("TCP", 23333)]});
-    assert_eq!(prometheus["egress"], json!([exporters, {"ports": [port("TCP", 443), port("TCP", 6443)]}]));
+    assert_eq!(prometheus["egress"], json!([{"ports": [{"protocol": "TCP"}]}]));
     let grafana = &render::named("stack").object("NetworkPolicy", "grafana")["spec"];
     assert_eq!(grafana["policyTypes"], json!(["Ingress", "Egress"]));
     assert_eq!(grafana["ingress"], json!([{"ports": [port("TCP", 3000)]}]));
     let queries = json!({"to": [pods("prometheus")], "ports": [port("TCP", 9090)]});
-    let names = json!({"to": [{"namespaceSelector": {}}], "ports": [port("UDP", 53), port("TCP", 53)]});
+    // No selector matches NodeLocal DNSCache, and OpenShift's DNS listens on 5353.
+    let names = json!({"ports": [port("UDP", 53), port("TCP", 53), port("UDP", 5353), port("TCP", 5353)]});
     assert_eq!(grafana["egress"], json!([queries, names]));
 }
 
-/// A Fargate or virtual-kubelet node runs no pod of a daemon set.
+/// A Fargate or virtual-kubelet node runs no pod of a daemon set, and the image is built for two architectures.
 #[test]
 fn the_exporter_stays_off_nodes_that_cannot_run_it() {
     for rendering in render::all() {
         let terms = at(exporter(rendering), "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
         let not = |key: &str, value: &str| json!({"key": key, "operator": "NotIn", "values": [value]});
-        let expected = [not("eks.amazonaws.com/compute-type", "fargate"), not("type", "virtual-kubelet")];
+        let built = json!({"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]});
+        let expected = [not("eks.amazonaws.com/compute-type", "fargate"), not("type", "virtual-kubelet"), built];
         assert_eq!(*terms, json!({"nodeSelectorTerms": [{"matchExpressions": expected}]}), "{}", rendering.name);
     }
 }
@@ -178,58 +157,6 @@ fn one_node_with_a_bad_file_does_not_stop_a_roll_out() {
         let probe = at(exporter(rendering), "/containers/0/readinessProbe/httpGet/path");
         assert_eq!(probe, "/healthz/live", "{}: a bad file fails /healthz/ready", rendering.name);
     }
-}
-
-/// Its restricted-v2 refuses a user outside the namespace's range.
-#[test]
-fn openshift_chooses_the_user() {
-    let context = |tree: &str| exporter(render::named(tree))["securityContext"].clone();
-    let mut expected = context("production");
-    assert_eq!(expected["runAsUser"], 65534);
-    for field in ["runAsUser", "runAsGroup"] {
-        expected.as_object_mut().unwrap().remove(field);
-    }
-    assert_eq!(context("production-on-openshift"), expected);
-    let image = fs_err::read_to_string(workspace::root().join("Dockerfile")).unwrap();
-    assert!(image.contains("USER 65534:65534"), "elsewhere the image's own number has to satisfy runAsNonRoot");
-}
-
-#[test]
-fn a_user_namespace_is_the_only_thing_that_its_component_adds() {
-    let mut pod = exporter(render::named("production-in-a-user-namespace")).clone();
-    assert_eq!(pod["hostUsers"], json!(false));
-    pod.as_object_mut().unwrap().remove("hostUsers");
-    assert_eq!(pod, *exporter(render::named("production")));
-}
-
-/// Applied with a namespace that others own, ours would overwrite its labels, and `delete -k` would delete it.
-#[test]
-fn production_goes_into_a_namespace_of_others() {
-    let rendering = outside_the_tree("in-a-namespace-of-others", |directory, tree| {
-        let components: Vec<_> = ["dashboard", "existing-namespace", "pod-monitor", "prometheus-rule"]
-            .map(|name| format!("{tree}/components/{name}"))
-            .into();
-        let kustomization = json!({
-            "namespace": "monitoring",
-            "resources": [format!("{tree}/overlays/production")],
-            "components": components,
-        });
-        fs_err::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
-    });
-    assert_eq!(rendering.names("Namespace").len(), 0);
-    for object in &rendering.documents {
-        assert_eq!(object["metadata"]["namespace"], "monitoring", "{}", render::id(object));
-    }
-    let mut moved: Vec<_> = rendering.documents.iter().map(render::id).collect();
-    moved.push("Namespace/mini-node-exporter".into());
-    let mut wanted: Vec<_> = render::named("production").documents.iter().map(render::id).collect();
-    wanted.extend(["ConfigMap", "PodMonitor", "PrometheusRule"].map(|kind| match kind {
-        "ConfigMap" => "ConfigMap/mini-node-exporter-dashboard".to_owned(),
-        kind => format!("{kind}/mini-node-exporter"),
-    }));
-    moved.sort();
-    wanted.sort();
-    assert_eq!(moved, wanted);
 }
 
 /// What the workflow applies beside prometheus-operator: the Prometheus is where the network policy looks for it.
@@ -246,83 +173,6 @@ fn the_operator_s_prometheus_is_admitted_and_pinned() {
     for kind in ["PodMonitor", "PrometheusRule", "ConfigMap"] {
         assert!(!rendering.names(kind).is_empty(), "{kind}");
     }
-}
-
-/// The sidecar of kube-prometheus-stack looks for the label; grafana-operator is pointed at the same map.
-#[test]
-fn somebody_else_s_grafana_finds_the_dashboard() {
-    let rendering = render::named("production-with-every-component");
-    let map = rendering.object("ConfigMap", "mini-node-exporter-dashboard");
-    assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
-    let file = workspace::root().join("grafana/dashboards/mini-node-exporter.json");
-    assert_eq!(text(map, "/data/mini-node-exporter.json"), fs_err::read_to_string(file).unwrap());
-    let reference = json!({"name": "mini-node-exporter-dashboard", "key": "mini-node-exporter.json"});
-    assert_eq!(rendering.object("GrafanaDashboard", "mini-node-exporter")["spec"]["configMapRef"], reference);
-}
-
-#[test]
-fn components_combine() {
-    let rendering = render::named("production-with-every-component");
-    let args = json!([
-        "--web.listen-address=:23333",
-        "--path.procfs=/host/proc",
-        "--web.config.file=/etc/mini-node-exporter/web.yml",
-        "--web.health-address=:23334",
-    ]);
-    let pod = exporter(rendering);
-    assert_eq!(pod["containers"][0]["args"], args);
-    let sorted = |pointer: &str| {
-        let mut names: Vec<_> = list(pod, pointer).iter().map(|entry| text(entry, "/name")).collect();
-        names.sort_unstable();
-        names
-    };
-    assert_eq!(sorted("/volumes"), ["host-proc", "web"]);
-    assert_eq!(sorted("/containers/0/volumeMounts"), ["host-proc", "web"]);
-    assert_eq!(sorted("/containers/0/ports"), ["health", "metrics"]);
-    let counting = exporter(render::named("production-with-cpus"));
-    assert_eq!(counting["containers"][0]["args"], json!(["--web.listen-address=:23333", "--collector.cpus"]));
-    for (kind, names) in [
-        ("NetworkPolicy", &["mini-node-exporter"][..]),
-        ("PodMonitor", &["mini-node-exporter"]),
-        ("PrometheusRule", &["mini-node-exporter", "mini-node-exporter-nodes"]),
-        ("GrafanaDashboard", &["mini-node-exporter"]),
-    ] {
-        assert_eq!(Vec::from_iter(rendering.names(kind)), names, "{kind}");
-    }
-    let monitor = &rendering.object("PodMonitor", "mini-node-exporter")["spec"]["podMetricsEndpoints"][0];
-    assert_eq!((text(monitor, "/scheme"), text(monitor, "/tlsConfig/serverName")), ("https", "mini-node-exporter"));
-}
-
-#[test]
-fn tls_reaches_both_sides_and_changes_nothing_else() {
-    let rendering = outside_the_tree("stack-with-tls", |directory, tree| {
-        let kustomization =
-            json!({"resources": [format!("{tree}/stack")], "components": [format!("{tree}/components/tls")]});
-        fs_err::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
-    });
-    let pod = exporter(&rendering);
-    for probe in ["livenessProbe", "readinessProbe"] {
-        assert_eq!(pod["containers"][0][probe]["httpGet"]["port"], "health", "{probe}");
-    }
-    let secret = |pod: &Value, name: &str| {
-        let volume = list(pod, "/volumes").iter().find(|volume| text(volume, "/name") == name).unwrap().clone();
-        volume["secret"]["secretName"].clone()
-    };
-    assert_eq!(secret(pod, "web"), "mini-node-exporter-web");
-    let prometheus = &rendering.object("Deployment", "prometheus")["spec"]["template"]["spec"];
-    assert_eq!(secret(prometheus, "scrape"), "prometheus-scrape");
-
-    let scraping = |rendering: &Rendering| {
-        let name =
-            rendering.names("ConfigMap").into_iter().find(|name| name.starts_with("prometheus-config-")).unwrap();
-        let file = rendering.object("ConfigMap", name)["data"]["prometheus.yml"].as_str().unwrap();
-        serde_saphyr::from_str::<Value>(file).unwrap()
-    };
-    let mut with_tls = scraping(&rendering);
-    let job = with_tls["scrape_configs"][0].as_object_mut().unwrap();
-    let added = ["scheme", "tls_config", "basic_auth"].map(|key| job.remove(key).unwrap());
-    assert_eq!(added[0], "https");
-    assert_eq!(with_tls, scraping(render::named("stack")));
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Names that one object has of another: Kubernetes reports a broken one late, as a pod that never starts or a
 //! Service without endpoints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use e2e::workspace;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::render::{self, Rendering, Workload, assert_none, at, list, text};
+use crate::render::{self, Rendering, Workload, assert_none, at, list, outside_the_tree, text};
 
 /// Everything else would be in a namespace that the reader's context happens to name.
 #[test]
@@ -33,7 +33,7 @@ fn every_api_version_is_an_old_one() {
         "rbac.authorization.k8s.io/v1",
         "networking.k8s.io/v1",
         "monitoring.coreos.com/v1",
-        "grafana.integreatly.org/v1beta1",
+        "cert-manager.io/v1",
     ];
     let mut problems = Vec::new();
     for rendering in render::all() {
@@ -127,7 +127,7 @@ fn every_config_map_can_be_applied() {
 }
 
 #[test]
-fn every_volume_is_mounted_and_holds_what_is_there() {
+fn every_volume_is_mounted() {
     let mut problems = Vec::new();
     for rendering in render::all() {
         for workload in rendering.workloads() {
@@ -142,14 +142,29 @@ fn every_volume_is_mounted_and_holds_what_is_there() {
             if mounted != volumes {
                 problems.push(format!("{}: mounts {mounted:?} of volumes {volumes:?}", workload.name));
             }
-            for volume in list(workload.template, "/spec/volumes") {
-                if let Some(missing) = missing(rendering, volume) {
-                    problems.push(format!("{}: volumes[{}]: {missing}", workload.name, text(volume, "/name")));
-                }
-            }
         }
     }
     assert_none(&problems);
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    assert_none(&render::all().iter().flat_map(dangling).collect::<Vec<_>>());
+}
+
+/// An overlay adds it to the names of all objects, and what refers to them has to follow.
+#[test]
+fn a_prefix_reaches_every_reference() {
+    let rendering = outside_the_tree("with-a-prefix", |directory, tree| {
+        let components = ["grafana-operator", "kube-prometheus", "pod-monitor", "prometheus-pvc", "prometheus-rule"];
+        let components = components.map(|name| format!("{tree}/components/{name}"));
+        let kustomization = json!({ "namePrefix": "team-", "resources": [tree], "components": components });
+        fs_err::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    });
+    for service in rendering.names("Service") {
+        assert!(service.starts_with("team-"), "{service}");
+    }
+    assert_none(&dangling(&rendering));
 }
 
 /// A file that the generator does not list is never loaded.
@@ -196,15 +211,59 @@ fn ports<'a>(workload: &Workload<'a>) -> BTreeSet<&'a str> {
 /// Secrets are not shipped; how to make them is said here.
 const TLS_COMPONENT: &str = include_str!("../../../kustomize/components/tls/kustomization.yaml");
 
-/// What a volume needs that the tree does not have.
-fn missing(rendering: &Rendering, volume: &Value) -> Option<String> {
-    for (kind, field) in [("ConfigMap", "/configMap/name"), ("Secret", "/secret/secretName")] {
-        let name = text(volume, field);
-        let optional = *at(volume, "/secret/optional") == Value::Bool(true);
-        let made_by_hand = kind == "Secret" && TLS_COMPONENT.contains(&format!(" create secret generic {name} "));
-        if !name.is_empty() && !optional && !made_by_hand && !rendering.names(kind).contains(name) {
-            return Some(format!("there is no {kind}/{name}"));
+/// The references of one object to another that lead nowhere.
+pub fn dangling(rendering: &Rendering) -> Vec<String> {
+    let mut references = Vec::new();
+    for workload in rendering.workloads() {
+        let mut refer = |kind, name: &str| references.push((workload.name.clone(), kind, name.to_owned()));
+        refer("ServiceAccount", text(workload.template, "/spec/serviceAccountName"));
+        for volume in list(workload.template, "/spec/volumes") {
+            let sources = list(volume, "/projected/sources").iter().chain([volume]);
+            for source in sources.filter(|source| source["secret"]["optional"] != Value::Bool(true)) {
+                refer("ConfigMap", text(source, "/configMap/name"));
+                refer("Secret", text(source, "/secret/secretName"));
+                refer("Secret", text(source, "/secret/name"));
+                refer("PersistentVolumeClaim", text(source, "/persistentVolumeClaim/claimName"));
+            }
+        }
+        for (_, container) in workload.containers() {
+            let variables = environment(container);
+            if let Some((host, _)) = variables.get("PROMETHEUS_URL").and_then(|url| url[7..].split_once(':')) {
+                refer("Service", host);
+            }
         }
     }
-    None
+    for binding in rendering.of_kind("RoleBinding") {
+        let mut refer = |kind, name: &str| references.push((render::id(binding), kind, name.to_owned()));
+        refer("Role", text(binding, "/roleRef/name"));
+        let own = |subject: &&Value| subject["namespace"] == binding["metadata"]["namespace"];
+        for subject in list(binding, "/subjects").iter().filter(own) {
+            refer("ServiceAccount", text(subject, "/name"));
+        }
+    }
+    for dashboard in rendering.of_kind("GrafanaDashboard") {
+        references.push((render::id(dashboard), "ConfigMap", text(dashboard, "/spec/configMapRef/name").to_owned()));
+    }
+    let made = |name: &str| {
+        let issued = rendering.of_kind("Certificate").any(|certificate| text(certificate, "/spec/secretName") == name);
+        issued || TLS_COMPONENT.contains(&format!(" create secret generic {name} "))
+    };
+    references.retain(|(_, kind, name)| {
+        let there = rendering.names(kind).contains(name.as_str()) || *kind == "Secret" && made(name);
+        !name.is_empty() && !there
+    });
+    references.into_iter().map(|(from, kind, name)| format!("{from}: there is no {kind}/{name}")).collect()
+}
+
+/// A container's variables, with `$(…)` filled in as the kubelet does.
+pub fn environment(container: &Value) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::<String, String>::new();
+    for variable in list(container, "/env") {
+        let mut value = text(variable, "/value").to_owned();
+        for (name, earlier) in &variables {
+            value = value.replace(&format!("$({name})"), earlier);
+        }
+        variables.insert(text(variable, "/name").to_owned(), value);
+    }
+    variables
 }

@@ -8,7 +8,7 @@ use e2e::process::command::Cmd;
 use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
 use e2e::workspace;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The documents of one tree, sorted by kind and name.
 pub struct Rendering {
@@ -25,11 +25,7 @@ pub struct Workload<'a> {
     pub template: &'a Value,
 }
 
-/// The components that suit production and each other.
-const COMBINED: [&str; 7] =
-    ["dashboard", "grafana-operator", "host-procfs", "kube-state-metrics", "pod-monitor", "prometheus-rule", "tls"];
-
-/// Every tree that a person applies: the base stack, each overlay, and production with components.
+/// Every tree that a person applies: the base stack, each overlay, and each example that runs pods.
 pub fn all() -> &'static [Rendering] {
     static ALL: OnceLock<Vec<Rendering>> = OnceLock::new();
     ALL.get_or_init(|| {
@@ -38,10 +34,10 @@ pub fn all() -> &'static [Rendering] {
         for overlay in directories(&kustomize.join("overlays")) {
             all.push(Rendering::of(&overlay, &kustomize.join("overlays").join(&overlay)));
         }
-        all.push(production_with("production-with-every-component", &COMBINED));
-        all.push(production_with("production-on-openshift", &["openshift"]));
-        all.push(production_with("production-with-cpus", &["cpus"]));
-        all.push(production_with("production-in-a-user-namespace", &["user-namespace"]));
+        for example in directories(&kustomize.join("examples")) {
+            all.push(Rendering::of(&example, &kustomize.join("examples").join(&example)));
+        }
+        all.retain(|rendering| !rendering.workloads().is_empty());
         all
     })
 }
@@ -103,6 +99,19 @@ pub fn bytes(quantity: &str) -> u64 {
     let power = ["", "K", "M", "G", "T"].iter().position(|prefix| *prefix == unit.trim_end_matches(['i', 'B']));
     let power = u32::try_from(power.unwrap_or_else(|| panic!("`{quantity}` has no known unit"))).unwrap();
     number.parse::<u64>().unwrap() * 1024_u64.pow(power)
+}
+
+/// The rows of the table in `kustomize/README.md` whose first head this is, without links and backticks.
+pub fn kustomize_page(head: &str) -> Vec<Vec<String>> {
+    let page = fs_err::read_to_string(workspace::root().join("kustomize/README.md")).unwrap();
+    let cells = |line: &str| -> Vec<String> {
+        let cells = line.trim_matches('|').split('|').map(|cell| cell.split("](").next().unwrap());
+        cells.map(|cell| cell.trim_matches([' ', '`', '[', ']']).to_owned()).collect()
+    };
+    let mut lines = page.lines().skip_while(|line| !line.starts_with(&format!("| {head} |"))).skip(2);
+    let rows: Vec<_> = lines.by_ref().take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert!(!rows.is_empty(), "kustomize/README.md has no table of `{head}`");
+    rows
 }
 
 /// Fails with every problem at once.
@@ -174,14 +183,5 @@ fn kubectl() -> &'static Path {
     KUBECTL.get_or_init(|| {
         let found = Progress::quiet().step("find kubectl", |step| tools::find(Tool::Kubectl, None, step));
         found.unwrap_or_else(|error| panic!("{error:#}")).path
-    })
-}
-
-fn production_with(name: &str, components: &[&str]) -> Rendering {
-    outside_the_tree(name, |directory, tree| {
-        let components: Vec<_> = components.iter().map(|name| format!("{tree}/components/{name}")).collect();
-        // JSON is YAML too.
-        let kustomization = json!({"resources": [format!("{tree}/overlays/production")], "components": components});
-        fs_err::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
     })
 }

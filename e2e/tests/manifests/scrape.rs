@@ -65,7 +65,7 @@ fn a_pod_is_dropped_when_it_has_finished_and_not_when_it_is_unready() {
 /// An operator's Prometheus must give the dashboard and the rules what they are written for.
 #[test]
 fn the_pod_monitor_gives_the_same_labels() {
-    let rendering = render::named("production-with-every-component");
+    let rendering = render::named("kube-prometheus-stack");
     let monitor = rendering.object("PodMonitor", "mini-node-exporter");
     let [endpoint] = list(monitor, "/spec/podMetricsEndpoints") else { panic!("there is one endpoint") };
     let relabelings: Vec<Relabel> = serde_json::from_value(endpoint["relabelings"].clone()).unwrap();
@@ -79,6 +79,17 @@ fn the_pod_monitor_gives_the_same_labels() {
             .collect();
         assert_eq!(targets, scraped(pod));
     }
+}
+
+/// The component tls chooses the second file.
+#[test]
+fn the_configuration_with_tls_is_the_other_otherwise() {
+    let read = |name: &str| yaml(&workspace::root().join("kustomize/prometheus").join(name));
+    let mut with_tls = read("prometheus-tls.yml");
+    let job = with_tls["scrape_configs"][0].as_object_mut().unwrap();
+    let added = ["scheme", "tls_config", "basic_auth"].map(|key| job.remove(key).unwrap());
+    assert_eq!(added[0], "https");
+    assert_eq!(with_tls, read("prometheus.yml"));
 }
 
 #[test]

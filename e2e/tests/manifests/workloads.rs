@@ -70,7 +70,8 @@ fn every_image_has_the_version_that_the_harness_pins() {
     ];
     of_each_container(|container| {
         let image = text(container, "/image");
-        if pinned.iter().any(|pinned| pinned == image) {
+        // An example has a registry of its own before the name.
+        if pinned.iter().any(|pinned| pinned == image.trim_start_matches("registry.example.org/")) {
             return Vec::new();
         }
         vec![format!("image is `{image}`, and not one of {pinned:?}")]
