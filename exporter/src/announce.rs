@@ -9,7 +9,7 @@ use crate::build;
 use crate::http::Endpoints;
 use crate::node::Scrape;
 use crate::procfs::{LoadAverage, ProcFile, Reason, Uptime};
-use crate::web::Web;
+use crate::web_config::WebConfig;
 
 /// How long a tree may hold up the start.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -19,8 +19,8 @@ const LONGEST_NAME: usize = 253;
 
 /// Logs one line about this exporter, and a warning where its procfs tree holds nothing. `name_from` says where the
 /// node's name comes from.
-pub async fn announce(endpoints: &Arc<Endpoints>, name_from: &'static str, web: Option<&Web>) {
-    let rules = web.map(Web::rules);
+pub async fn announce(endpoints: &Arc<Endpoints>, name_from: &'static str, web: Option<&WebConfig>) {
+    let rules = web.map(WebConfig::rules);
     let tls = rules.as_ref().is_some_and(|rules| rules.has_tls());
     let auth = rules.as_ref().is_some_and(|rules| rules.has_users());
     let read = move |scrape: &Scrape<'_>| {

@@ -16,6 +16,7 @@
 mod cors;
 mod filter;
 mod health;
+mod held;
 mod info;
 mod landing;
 mod limit;
@@ -40,6 +41,7 @@ use crate::exposition::Exposition;
 use crate::node::{Node, Reader};
 use crate::procfs::{NODE_FILES, ProcRoot};
 pub use cors::{Origins, readable_by};
+pub use held::hold;
 use limit::Limit;
 pub use path::{BadPath, TelemetryPath};
 pub use protect::protected;

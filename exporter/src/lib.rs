@@ -1,6 +1,6 @@
 //! A lean Prometheus exporter for a Linux node: its hostname, its uptime and its load.
 //!
-//! Dependencies point one way: [`server`] and [`http`] know [`web`], and [`http`] knows [`exposition`], which knows
+//! Dependencies point one way: [`server`] and [`http`] know [`web_config`], and [`http`] knows [`exposition`], which knows
 //! [`collector`], which knows [`node`], which knows [`procfs`], which knows the file system and nothing else.
 //!
 //! What Prometheus would scrape from a procfs tree, without a socket:
@@ -32,7 +32,7 @@ pub mod log;
 pub mod node;
 pub mod procfs;
 pub mod server;
-pub mod web;
+pub mod web_config;
 
 pub use node::Node;
 pub use procfs::ProcRoot;

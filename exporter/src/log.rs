@@ -3,6 +3,7 @@
 //! A scrape never waits for the log. While stderr is not being read, lines are dropped, and an error says how many once
 //! there is room again.
 
+mod once_per_minute;
 mod stderr;
 
 use std::str::FromStr;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
+pub use once_per_minute::OncePerMinute;
 use stderr::Stderr;
 
 /// The two shapes of a log line.

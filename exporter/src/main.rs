@@ -2,23 +2,25 @@
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use mini_node_exporter::cli::{self, Settings};
-use mini_node_exporter::server::Site;
-use mini_node_exporter::web::Web;
+use mini_node_exporter::server::{Listener, Signals};
+use mini_node_exporter::web_config::WebConfig;
 use mini_node_exporter::{announce, http, log, server};
 
 fn main() -> ExitCode {
+    // First of all: until then the kernel drops what is sent to process 1.
+    let signals = Signals::catch();
     let settings = match cli::parse(std::env::args_os()) {
         Ok(settings) => settings,
         Err(error) => error.exit(),
     };
     log::init(settings.log());
-    match run(&settings) {
+    match run(&settings, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line, whatever RUST_BACKTRACE says; `eprintln!` would panic where nobody reads stderr any more.
@@ -28,11 +30,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(settings: &Settings) -> anyhow::Result<()> {
-    let web = settings
-        .web_config
-        .as_ref()
-        .map(|file| Web::load(file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display())));
+fn run(settings: &Settings, signals: io::Result<Signals>) -> anyhow::Result<()> {
+    let web = settings.web_config.as_ref().map(|file| {
+        WebConfig::load(file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display()))
+    });
     let web = web.transpose()?;
     let endpoints = http::Endpoints::new(settings.endpoints());
     // One thread answers everything: a scrape takes microseconds, and a second thread would only cost memory.
@@ -40,9 +41,9 @@ fn run(settings: &Settings) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
         // Before the first `listening`: whoever has read that line may send a signal.
-        let signals = server::signals().context("cannot handle signals")?;
-        let mut sites = Vec::new();
-        let listeners = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };
+        let signals = signals?.receive().context("cannot handle signals")?;
+        let mut listeners = Vec::new();
+        let sockets = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };
         let mut app = http::router(Arc::clone(&endpoints));
         if let Some(web) = &web {
             app = http::protected(app, Arc::clone(web));
@@ -50,13 +51,13 @@ fn run(settings: &Settings) -> anyhow::Result<()> {
         if let Some(origins) = settings.cors.clone() {
             app = http::readable_by(origins, app);
         }
-        for listener in listeners {
-            sites.push(Site::new(listener, app.clone(), web.clone()));
+        for socket in sockets {
+            listeners.push(Listener::new(socket, app.clone(), web.clone()));
         }
-        for listener in server::bind(settings.health.as_slice())? {
-            sites.push(Site::health(listener, http::health(Arc::clone(&endpoints))));
+        for socket in server::bind(settings.health.as_slice())? {
+            listeners.push(Listener::health(socket, http::health(Arc::clone(&endpoints))));
         }
         announce::announce(&endpoints, settings.node_name_from, web.as_deref()).await;
-        server::serve(sites, signals).await
+        server::serve(listeners, signals).await
     })
 }

@@ -1,30 +1,31 @@
-//! The sockets: listening, accepting, limits, shutdown.
+//! The sockets: listening, accepting, TLS, limits, shutdown.
 //!
 //! A client may be slow, silent, or many; none of that may keep the exporter from answering others or from ending:
 //!
 //! - a request's head must be complete 10 s after it began (or after the connection was opened, with a TLS handshake
 //!   before it),
-//! - a connection between two requests is kept for 150 s, longer than any usual scrape interval,
-//! - an answer that the client does not take is given up after 30 s without progress,
-//! - at most 256 connections are open at once, fewer where the process may not open that many files. When all are
-//!   taken, a new client gets the place of one that idles: first of those that never completed a request, then of those
-//!   between two requests, then of those whose answer is not taken, and of each the one that has done so for longest.
+//! - an idle connection is kept for 150 s, longer than any usual scrape interval,
+//! - an answer that the client does not take is dropped after 30 s without progress,
+//! - at most 256 connections are open at once, fewer where the process may not open that many files, and at most 64 TLS
+//!   handshakes are under way. Beyond that a new client evicts the least valuable connection, and of those the oldest:
+//!   first one in its handshake, then one that never completed a request, then an idle one, then one whose client does
+//!   not take its answer.
 //!
 //! After the first SIGTERM or SIGINT nothing is accepted any more, connections without a complete request are closed
-//! at once, and requests being answered get 5 s. A second signal ends that too.
+//! at once, and requests being answered get 5 s. A second signal ends that too. A changed web configuration ends
+//! connections in the same way, so that none goes on under the rules that were in force when it was opened.
 
 mod activity;
 mod address;
 mod connection;
 mod connections;
+mod listen;
 mod signals;
-mod site;
-mod systemd;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::net::{Ipv4Addr, TcpListener as StdListener};
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,51 +35,36 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use activity::Activity;
+use crate::log::OncePerMinute;
 pub use address::{BadAddress, ListenAddress};
+use connection::Serving;
 use connections::Connections;
-pub use signals::signals;
-use site::Service;
-pub use site::Site;
-pub use systemd::inherited;
+pub use connections::MOST as MOST_CONNECTIONS;
+pub use listen::{Listener, bind, inherited};
+pub use signals::Signals;
 
 /// How long requests being answered get after the first signal.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long to leave a listener alone that could not accept, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often to say so.
-const ACCEPT_COMPLAINT: Duration = Duration::from_secs(60);
 
-/// Binds every address, or none.
-///
-/// # Errors
-///
-/// Names the address that cannot be had.
-pub fn bind(addresses: &[ListenAddress]) -> anyhow::Result<Vec<StdListener>> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        listeners.extend(address.bind(addresses).with_context(|| format!("cannot listen on {address}"))?);
-    }
-    Ok(listeners)
-}
-
-/// Answers until a signal's name arrives. Logs one line `listening` per site, with the address really bound.
+/// Answers until a signal's name arrives. Logs one line `listening` per listener, with the address really bound.
 /// Connections that are left when it returns end with the runtime.
 ///
 /// # Errors
 ///
-/// A listener that was bound cannot be listened on after all.
-pub async fn serve(sites: Vec<Site>, mut signals: UnboundedReceiver<&'static str>) -> anyhow::Result<()> {
+/// A bound socket cannot be listened on after all.
+pub async fn serve(listeners: Vec<Listener>, mut signals: UnboundedReceiver<&'static str>) -> anyhow::Result<()> {
     let connections = Arc::new(Connections::new());
     let (stop, stopping) = watch::channel(false);
     let mut accepting = tokio::task::JoinSet::new();
-    for Site { listener, service, message } in sites {
-        let address = listener.local_addr().context("a listener has no address")?;
-        let listener = TcpListener::from_std(listener).with_context(|| format!("cannot listen on {address}"))?;
+    for Listener { socket, app, web_config, message } in listeners {
+        let address = socket.local_addr().context("a listener has no address")?;
+        let socket = TcpListener::from_std(socket).with_context(|| format!("cannot listen on {address}"))?;
         tracing::info!(%address, "{message}");
-        accepting.spawn(accept(listener, service, Arc::clone(&connections), stopping.clone()));
+        let serving = Serving { app, web_config, stopping: stopping.clone(), refused: Arc::default() };
+        accepting.spawn(accept(socket, serving, Arc::clone(&connections)));
     }
     let signal = signals.recv().await;
     tracing::info!(signal, "shutting down");
@@ -87,7 +73,7 @@ pub async fn serve(sites: Vec<Site>, mut signals: UnboundedReceiver<&'static str
     let _ = stop.send(true);
     tokio::select! {
         () = connections.ended() => {}
-        () = tokio::time::sleep(GRACE) => tracing::warn!("gave up on requests being answered"),
+        () = tokio::time::sleep(GRACE) => tracing::warn!("dropped requests that were still being answered"),
         signal = signals.recv() => tracing::warn!(signal, "second signal: ending at once"),
     }
     Ok(())
@@ -99,31 +85,26 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (_running, stopping) = watch::channel(false);
-    let service = Service { app, web: None };
-    connection::serve(stream, Ipv4Addr::LOCALHOST.into(), Activity::new(), service, stopping).await;
+    let serving = Serving { app, web_config: None, stopping, refused: Arc::default() };
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let activity = serving.activity();
+    serving.serve(stream, peer, activity).await;
 }
 
-async fn accept(
-    listener: TcpListener,
-    service: Service,
-    connections: Arc<Connections>,
-    stopping: watch::Receiver<bool>,
-) {
-    let mut complained: Option<Instant> = None;
+async fn accept(socket: TcpListener, serving: Serving, connections: Arc<Connections>) {
+    let failures = OncePerMinute::default();
     loop {
-        match listener.accept().await {
+        match socket.accept().await {
             Ok((stream, peer)) => {
                 tracing::debug!(%peer, "connection");
-                let activity = Activity::new();
-                let serve = connection::serve(stream, peer.ip(), activity.clone(), service.clone(), stopping.clone());
-                connections.admit(activity, serve).await;
+                let activity = serving.activity();
+                connections.admit(activity.clone(), serving.clone().serve(stream, peer, activity)).await;
             }
             // The client has gone again: nothing is wrong here.
             Err(error) if is_client_gone(&error) => {}
             Err(error) => {
-                if complained.is_none_or(|at| at.elapsed() >= ACCEPT_COMPLAINT) {
+                if failures.allows(Ipv4Addr::UNSPECIFIED.into()) {
                     tracing::error!(%error, "cannot accept connections");
-                    complained = Some(Instant::now());
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -132,7 +113,5 @@ async fn accept(
 }
 
 fn is_client_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
 }

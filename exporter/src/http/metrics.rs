@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::filter::Filter;
-use super::{Endpoints, line, timeout};
+use super::{Endpoints, hold, line, timeout};
 use crate::exposition;
 use crate::node::Scrape;
 
@@ -33,7 +34,7 @@ pub(super) async fn scrape(
     match endpoints.node.scrape(|| timeout(&headers), expose).await {
         Ok(text) => {
             let content_type = HeaderValue::from_static(exposition::CONTENT_TYPE);
-            ([(CONTENT_TYPE, content_type)], permit.body(text)).into_response()
+            ([(CONTENT_TYPE, content_type)], hold(permit, Body::from(text))).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "cannot encode the metrics");

@@ -1,29 +1,37 @@
 //! What `--web.config.file` asks of a request before an endpoint sees it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State as Shared};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
 use super::{line, path};
-use crate::web::{Peer, Rules, Verdict, Web};
+use crate::log::OncePerMinute;
+use crate::web_config::{Rules, Verdict, WebConfig};
 
-/// The same endpoints behind the rate limit, the passwords and the headers of a web configuration. Health needs no
-/// password and has no limit: a kubelet has none to give, and must not suffer for what others ask.
-pub fn protected(app: Router, web: Arc<Web>) -> Router {
-    app.layer(from_fn_with_state(web, protect))
+struct Guard {
+    web_config: Arc<WebConfig>,
+    failures: OncePerMinute,
 }
 
-async fn protect(Shared(web): Shared<Arc<Web>>, request: Request, next: Next) -> Response {
-    let rules = web.rules();
-    let peer = request.extensions().get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+/// The same endpoints behind the rate limit, the passwords and the headers of a web configuration. Health needs no
+/// password and has no limit: a kubelet has none to give, and must not depend on what others do.
+pub fn protected(app: Router, web_config: Arc<WebConfig>) -> Router {
+    let guard = Guard { web_config, failures: OncePerMinute::default() };
+    app.layer(from_fn_with_state(Arc::new(guard), protect))
+}
+
+async fn protect(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let rules = guard.web_config.rules();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
     let is_health = path::is_health(request.uri().path());
-    let refusal = if is_health { None } else { refuse(&web, &rules, request.headers(), peer).await };
+    let refusal = if is_health { None } else { guard.refuse(&rules, peer, request.headers()).await };
     let mut response = match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
@@ -32,18 +40,32 @@ async fn protect(Shared(web): Shared<Arc<Web>>, request: Request, next: Next) ->
     response
 }
 
-async fn refuse(web: &Web, rules: &Rules, headers: &HeaderMap, peer: IpAddr) -> Option<Response> {
-    if !rules.allow() {
-        return Some(line(StatusCode::TOO_MANY_REQUESTS, "more requests than `rate_limit` allows"));
-    }
-    match web.check(rules, headers, peer).await {
-        Verdict::Good => None,
-        Verdict::Busy => Some(line(StatusCode::SERVICE_UNAVAILABLE, "too many passwords wait to be checked")),
-        Verdict::Bad => {
-            let mut response = line(StatusCode::UNAUTHORIZED, "a user's name and password are needed");
+impl Guard {
+    async fn refuse(&self, rules: &Rules, peer: IpAddr, headers: &HeaderMap) -> Option<Response> {
+        if !rules.allow() {
+            return Some(line(StatusCode::TOO_MANY_REQUESTS, "more requests than `rate_limit` allows"));
+        }
+        let verdict = self.web_config.check(rules, headers, peer).await;
+        let (status, reason) = match verdict {
+            Verdict::Good => return None,
+            Verdict::Missing | Verdict::Bad => (StatusCode::UNAUTHORIZED, "a user's name and password are needed"),
+            Verdict::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are waiting to be checked"),
+            Verdict::NoThread => {
+                (StatusCode::SERVICE_UNAVAILABLE, "cannot check the password: no thread can be started")
+            }
+        };
+        if verdict != Verdict::Missing && self.failures.allows(peer) {
+            match verdict {
+                Verdict::NoThread => tracing::error!(%peer, "{reason}"),
+                Verdict::Busy => tracing::warn!(%peer, "{reason}"),
+                _ => tracing::info!(%peer, "login failed"),
+            }
+        }
+        let mut response = line(status, reason);
+        if status == StatusCode::UNAUTHORIZED {
             let realm = HeaderValue::from_static("Basic realm=\"mini-node-exporter\", charset=\"UTF-8\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, realm);
-            Some(response)
         }
+        Some(response)
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection is doing, so that the server knows how long it may go on and whether it may be cut.
+//! What a connection is doing: how long it may go on, and how valuable it is.
 
 use std::io;
 use std::pin::Pin;
@@ -6,185 +6,172 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::Response;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-const HEAD: Duration = Duration::from_secs(10);
-const BETWEEN_REQUESTS: Duration = Duration::from_secs(150);
+/// For a request's head, and what precedes it on a new connection.
+pub(super) const HEAD: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(150);
 const STALLED: Duration = Duration::from_secs(30);
 
-/// Shared by a connection's stream, its service and its answers' bodies, which each see one part of what happens.
+/// Shared by a connection's stream, its requests and their answers, which each see one part of what happens.
 #[derive(Clone)]
-pub(super) struct Activity(Arc<Mutex<State>>);
+pub(super) struct Activity(Arc<Mutex<Seen>>);
 
-struct State {
+struct Seen {
     phase: Phase,
     since: Instant,
-    /// Whether a request has been answered.
-    served: bool,
     /// Since when the client has not taken what was written.
     stalled: Option<Instant>,
+    /// The last two bytes that were read, without carriage returns: an empty line ends a head.
+    tail: [u8; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A request's head is awaited or has begun.
-    Head,
+    /// A TLS handshake is under way.
+    Handshake,
+    /// The head of the first request is awaited or has begun.
+    FirstHead,
     /// A request is with its handler, or its answer's body is not yet written.
     Answering,
     /// A request has been answered, and the next has not begun.
-    Between,
+    Idle,
+    /// The head of another request has begun.
+    NextHead,
 }
 
 /// What would be lost with a connection, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Worth {
+pub(super) enum Value {
+    /// Its TLS handshake is under way.
+    Handshake,
     /// It never completed a request.
-    Nothing,
+    NoRequest,
     /// It is between two requests.
-    Kept,
+    Idle,
     /// Its client does not take the answer, which may end in the middle.
     Stalled,
 }
 
 impl Activity {
-    pub(super) fn new() -> Self {
-        let state = State { phase: Phase::Head, since: Instant::now(), served: false, stalled: None };
-        Self(Arc::new(Mutex::new(state)))
+    pub(super) fn new(with_handshake: bool) -> Self {
+        let phase = if with_handshake { Phase::Handshake } else { Phase::FirstHead };
+        Self(Arc::new(Mutex::new(Seen { phase, since: Instant::now(), stalled: None, tail: *b"\n\n" })))
     }
 
-    /// What closing it would cost, and since when; none while a request is being answered.
-    pub(super) fn worth(&self) -> Option<(Worth, Instant)> {
-        let state = self.lock();
-        match (state.stalled, state.phase) {
-            (Some(since), _) => Some((Worth::Stalled, since)),
+    /// What evicting it would cost, and since when; `None` while a request is being answered.
+    pub(super) fn value(&self) -> Option<(Value, Instant)> {
+        let seen = self.lock();
+        match (seen.stalled, seen.phase) {
+            (Some(since), _) => Some((Value::Stalled, since)),
+            (None, Phase::Handshake) => Some((Value::Handshake, seen.since)),
+            (None, Phase::FirstHead) => Some((Value::NoRequest, seen.since)),
+            (None, Phase::Idle | Phase::NextHead) => Some((Value::Idle, seen.since)),
             (None, Phase::Answering) => None,
-            (None, _) if state.served => Some((Worth::Kept, state.since)),
-            (None, _) => Some((Worth::Nothing, state.since)),
         }
     }
 
     /// Whether a complete request is still without its whole answer.
     pub(super) fn is_answering(&self) -> bool {
-        let state = self.lock();
-        state.phase == Phase::Answering || state.stalled.is_some()
+        let seen = self.lock();
+        seen.phase == Phase::Answering || seen.stalled.is_some()
     }
 
-    /// When patience ends; a handler is trusted to come back.
+    /// When to close it; `None` while a handler runs.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let state = self.lock();
-        match (state.stalled, state.phase) {
+        let seen = self.lock();
+        match (seen.stalled, seen.phase) {
             (Some(since), _) => Some(since + STALLED),
-            (None, Phase::Head) => Some(state.since + HEAD),
-            (None, Phase::Between) => Some(state.since + BETWEEN_REQUESTS),
+            (None, Phase::Handshake | Phase::FirstHead | Phase::NextHead) => Some(seen.since + HEAD),
+            (None, Phase::Idle) => Some(seen.since + IDLE),
             (None, Phase::Answering) => None,
         }
     }
 
-    /// A request is complete. The returned guard lives in its answer's body.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// The first head has what the handshake has left of its time.
+    pub(super) fn end_handshake(&self) {
+        self.lock().phase = Phase::FirstHead;
+    }
+
+    /// A request is complete. Its answer's body holds what is returned.
     pub(super) fn begin_answer(&self) -> Answering {
-        self.enter(Phase::Answering);
+        self.lock().enter(Phase::Answering);
         Answering(self.clone())
     }
 
-    fn enter(&self, phase: Phase) {
-        let mut state = self.lock();
-        state.phase = phase;
-        state.since = Instant::now();
-    }
-
-    fn has_read(&self) {
-        if self.lock().phase == Phase::Between {
-            self.enter(Phase::Head);
+    fn has_read(&self, bytes: &[u8]) {
+        let mut seen = self.lock();
+        for byte in bytes.iter().skip(bytes.len().saturating_sub(4)).filter(|byte| **byte != b'\r') {
+            seen.tail = [seen.tail[1], *byte];
+        }
+        if seen.phase == Phase::Idle && !bytes.is_empty() {
+            seen.enter(Phase::NextHead);
         }
     }
 
-    pub(super) fn has_written(&self, outcome: &Poll<io::Result<usize>>) {
-        let mut state = self.lock();
-        match outcome {
-            Poll::Pending => {
-                state.stalled.get_or_insert_with(Instant::now);
-            }
-            Poll::Ready(_) => state.stalled = None,
+    pub(super) fn has_written(&self, is_pending: bool) {
+        let mut seen = self.lock();
+        if is_pending {
+            seen.stalled.get_or_insert_with(Instant::now);
+        } else {
+            seen.stalled = None;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Says when it is dropped that a request has been answered.
-pub(super) struct Answering(Activity);
-
-impl Answering {
-    pub(super) fn attach(self, response: Response<Body>) -> Response<Body> {
-        response.map(|body| Body::new(Guarded { body, _answering: self }))
+impl Seen {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = Instant::now();
     }
 }
+
+/// A request that is being answered, until this is dropped.
+pub(super) struct Answering(Activity);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.enter(Phase::Between);
-        self.0.lock().served = true;
-    }
-}
-
-struct Guarded {
-    body: Body,
-    _answering: Answering,
-}
-
-impl HttpBody for Guarded {
-    type Data = <Body as HttpBody>::Data;
-    type Error = <Body as HttpBody>::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut seen = self.0.lock();
+        // What was read beyond this request is the begin of the next, unless it ends as a head does.
+        let phase = if seen.tail == *b"\n\n" { Phase::Idle } else { Phase::NextHead };
+        seen.enter(phase);
     }
 }
 
 /// A connection's stream, which tells its [`Activity`] what is read and written.
-pub(super) struct Watched<S> {
+pub(super) struct Observed<S> {
     stream: S,
     activity: Activity,
 }
 
-impl<S> Watched<S> {
+impl<S> Observed<S> {
     pub(super) fn new(stream: S, activity: Activity) -> Self {
         Self { stream, activity }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.activity.has_read();
-        }
+        self.activity.has_read(buf.filled().get(before..).unwrap_or_default());
         outcome
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.activity.has_written(&outcome);
+        self.activity.has_written(outcome.is_pending());
         outcome
     }
 
@@ -194,7 +181,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.activity.has_written(&outcome);
+        self.activity.has_written(outcome.is_pending());
         outcome
     }
 
@@ -202,30 +189,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.stream.is_write_vectored()
     }
 
+    /// TLS takes what is written into a buffer of its own: only flushing it waits for the client.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.activity.has_written(outcome.is_pending());
+        outcome
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncWriteExt, BufWriter};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn the_stream_below_is_written_flushed_and_shut_down() {
-        let mut stream = Watched::new(BufWriter::new(Vec::new()), Activity::new());
-        assert!(stream.is_write_vectored());
-        stream.write_all(b"first").await.unwrap();
-        stream.flush().await.unwrap();
-        assert_eq!(stream.stream.get_ref(), b"first");
-        stream.write_all(b", last").await.unwrap();
-        stream.shutdown().await.unwrap();
-        assert_eq!(stream.stream.get_ref(), b"first, last");
     }
 }

@@ -6,12 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
-
-const BACKLOG: i32 = 1024;
-/// What the kernel may hold of a connection in each direction, in bytes: many answers, and far less than the megabytes
-/// that it would allow a client that does not read.
-const BUFFER: usize = 64 * 1024;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// A socket address, or a port of this node. No resolver is asked: a static binary has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +26,7 @@ pub enum BadAddress {
     #[error("expected IP:PORT, localhost:PORT or :PORT, such as `127.0.0.1:23333`, `[::1]:23333` or `:23333`")]
     Shape,
     /// It is a name.
-    #[error("names other than `localhost` cannot be resolved, for this binary has no resolver: give the IP address")]
+    #[error("names other than `localhost` are not supported: this binary has no resolver; give the IP address")]
     Name,
 }
 
@@ -102,11 +97,8 @@ fn listen(address: SocketAddr, only_v6: Option<bool>) -> io::Result<TcpListener>
     }
     // A restart must not wait for the connections of the process before to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.set_send_buffer_size(BUFFER)?;
-    socket.set_recv_buffer_size(BUFFER)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    super::listen::listen(&SockRef::from(&socket))?;
     Ok(socket.into())
 }
 

@@ -1,96 +1,185 @@
 //! One connection, from its first byte to its end.
 
-use std::future::Future;
-use std::net::IpAddr;
-use std::pin::pin;
-use std::task::Poll;
+use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Poll, ready};
 
+use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::activity::{Activity, Watched};
-use super::site::Service;
-use crate::web::{Peer, Stream};
+use super::activity::{Activity, HEAD, Observed};
+use crate::http;
+use crate::log::OncePerMinute;
+use crate::web_config::{Rules, WebConfig};
 
 /// A head that does not fit is answered with 431.
 const BUFFER: usize = 16 * 1024;
 
-/// Answers the connection's requests until the client ends it, its patience runs out, or the server stops.
-///
-/// hyper's own header timeout is not used: it also runs between two requests, and would close every connection that
-/// Prometheus keeps open from one scrape to the next. Nor does its graceful shutdown cut a half-sent request.
-pub(super) async fn serve<S>(
+/// What the clients of one listener are answered, over what, and until when.
+#[derive(Clone)]
+pub(super) struct Serving {
+    pub(super) app: Router,
+    pub(super) web_config: Option<Arc<WebConfig>>,
+    pub(super) stopping: watch::Receiver<bool>,
+    /// Clients whose TLS handshakes failed.
+    pub(super) refused: Arc<OncePerMinute>,
+}
+
+/// Plain TCP or TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Serving {
+    /// That of a new connection.
+    pub(super) fn activity(&self) -> Activity {
+        Activity::new(self.web_config.as_ref().is_some_and(|web_config| web_config.rules().has_tls()))
+    }
+
+    /// Answers the connection's requests until the client ends it, a deadline passes, the server stops, or the web
+    /// configuration changes.
+    pub(super) async fn serve<S>(self, stream: S, peer: SocketAddr, activity: Activity)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { app, web_config, mut stopping, refused } = self;
+        let mut rules = web_config.as_ref().map(|web_config| web_config.subscribe());
+        let tls = rules.as_ref().and_then(|rules| rules.borrow().tls());
+        let mut closing = pin!(async {
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => {}
+                () = changed(rules.as_mut()) => {}
+            }
+        });
+        let stream: Box<dyn Stream> = match tls {
+            None => Box::new(stream),
+            Some(tls) => tokio::select! {
+                stream = handshake(tls, stream, peer.ip(), &refused, &activity) => match stream {
+                    Some(stream) => Box::new(stream),
+                    None => return,
+                },
+                () = closing.as_mut() => return,
+            },
+        };
+        answer(stream, app, peer, activity, closing).await;
+    }
+}
+
+/// Waits until other rules are in force.
+async fn changed(rules: Option<&mut watch::Receiver<Arc<Rules>>>) {
+    if let Some(rules) = rules
+        && rules.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Returns `None` if it fails or takes too long.
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    tls: Arc<ServerConfig>,
     stream: S,
     peer: IpAddr,
+    refused: &OncePerMinute,
+    activity: &Activity,
+) -> Option<TlsStream<S>> {
+    let accept = pin!(TlsAcceptor::from(tls).accept(stream));
+    match before_deadline(accept, activity).await? {
+        Ok(mut stream) => {
+            stream.get_mut().1.set_buffer_limit(Some(BUFFER));
+            activity.end_handshake();
+            Some(stream)
+        }
+        Err(error) => {
+            // Other clients have only gone away.
+            if error.kind() == ErrorKind::InvalidData && refused.allows(peer) {
+                tracing::info!(%peer, %error, "TLS handshake failed");
+            }
+            None
+        }
+    }
+}
+
+/// hyper's own header timeout is not used: it also runs between two requests, and would close every connection that
+/// Prometheus keeps open from one scrape to the next. Nor does its graceful shutdown cut a half-sent request.
+async fn answer(
+    stream: Box<dyn Stream>,
+    app: Router,
+    peer: SocketAddr,
     activity: Activity,
-    Service { app, web }: Service,
-    mut stopping: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    // What is watched is what crosses the network: a TLS handshake has to be as quick as the head that follows it.
-    let stream = TokioIo::new(Stream::new(web.as_deref(), Watched::new(stream, activity.clone())));
+    closing: Pin<&mut impl Future<Output = ()>>,
+) {
+    let stream = TokioIo::new(Observed::new(stream, activity.clone()));
     let app = TowerToHyperService::new(app);
     let service = service_fn(|request: Request<Incoming>| {
         let answering = activity.begin_answer();
         let mut request = request.map(Body::new);
-        if web.is_some() {
-            request.extensions_mut().insert(Peer(peer));
-        }
+        request.extensions_mut().insert(ConnectInfo(peer));
         let response = hyper::service::Service::call(&app, request);
-        async move { response.await.map(|response| answering.attach(response)) }
+        async move { response.await.map(|response| response.map(|body| http::hold(answering, body))) }
     });
-    let mut http = http1::Builder::new();
-    http.half_close(true).header_read_timeout(None).max_buf_size(BUFFER);
-    let mut connection = pin!(http.serve_connection(stream, service));
-    let mut stop = pin!(stopping.wait_for(|stop| *stop));
-    let mut patience = pin!(None);
-    let mut rings_at = None;
-    let mut last = false;
-    std::future::poll_fn(|cx| {
-        loop {
-            // First, so that a request that has arrived is answered even if the signal came with it.
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            if last || stop.as_mut().poll(cx).is_pending() {
-                break;
-            }
-            if !activity.is_answering() {
-                return Poll::Ready(());
-            }
-            last = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        loop {
-            let Some(deadline) = activity.deadline() else { return Poll::Pending };
-            // Deadlines mostly move on. A timer that is due before is left to run out, and only then set anew.
-            if rings_at.is_none_or(|at| at > deadline) {
-                rings_at = Some(deadline);
-                patience.set(Some(wait_until(deadline)));
-            }
-            let Some(Poll::Ready(())) = patience.as_mut().as_pin_mut().map(|timer| timer.poll(cx)) else {
-                return Poll::Pending;
-            };
-            if rings_at == Some(deadline) {
-                return Poll::Ready(());
-            }
-            rings_at = None;
-        }
-    })
-    .await;
+    let mut http1 = http1::Builder::new();
+    http1.half_close(true).header_read_timeout(None).max_buf_size(BUFFER);
+    let mut connection = pin!(http1.serve_connection(stream, service));
+    tokio::select! {
+        // The connection first, so that a request that has arrived is answered even if a signal came with it.
+        biased;
+        _ = before_deadline(connection.as_mut(), &activity) => return,
+        () = closing => {}
+    }
+    if activity.is_answering() {
+        connection.as_mut().graceful_shutdown();
+        before_deadline(connection, &activity).await;
+    }
 }
 
-/// A process that was stopped for a while finds its timers due before it hears of what has arrived meanwhile.
-async fn wait_until(deadline: Instant) {
-    sleep_until(deadline).await;
-    tokio::task::yield_now().await;
+/// Waits for a future, or returns `None` once the connection's deadline has passed.
+async fn before_deadline<F: Future>(mut future: Pin<&mut F>, activity: &Activity) -> Option<F::Output> {
+    let mut timer = pin!(sleep_until(Instant::now() + HEAD));
+    loop {
+        tokio::select! {
+            biased;
+            output = future.as_mut() => return Some(output),
+            () = expired(activity, timer.as_mut()) => {}
+        }
+        // A process that was stopped for a while finds its timers due before it reads what has arrived meanwhile.
+        tokio::task::yield_now().await;
+        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+            return Some(output);
+        }
+        if activity.is_overdue() {
+            return None;
+        }
+    }
+}
+
+/// Waits until the deadline has passed, which moves meanwhile. A timer that is due earlier is left to run out.
+fn expired(activity: &Activity, mut timer: Pin<&mut Sleep>) -> impl Future<Output = ()> {
+    poll_fn(move |cx| {
+        while let Some(deadline) = activity.deadline() {
+            if timer.deadline() > deadline || timer.is_elapsed() {
+                timer.as_mut().reset(deadline);
+            }
+            ready!(timer.as_mut().poll(cx));
+            if activity.is_overdue() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    })
 }

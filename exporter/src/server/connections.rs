@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::activity::Activity;
+use super::activity::{Activity, Value};
 
-/// More than any fleet of Prometheus servers keeps open, and few enough that their buffers stay below 6 MB.
-const MOST: usize = 256;
+/// More than any fleet of Prometheus servers keeps open, and few enough for the memory limit of the manifest.
+pub const MOST: usize = 256;
+/// TLS handshakes under way: each costs a millisecond of the one thread, so that a scrape waits for few of them.
+const HANDSHAKES: usize = 64;
 /// File descriptors for everything but connections: standard streams, listeners, the runtime, the files of a scrape.
 const OTHER_DESCRIPTORS: u64 = 24;
-/// How long to wait before looking again, when every connection is being answered.
+/// How long to wait before trying again, when every connection is being answered.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections that are open, each with the task that serves it.
@@ -34,15 +36,15 @@ impl Connections {
         Self { most: usize::try_from(room).unwrap_or(MOST).min(MOST), open: Mutex::default() }
     }
 
-    /// Serves one more connection. Where the table is full, the one that is missed least is closed first; a newcomer
-    /// only waits while every single one is being answered.
+    /// Serves one more connection. Where there is no room, evicts the least valuable one, and of those the oldest; waits
+    /// only while every single one is being answered.
     pub(super) async fn admit(&self, activity: Activity, serve: impl Future<Output = ()> + Send + 'static) {
-        while self.is_full() {
-            match self.take_idle() {
-                Some(victim) => {
-                    victim.abort();
+        while !self.has_room() {
+            match self.take_least_valuable() {
+                Some(evicted) => {
+                    evicted.abort();
                     // Its file descriptor is closed when the task is gone, and not before.
-                    let _ = victim.await;
+                    let _ = evicted.await;
                 }
                 None => tokio::time::sleep(PAUSE).await,
             }
@@ -58,17 +60,18 @@ impl Connections {
         }
     }
 
-    fn is_full(&self) -> bool {
+    fn has_room(&self) -> bool {
         let mut open = self.lock();
         open.retain(|one| !one.task.is_finished());
-        open.len() >= self.most
+        let is_handshake = |one: &&Open| one.activity.value().is_some_and(|(value, _)| value == Value::Handshake);
+        open.len() < self.most && open.iter().filter(is_handshake).count() < HANDSHAKES
     }
 
-    fn take_idle(&self) -> Option<JoinHandle<()>> {
+    fn take_least_valuable(&self) -> Option<JoinHandle<()>> {
         let mut open = self.lock();
-        let idle = open.iter().enumerate().filter_map(|(place, one)| Some((one.activity.worth()?, place)));
-        let (worth, place) = idle.min()?;
-        tracing::debug!(?worth, "every connection is taken: closing one");
+        let idle = open.iter().enumerate().filter_map(|(place, one)| Some((one.activity.value()?, place)));
+        let ((value, _), place) = idle.min()?;
+        tracing::debug!(?value, "no room for another connection: evicted one");
         Some(open.swap_remove(place).task)
     }
 
@@ -81,7 +84,6 @@ impl Connections {
 mod tests {
     use std::future::pending;
     use std::sync::{Arc, Weak};
-    use std::task::Poll;
 
     use tokio::time::timeout;
 
@@ -104,12 +106,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_being_answered_is_never_closed() {
+    async fn one_that_is_being_answered_is_never_evicted() {
         let connections = Arc::new(Connections { most: 2, open: Mutex::default() });
-        let (busy, also_busy) = (Activity::new(), Activity::new());
+        let (busy, also_busy) = (Activity::new(false), Activity::new(false));
         let (first, second) = (admit(&connections, &busy).await, admit(&connections, &also_busy).await);
         let (answering, also_answering) = (busy.begin_answer(), also_busy.begin_answer());
-        let newcomer = Activity::new();
+        let newcomer = Activity::new(false);
         let third = admit(&connections, &newcomer);
         tokio::pin!(third);
         assert!(timeout(PAUSE * 4, &mut third).await.is_err(), "there was room for a third");
@@ -120,30 +122,36 @@ mod tests {
         drop(answering);
     }
 
+    /// From the least valuable to one that is being answered, each of them older than the one before.
     #[tokio::test]
-    async fn one_that_never_asked_goes_before_an_older_one_that_did() {
-        let connections = Connections { most: 2, open: Mutex::default() };
-        let kept = Activity::new();
-        let first = admit(&connections, &kept).await;
-        drop(kept.begin_answer());
-        let second = admit(&connections, &Activity::new()).await;
-        let third = admit(&connections, &Activity::new()).await;
-        assert_eq!((is_open(&first), is_open(&second), is_open(&third)), (true, false, true));
+    async fn the_least_valuable_is_evicted_first_and_of_those_the_oldest() {
+        let connections = Connections { most: 5, open: Mutex::default() };
+        let activities = [false, false, false, false, true].map(Activity::new);
+        let mut open = Vec::new();
+        for activity in &activities {
+            open.push(admit(&connections, activity).await);
+        }
+        let mut answering = Vec::from([0, 1].map(|place: usize| activities[place].begin_answer()));
+        activities[1].has_written(true);
+        drop(activities[2].begin_answer());
+        for left in (1..5).rev() {
+            let newcomer = Activity::new(false);
+            answering.push(newcomer.begin_answer());
+            admit(&connections, &newcomer).await;
+            assert_eq!(open.iter().filter(|one| is_open(one)).count(), left);
+            assert!(!is_open(&open[left]), "not the least valuable");
+        }
     }
 
     #[tokio::test]
-    async fn one_whose_answer_is_not_taken_goes_last() {
-        let connections = Connections { most: 2, open: Mutex::default() };
-        let (stalled, kept) = (Activity::new(), Activity::new());
-        let (first, second) = (admit(&connections, &stalled).await, admit(&connections, &kept).await);
-        let _answering = stalled.begin_answer();
-        stalled.has_written(&Poll::Pending);
-        drop(kept.begin_answer());
-        let busy = Activity::new();
-        let third = admit(&connections, &busy).await;
-        assert_eq!((is_open(&first), is_open(&second), is_open(&third)), (true, false, true));
-        let _also_answering = busy.begin_answer();
-        let fourth = admit(&connections, &Activity::new()).await;
-        assert_eq!((is_open(&first), is_open(&third), is_open(&fourth)), (false, true, true));
+    async fn handshakes_under_way_are_few_and_the_oldest_makes_room() {
+        let connections = Connections { most: MOST, open: Mutex::default() };
+        let idle = admit(&connections, &Activity::new(false)).await;
+        let mut handshakes = Vec::new();
+        for _ in 0..=HANDSHAKES {
+            handshakes.push(admit(&connections, &Activity::new(true)).await);
+        }
+        assert!(is_open(&idle) && !is_open(&handshakes[0]));
+        assert!(handshakes[1..].iter().all(is_open));
     }
 }

@@ -1,30 +1,55 @@
 //! The two signals that ask a process to end.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use signal_hook::flag::register_conditional_shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::procfs::{IgnoredSignals, ProcRoot};
 
-/// Catches SIGTERM and SIGINT from now on, and hands over the name of each. Needs a tokio runtime with I/O.
-///
-/// A SIGINT that was ignored at start stays ignored: a shell's background job must not end by its terminal's Ctrl-C.
-/// SIGHUP is left as it is, so that `nohup` does what it says.
-///
-/// # Errors
-///
-/// When the kernel refuses a handler.
-pub fn signals() -> io::Result<UnboundedReceiver<&'static str>> {
-    let (sender, receiver) = unbounded_channel();
-    let ignored = ProcRoot::default().read::<IgnoredSignals>();
-    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
-        if kind == SignalKind::interrupt() && ignored.as_ref().is_ok_and(|set| set.contains(kind.as_raw_value())) {
-            continue;
+/// SIGTERM and SIGINT. A SIGINT that was ignored at start stays ignored: a shell's background job must not end by its
+/// terminal's Ctrl-C. SIGHUP is left as it is, so that `nohup` does what it says.
+pub struct Signals {
+    caught: Vec<(SignalKind, &'static str)>,
+    starting: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Catches them from now on: either ends the process at once, with 0. Without a handler the kernel drops what is sent
+    /// to process 1, as which it runs in a container.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a handler.
+    pub fn catch() -> io::Result<Self> {
+        let ignored = ProcRoot::default().read::<IgnoredSignals>();
+        let mut caught = vec![(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")];
+        caught.retain(|(kind, name)| {
+            *name == "SIGTERM" || !ignored.as_ref().is_ok_and(|set| set.contains(kind.as_raw_value()))
+        });
+        let starting = Arc::new(AtomicBool::new(true));
+        for (kind, _) in &caught {
+            register_conditional_shutdown(kind.as_raw_value(), 0, Arc::clone(&starting))?;
         }
-        let mut caught = signal(kind)?;
-        let sender = sender.clone();
-        tokio::spawn(async move { while caught.recv().await.is_some() && sender.send(name).is_ok() {} });
+        Ok(Self { caught, starting })
     }
-    Ok(receiver)
+
+    /// Hands over the name of each from now on instead. Needs a tokio runtime with I/O.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a handler.
+    pub fn receive(self) -> io::Result<UnboundedReceiver<&'static str>> {
+        let (sender, receiver) = unbounded_channel();
+        for (kind, name) in self.caught {
+            let mut caught = signal(kind)?;
+            let sender = sender.clone();
+            tokio::spawn(async move { while caught.recv().await.is_some() && sender.send(name).is_ok() {} });
+        }
+        self.starting.store(false, Ordering::SeqCst);
+        Ok(receiver)
+    }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{GRACE, Site, bind, is_client_gone, serve, serve_stream};
+use super::{GRACE, Listener, bind, is_client_gone, serve, serve_stream};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -97,7 +97,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (signals, signalled) = mpsc::unbounded_channel();
         let task =
-            tokio::spawn(serve(vec![Site::new(listener, Router::new().route("/", get(handler)), None)], signalled));
+            tokio::spawn(serve(vec![Listener::new(listener, Router::new().route("/", get(handler)), None)], signalled));
         Self { address, task, signals, begun, go }
     }
 

@@ -28,7 +28,6 @@ fn each_policy_lets_in_whom_it_should() {
         ("RequestClientCert", Some("ca"), [true, true, true, true, true]),
         ("RequireAnyClientCert", None, [false, true, true, true, true]),
         ("RequireClientCert", None, [false, true, true, true, true]),
-        ("VerifyClientCertIfGiven", None, [true, false, false, false, false]),
         ("VerifyClientCertIfGiven", Some("ca"), [true, true, false, false, false]),
         ("RequireAndVerifyClientCert", Some("ca"), [false, true, false, false, false]),
         ("RequireAndVerifyClientCert", Some("own"), [false, false, false, false, true]),

@@ -135,7 +135,7 @@ fn passwords_in_plain_are_warned_of_and_the_first_line_says_what_is_on() {
         assert!(line.contains(&format!("tls={tls} auth={auth}")), "{line}");
         running.signal(Signal::TERM);
         let (_, log, _) = running.wait(SOON);
-        assert_eq!(log.iter().any(|line| line.contains("in plain")), auth && !tls, "{log:#?}");
+        assert_eq!(log.iter().any(|line| line.contains("in plain text")), auth && !tls, "{log:#?}");
     }
 }
 
@@ -150,7 +150,7 @@ fn nothing_of_a_password_is_in_the_log() {
     running.signal(Signal::TERM);
     let (_, log, _) = running.wait(SOON);
     let log = log.join("\n");
-    assert!(log.contains("passwords cross the network in plain"), "{log}");
+    assert!(log.contains("passwords cross the network in plain text"), "{log}");
     let encoded = basic("alice", "sesame");
     for secret in ["sesame", "simsim", "$2b$", encoded.rsplit(' ').next().unwrap().trim()] {
         assert!(!log.contains(secret), "{secret} in:\n{log}");

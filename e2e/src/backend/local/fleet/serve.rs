@@ -48,7 +48,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<(PathBuf, Fleet)> {
 
 async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
     log::init(cli::parse(["fleet", "--log.level=warn"])?.log());
-    let mut signals = server::signals()?;
+    let mut signals = server::Signals::catch()?.receive()?;
     let mut serving = JoinSet::new();
     let (mut listed, mut running) = (Vec::new(), Vec::new());
     // Their trees are plain files, which never hang: one thread reads them all.
@@ -72,7 +72,7 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
         // A server of its own for each: it shuts down by itself never, and closes nobody else's connections.
         let (stop, never) = unbounded_channel();
         running.push(stop);
-        serving.spawn(server::serve(vec![server::Site::new(listener, app, None)], never));
+        serving.spawn(server::serve(vec![server::Listener::new(listener, app, None)], never));
     }
     workspace::replace(&trees.with_extension("json"), serde_json::to_vec(&listed)?)?;
     tokio::select! {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::web::config::Config;
+use crate::web_config::format::Policy as WebPolicy;
 
 const SUITES: [&str; 2] = ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"];
 
@@ -29,7 +29,7 @@ struct Client {
 }
 
 impl Policy {
-    fn config(&self) -> Config {
+    fn config(&self) -> WebPolicy {
         let mut lines = Vec::new();
         if self.tls {
             lines.extend(["tls_server_config:", "  cert: C", "  key: K"].map(str::to_string));
@@ -51,7 +51,7 @@ impl Policy {
             format!("  u{name}: $2y$04$X{password}h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG")
         }));
         let text = lines.join("\n");
-        Config::parse(&text).unwrap_or_else(|problem| panic!("{problem} in:\n{text}"))
+        WebPolicy::parse(&text).unwrap_or_else(|problem| panic!("{problem} in:\n{text}"))
     }
 
     fn verifies(&self) -> bool {

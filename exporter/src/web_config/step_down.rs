@@ -1,10 +1,10 @@
 //! What a reload may not do: admit a client that was refused before.
 
-use super::config::{ClientAuth, Config, Tls};
+use super::format::{ClientAuth, Policy, TlsPolicy};
 
 /// Names the setting through which `after` admits a client that `before` refuses, if there is one. Adding a CA, an allowed
 /// name or a user does not count, as long as there were some: that says who else is let in.
-pub(super) fn between(before: &Config, after: &Config) -> Option<&'static str> {
+pub(super) fn between(before: &Policy, after: &Policy) -> Option<&'static str> {
     match (&before.tls, &after.tls) {
         (Some(_), None) => Some("TLS was removed"),
         _ if !before.users.is_empty() && after.users.is_empty() => Some("every user was removed"),
@@ -13,22 +13,22 @@ pub(super) fn between(before: &Config, after: &Config) -> Option<&'static str> {
     }
 }
 
-fn between_tls(before: &Tls, after: &Tls) -> Option<&'static str> {
+fn between_tls(before: &TlsPolicy, after: &TlsPolicy) -> Option<&'static str> {
     if !admitted(after.client_auth).is_subset_of(&admitted(before.client_auth)) {
         return Some("client_auth_type was relaxed");
     }
     if before.allowed_sans.is_some() && after.allowed_sans.is_none() {
         return Some("client_allowed_sans was removed");
     }
-    let versions = |tls: &Tls| tls.versions.iter().map(|version| version.version).collect::<Vec<_>>();
+    let versions = |tls: &TlsPolicy| tls.versions.iter().map(|version| version.version).collect::<Vec<_>>();
     if has_more(&versions(before), &versions(after)) {
         return Some("min_version or max_version was relaxed");
     }
-    let suites = |tls: &Tls| tls.suites().iter().map(rustls::SupportedCipherSuite::suite).collect::<Vec<_>>();
+    let suites = |tls: &TlsPolicy| tls.suites.iter().map(rustls::SupportedCipherSuite::suite).collect::<Vec<_>>();
     if has_more(&suites(before), &suites(after)) {
         return Some("a cipher suite was added");
     }
-    let curves = |tls: &Tls| tls.curves().iter().map(|curve| curve.name()).collect::<Vec<_>>();
+    let curves = |tls: &TlsPolicy| tls.curves.iter().map(|curve| curve.name()).collect::<Vec<_>>();
     has_more(&curves(before), &curves(after)).then_some("a curve was added")
 }
 

@@ -1,0 +1,28 @@
+//! Log lines that clients can cause, once a minute for each address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// At most this many addresses are logged in a minute.
+const ADDRESSES: usize = 64;
+
+/// Remembers which addresses were logged within the last minute.
+#[derive(Default)]
+pub struct OncePerMinute(Mutex<HashMap<IpAddr, Instant>>);
+
+impl OncePerMinute {
+    /// Whether to log for this address now.
+    #[must_use]
+    pub fn allows(&self, address: IpAddr) -> bool {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.retain(|_, at| at.elapsed() < MINUTE);
+        let allowed = logged.len() < ADDRESSES && !logged.contains_key(&address);
+        if allowed {
+            logged.insert(address, Instant::now());
+        }
+        allowed
+    }
+}

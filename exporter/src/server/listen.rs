@@ -1,0 +1,81 @@
+//! What listens, and what is answered there.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use listenfd::ListenFd;
+use socket2::SockRef;
+
+use super::address::ListenAddress;
+use crate::web_config::WebConfig;
+
+const BACKLOG: i32 = 1024;
+/// What the kernel is asked to hold of a connection in each direction, in bytes; it holds twice as much. That is a whole
+/// answer, and so little that 256 clients that do not read fit into the memory limit of the manifest.
+const BUFFER: usize = 8 * 1024;
+
+/// A listener and what its clients are answered.
+pub struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) app: Router,
+    pub(super) web_config: Option<Arc<WebConfig>>,
+    pub(super) message: &'static str,
+}
+
+impl Listener {
+    /// The endpoints, over TLS where a web configuration says so. What else it asks for is up to the endpoints:
+    /// [`protected`](crate::http::protected).
+    #[must_use]
+    pub fn new(socket: TcpListener, app: Router, web_config: Option<Arc<WebConfig>>) -> Self {
+        Self { socket, app, web_config, message: "listening" }
+    }
+
+    /// The endpoints about health, for anybody who can connect. Its line in the log has a message of its own, so that
+    /// `listening` stays the main listener's.
+    #[must_use]
+    pub fn health(socket: TcpListener, app: Router) -> Self {
+        Self { socket, app, web_config: None, message: "listening for health probes" }
+    }
+}
+
+/// Binds every address, or none.
+///
+/// # Errors
+///
+/// Names the address that cannot be listened on.
+pub fn bind(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut sockets = Vec::new();
+    for address in addresses {
+        sockets.extend(address.bind(addresses).with_context(|| format!("cannot listen on {address}"))?);
+    }
+    Ok(sockets)
+}
+
+/// Takes the sockets that systemd opened for this process, as `LISTEN_FDS` and `LISTEN_PID` say.
+///
+/// # Errors
+///
+/// There is none, or one is not a TCP socket.
+pub fn inherited() -> anyhow::Result<Vec<TcpListener>> {
+    let mut given = ListenFd::from_env();
+    let sockets = (0..given.len()).filter_map(|place| given.take_tcp_listener(place).transpose());
+    let sockets: Vec<TcpListener> =
+        sockets.collect::<Result<_, _>>().context("--web.systemd-socket: cannot listen on what systemd passed")?;
+    if sockets.is_empty() {
+        bail!("--web.systemd-socket: systemd passed no socket; start this from a .service that has a .socket unit");
+    }
+    for socket in &sockets {
+        listen(&SockRef::from(socket)).context("--web.systemd-socket: cannot prepare a socket")?;
+    }
+    Ok(sockets)
+}
+
+/// Listens on a bound socket, whose connections inherit its options.
+pub(super) fn listen(socket: &SockRef<'_>) -> std::io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.set_send_buffer_size(BUFFER)?;
+    socket.set_recv_buffer_size(BUFFER)?;
+    socket.listen(BACKLOG)
+}

@@ -1,0 +1,80 @@
+//! The files that make up a web configuration, and whether they have changed.
+
+use std::fs::Metadata;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// The longest file that is read, in bytes: room for a bundle of every public CA.
+const LONGEST: u64 = 1024 * 1024;
+
+/// What one reading of the configuration has read, in order, and as what it found each file.
+pub(super) struct Files {
+    first: PathBuf,
+    read: Vec<(PathBuf, State)>,
+}
+
+/// Device, inode, size, modification and change of a file, or `None` if it cannot be had. A copy can keep the time of
+/// modification, but not that of the change.
+type State = Option<[i64; 7]>;
+
+impl Files {
+    /// Nothing is read yet. Relative paths are taken from the directory of the first.
+    pub(super) fn new(first: PathBuf) -> Self {
+        Self { first, read: Vec::new() }
+    }
+
+    /// The file that names the others.
+    pub(super) fn first(&self) -> &Path {
+        &self.first
+    }
+
+    /// A path as it is meant.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.first.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    pub(super) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read.push((path.to_path_buf(), state(path)));
+        read(path)
+    }
+
+    pub(super) fn read_first(&mut self) -> io::Result<Vec<u8>> {
+        self.read(&self.first.clone())
+    }
+
+    /// The files as they were read.
+    pub(super) fn read_state(&self) -> Vec<State> {
+        self.read.iter().map(|(_, state)| *state).collect()
+    }
+
+    /// The same files as they are now.
+    pub(super) fn state(&self) -> Vec<State> {
+        self.read.iter().map(|(path, _)| state(path)).collect()
+    }
+}
+
+fn state(path: &Path) -> State {
+    let of = |file: Metadata| {
+        let [device, inode, size] = [file.dev(), file.ino(), file.size()].map(u64::cast_signed);
+        [device, inode, size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]
+    };
+    std::fs::metadata(path).ok().map(of)
+}
+
+/// Reads a regular file only: opening a FIFO would wait for a writer.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("longer than {LONGEST} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,216 @@
+//! Checking passwords, which takes some 50 ms of CPU time each, by design, without delaying other clients.
+//!
+//! One is checked at a time, on a thread of its own that ends when there is nothing left to do. Right passwords are
+//! remembered, so that guesses do not delay a client that was let in once. The addresses that wait take turns, so that
+//! guesses from one delay a client at another by one check; and only few wait, so that guesses do not take up the
+//! server's connections.
+
+use std::collections::VecDeque;
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::{HeaderMap, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+use ring::rand::SystemRandom;
+use tokio::sync::oneshot;
+
+use super::format::User;
+use super::problem::Problem;
+
+/// How many right passwords are remembered.
+const REMEMBERED: usize = 128;
+/// How many checks may wait.
+const WAITING: usize = 16;
+
+/// Whether a name and a password are good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are.
+    Good,
+    /// There are none.
+    Missing,
+    /// They are not good.
+    Bad,
+    /// Too many wait to be checked.
+    Busy,
+    /// No thread can be started to check them.
+    NoThread,
+}
+
+pub(super) struct Passwords {
+    key: hmac::Key,
+    checker: Arc<Mutex<Checker>>,
+}
+
+impl Passwords {
+    pub(super) fn new() -> Result<Self, Problem> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        let key = key.map_err(|_| Problem::new("the kernel gives no random numbers"))?;
+        Ok(Self { key, checker: Arc::default() })
+    }
+
+    pub(super) async fn check(&self, users: &[User], headers: &HeaderMap, peer: IpAddr) -> Verdict {
+        match headers.get("authorization").and_then(credentials) {
+            Some((name, password)) => self.check_credentials(users, peer, &name, &password).await,
+            None => Verdict::Missing,
+        }
+    }
+
+    async fn check_credentials(&self, users: &[User], peer: IpAddr, name: &str, password: &[u8]) -> Verdict {
+        let user = users.iter().find(|user| user.name == name).cloned();
+        let tag = user.as_ref().map(|user| self.tag(user, password));
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut checker = lock(&self.checker);
+            if tag.is_some_and(|tag| checker.right.contains(&tag)) {
+                return Verdict::Good;
+            }
+            if !checker.working {
+                let theirs = Arc::clone(&self.checker);
+                let thread = std::thread::Builder::new().name("passwords".to_string()).spawn(move || work(&theirs));
+                if thread.is_err() {
+                    return Verdict::NoThread;
+                }
+                checker.working = true;
+            }
+            let cost = users.iter().map(|user| user.cost).max().unwrap_or_default();
+            checker.queue.push(network(peer), Job { user, tag, cost, password: password.into(), answer });
+        }
+        match answered.await {
+            Ok(true) => Verdict::Good,
+            Ok(false) => Verdict::Bad,
+            Err(_) => Verdict::Busy,
+        }
+    }
+
+    /// Stands for a user's password, and tells nothing of it to a reader of this process's memory.
+    fn tag(&self, user: &User, password: &[u8]) -> Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [user.name.as_bytes(), user.hash.as_bytes(), password] {
+            context.update(&part.len().to_le_bytes());
+            context.update(part);
+        }
+        let mut tag = Tag::default();
+        tag.copy_from_slice(context.sign().as_ref());
+        tag
+    }
+}
+
+/// The name and the password of `Basic` credentials.
+fn credentials(value: &HeaderValue) -> Option<(String, Vec<u8>)> {
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded.trim()).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let name = std::str::from_utf8(decoded.get(..colon)?).ok()?;
+    Some((name.to_string(), decoded.get(colon + 1..)?.to_vec()))
+}
+
+type Tag = [u8; 32];
+
+struct Job {
+    /// `None` for an unknown name, which has no tag either.
+    user: Option<User>,
+    tag: Option<Tag>,
+    /// Of the most expensive hash.
+    cost: u32,
+    password: Box<[u8]>,
+    answer: oneshot::Sender<bool>,
+}
+
+impl Job {
+    /// Takes as long for every name and password: the work of a hash of cost `n` is 2 to the power of `n`, so that what
+    /// a cheaper hash leaves of the most expensive one is one of each cost between them.
+    fn is_right(&self) -> bool {
+        let is_right =
+            self.user.as_ref().is_some_and(|user| bcrypt::verify(&self.password, &user.hash).unwrap_or(false));
+        let rest = match &self.user {
+            Some(user) => user.cost..self.cost,
+            None => self.cost..self.cost + 1,
+        };
+        for cost in rest {
+            black_box(bcrypt::bcrypt(cost, [0; 16], b"padding"));
+        }
+        is_right
+    }
+}
+
+/// What the thread that checks shares with those that wait.
+#[derive(Default)]
+struct Checker {
+    right: VecDeque<Tag>,
+    queue: Queue,
+    working: bool,
+}
+
+fn work(checker: &Mutex<Checker>) {
+    loop {
+        let job = {
+            let mut checker = lock(checker);
+            let Some(job) = checker.queue.pop() else {
+                checker.working = false;
+                return;
+            };
+            job
+        };
+        let is_right = job.is_right();
+        if let Some(tag) = job.tag.filter(|_| is_right) {
+            let right = &mut lock(checker).right;
+            right.truncate(REMEMBERED - 1);
+            right.push_front(tag);
+        }
+        let _ = job.answer.send(is_right);
+    }
+}
+
+/// The waiting jobs of each network, which take turns.
+#[derive(Default)]
+struct Queue(VecDeque<(IpAddr, VecDeque<Job>)>);
+
+impl Queue {
+    /// Drops the last job of the longest queue when too many wait: it is answered `Busy`.
+    fn push(&mut self, network: IpAddr, job: Job) {
+        match self.0.iter_mut().find(|(waiting, _)| *waiting == network) {
+            Some((_, jobs)) => jobs.push_back(job),
+            None => self.0.push_back((network, VecDeque::from([job]))),
+        }
+        if self.0.iter().map(|(_, jobs)| jobs.len()).sum::<usize>() > WAITING {
+            let longest = self.0.iter_mut().max_by_key(|(_, jobs)| jobs.len());
+            longest.and_then(|(_, jobs)| jobs.pop_back());
+        }
+    }
+
+    /// The next job whose client still waits.
+    fn pop(&mut self) -> Option<Job> {
+        loop {
+            let (network, mut jobs) = self.0.pop_front()?;
+            let job = jobs.pop_front();
+            if !jobs.is_empty() {
+                self.0.push_back((network, jobs));
+            }
+            if let Some(job) = job.filter(|job| !job.answer.is_closed()) {
+                return Some(job);
+            }
+        }
+    }
+}
+
+/// An IPv4 address, or the 64 bits that one IPv6 client can hardly choose.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+fn lock(checker: &Mutex<Checker>) -> MutexGuard<'_, Checker> {
+    checker.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

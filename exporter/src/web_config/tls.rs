@@ -1,0 +1,64 @@
+//! From what the file says to what rustls serves.
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{Error, ServerConfig};
+
+use super::client_certificates::ClientCertificates;
+use super::files::Files;
+use super::format::{ClientAuth, Pem, TlsPolicy};
+use super::problem::Problem;
+
+pub(super) fn server(tls: &TlsPolicy, files: &mut Files) -> Result<Arc<ServerConfig>, Problem> {
+    let provider = Arc::new(CryptoProvider {
+        cipher_suites: tls.suites.clone(),
+        kx_groups: tls.curves.clone(),
+        ..ring::default_provider()
+    });
+    let (cert, chain) = certificates(&tls.cert, files)?;
+    let (key, text) = read(&tls.key, files)?;
+    // Its error is not repeated: nothing of a key's file belongs into a log.
+    let private =
+        PrivateKeyDer::from_pem_slice(&text).map_err(|_| Problem::new(format!("{key} holds no private key")))?;
+    let authorities = tls.client_ca.as_ref().map(|pem| certificates(pem, files)).transpose()?;
+    let refused = |error: Error| match error {
+        Error::InconsistentKeys(_) => Problem::new(format!("{key} is not the key of the certificate")),
+        Error::InvalidCertificate(reason) => Problem::new(format!("{cert}, the exporter's own certificate: {reason}")),
+        error => Problem::new(format!("cannot set up TLS: {error}")),
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&tls.versions)
+        .map_err(refused)?;
+    let verifier = match tls.client_auth {
+        ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
+        _ => Arc::new(ClientCertificates::new(tls, authorities.map(|(_, listed)| listed), &provider)?),
+    };
+    let mut server = builder.with_client_cert_verifier(verifier).with_single_cert(chain, private).map_err(refused)?;
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(server))
+}
+
+fn certificates(pem: &Pem, files: &mut Files) -> Result<(String, Vec<CertificateDer<'static>>), Problem> {
+    let (name, text) = read(pem, files)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok((name, chain)),
+        _ => Err(Problem::new(format!("{name} holds no certificate"))),
+    }
+}
+
+/// What to call it, and its bytes.
+fn read(pem: &Pem, files: &mut Files) -> Result<(String, Vec<u8>), Problem> {
+    match pem {
+        Pem::Inline(key, text) => Ok(((*key).to_string(), text.clone().into_bytes())),
+        Pem::File(key, path) => {
+            let path = files.path(path);
+            let name = format!("{key} {}", path.display());
+            files.read(&path).map_err(|error| Problem::new(format!("{name}: {error}"))).map(|bytes| (name, bytes))
+        }
+    }
+}
