@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
-use super::Backend;
+use super::{Backend, policies};
 use crate::client::access::Access;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
@@ -30,6 +31,10 @@ const ASKED: usize = 10;
 /// The port of the exporter's container.
 const PORT: u16 = 23333;
 
+/// The exporters' pods.
+const PODS: [&str; 4] =
+    ["get", "pods", "--selector=app.kubernetes.io/name=mini-node-exporter", "--field-selector=status.phase=Running"];
+
 /// Where the stack is.
 #[derive(Debug)]
 pub struct Options {
@@ -45,7 +50,7 @@ pub struct Options {
 }
 
 /// A Kubernetes cluster that the user's own `kubectl` reaches.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cluster {
     pub context: String,
     pub namespace: String,
@@ -55,6 +60,7 @@ pub struct Cluster {
 #[must_use]
 pub struct Existing {
     stack: Stack,
+    cluster: Option<Cluster>,
     _forwards: Vec<Process>,
     run: Run,
 }
@@ -87,7 +93,7 @@ impl Existing {
         let job = options.job.clone();
         let stack =
             Stack { nodes, job, own: false, exporters, prometheus, grafana, datasource, procfs: Procfs::Unseen };
-        Ok(Self { stack, _forwards: forwards, run })
+        Ok(Self { stack, cluster: options.cluster.clone(), _forwards: forwards, run })
     }
 }
 
@@ -109,8 +115,15 @@ impl Backend for Existing {
         Ok(())
     }
 
+    /// Whom network policies admit to exporters that Prometheus does not reach.
     fn complaints(&self) -> Vec<String> {
-        Vec::new()
+        let targets = self.stack.prometheus.targets(&self.stack.job).unwrap_or_default();
+        match &self.cluster {
+            Some(cluster) if targets.iter().any(|target| target.health == "down") => {
+                cluster.policies(&self.run).unwrap_or_else(|error| vec![format!("network policies: {error:#}")])
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn check_limit(&self, wanted: Duration) -> Duration {
@@ -167,14 +180,8 @@ impl Cluster {
             step.came_to(out::count(nodes.len(), "node", "nodes"));
             Ok(nodes)
         })?;
-        let pods = [
-            "get",
-            "pods",
-            "--selector=app.kubernetes.io/name=mini-node-exporter",
-            "--field-selector=status.phase=Running",
-        ];
         let forwarded = progress.step("reach the exporters", |step| {
-            let pods = self.names(&kubectl, run, &pods)?;
+            let pods = self.names(&kubectl, run, &PODS)?;
             ensure!(
                 !pods.is_empty(),
                 "no exporter's pod runs in namespace {}; name another with `--namespace`",
@@ -196,13 +203,28 @@ impl Cluster {
         Ok((nodes, forwards, exporters))
     }
 
+    fn policies(&self, run: &Run) -> Result<Vec<String>> {
+        let kubectl = tools::find_present(Tool::Kubectl)?.path;
+        let list = |words: &[&str]| {
+            let listed = self.get(&kubectl, run, "json", words)?;
+            serde_json::from_str::<Value>(&listed).context("kubectl get")
+        };
+        let pods = list(&PODS)?;
+        let labels = serde_json::from_value(pods["items"][0]["metadata"]["labels"].clone()).context("no exporter")?;
+        Ok(policies::admitting(&list(&["get", "networkpolicies"])?, &labels))
+    }
+
     fn names(&self, kubectl: &Path, run: &Run, words: &[&str]) -> Result<Vec<String>> {
+        let listed = self.get(kubectl, run, "name", words)?;
+        Ok(listed.lines().filter_map(|name| Some(name.split_once('/')?.1.to_owned())).collect())
+    }
+
+    fn get(&self, kubectl: &Path, run: &Run, output: &str, words: &[&str]) -> Result<String> {
         let command = Cmd::new(kubectl).args(["--context", &self.context, "--namespace", &self.namespace]);
         let command = command.arg("--cache-dir").arg(run.dir().join("kubectl-cache"));
-        let listed = command.args(["--request-timeout=10s", "--output=name"]).args(words).read();
+        let listed = command.args(["--request-timeout=10s", "--output", output]).args(words).read();
         // All of it would only add the command line.
-        let listed = listed.map_err(|error| anyhow::anyhow!("kubectl: {}", error.reason()))?;
-        Ok(listed.lines().filter_map(|name| Some(name.split_once('/')?.1.to_owned())).collect())
+        listed.map_err(|error| anyhow::anyhow!("kubectl: {}", error.reason()))
     }
 
     fn forward(&self, kubectl: &Path, pod: &str, run: &Run) -> Result<Process> {
