@@ -97,14 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_policy_admits_prometheus_of_one_namespace() {
+    fn the_shipped_policy_admits_prometheus_of_two_namespaces() {
         let file = workspace::root().join("kustomize/components/network-policy/network-policy.yaml");
         let shipped: Value = serde_saphyr::from_str(&fs_err::read_to_string(file).unwrap()).unwrap();
         assert_eq!(
             told(&[shipped]),
             [
                 "network policy mini-node-exporter admits to the exporters: pods with app.kubernetes.io/name=prometheus of \
-              namespaces with kubernetes.io/metadata.name=monitoring (port 23333)"
+                 namespaces with kubernetes.io/metadata.name=monitoring, pods with app.kubernetes.io/name=prometheus of the \
+                 same namespace (port 23333)"
             ]
         );
     }
