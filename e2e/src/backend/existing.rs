@@ -1,14 +1,13 @@
-//! A stack that runs already, and that somebody else answers for: nothing is started or changed in it. Prometheus and
-//! Grafana are asked where they are; with a Kubernetes context the nodes are the cluster's own, and exporters are reached
-//! through port-forwards.
+//! A stack that runs already: nothing is started or changed in it. With a Kubernetes context the nodes are the cluster's
+//! own, and exporters are reached through port-forwards.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 
+use super::kind::objects::{DaemonSet, Objects, Pod};
 use super::{Backend, policies};
 use crate::client::access::Access;
 use crate::client::exporter::Exporter;
@@ -22,18 +21,14 @@ use crate::terminal::out::{self, Mark};
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 
-/// What was true a moment ago is true now: a check of it waits only for what passes by itself.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a check waits: the stack has been up for long.
+const LIMIT: Duration = Duration::from_secs(3);
 
-/// So many exporters are asked by themselves; Prometheus speaks for the rest.
+/// At most this many exporters are asked directly.
 const ASKED: usize = 10;
 
-/// The port of the exporter's container.
-const PORT: u16 = 23333;
-
-/// The exporters' pods.
-const PODS: [&str; 4] =
-    ["get", "pods", "--selector=app.kubernetes.io/name=mini-node-exporter", "--field-selector=status.phase=Running"];
+/// The selector of the exporter's `DaemonSet` and pods.
+const EXPORTER: &str = "--selector=app.kubernetes.io/name=mini-node-exporter";
 
 /// Where the stack is.
 #[derive(Debug)]
@@ -85,7 +80,7 @@ impl Existing {
         let run = Run::create("existing")?;
         let (nodes, forwards, exporters) = match &options.cluster {
             Some(cluster) => {
-                let (names, forwards, exporters) = cluster.look(&run, progress)?;
+                let (names, forwards, exporters) = cluster.look(&options.access, &run, progress)?;
                 (as_scraped(names, &prometheus.targets(&options.job)?), forwards, exporters)
             }
             None => (scraped(&prometheus, &options.job)?, Vec::new(), Vec::new()),
@@ -127,7 +122,7 @@ impl Backend for Existing {
     }
 
     fn check_limit(&self, wanted: Duration) -> Duration {
-        wanted.min(PATIENCE)
+        wanted.min(LIMIT)
     }
 
     fn save_evidence(&self) -> Result<PathBuf> {
@@ -147,7 +142,7 @@ fn scraped(prometheus: &Prometheus, job: &str) -> Result<BTreeSet<String>> {
     Ok(nodes)
 }
 
-/// Nodes as their samples name them: after their cluster, where Prometheus attaches one.
+/// Returns nodes as their samples name them: after their cluster, where Prometheus attaches one.
 fn as_scraped(names: BTreeSet<String>, targets: &[Target]) -> BTreeSet<String> {
     let scraped = |name: String| {
         let own: Vec<String> = targets.iter().filter(|target| target.label("node") == name).map(Target::node).collect();
@@ -173,72 +168,144 @@ fn find_grafana(options: &Options, progress: &Progress) -> Result<(Part<Grafana>
 type Seen = (BTreeSet<String>, Vec<Process>, Vec<Exporter>);
 
 impl Cluster {
-    fn look(&self, run: &Run, progress: &Progress) -> Result<Seen> {
+    fn look(&self, access: &Access, run: &Run, progress: &Progress) -> Result<Seen> {
         let kubectl = progress.step("find kubectl", |step| tools::find(Tool::Kubectl, None, step))?.path;
+        let workloads = self.workloads(&kubectl, run);
         let nodes: BTreeSet<String> = progress.step("list the nodes", |step| {
-            let nodes: BTreeSet<String> = self.names(&kubectl, run, &["get", "nodes"])?.into_iter().collect();
+            let listed = self.kubectl(&kubectl, run, &["get", "nodes", "--output=name"])?;
+            let all = listed.lines().filter_map(|name| Some(name.split_once('/')?.1.to_owned())).collect();
+            let nodes = expected(all, workloads.as_ref().ok());
+            ensure!(!nodes.is_empty(), "no nodes in context {}", self.context);
             step.came_to(out::count(nodes.len(), "node", "nodes"));
             Ok(nodes)
         })?;
         let forwarded = progress.step("reach the exporters", |step| {
-            let pods = self.names(&kubectl, run, &PODS)?;
+            let pods = workloads?.pods;
+            let running: Vec<&Pod> = pods.iter().filter(|pod| pod.status.phase == "Running").collect();
             ensure!(
-                !pods.is_empty(),
+                !running.is_empty(),
                 "no exporter's pod runs in namespace {}; name another with `--namespace`",
                 self.namespace
             );
-            let asked = pods.len().min(ASKED);
-            step.came_to(format!("{asked} of {}", pods.len()));
+            let asked = running.len().min(ASKED);
+            step.came_to(format!("{asked} of {}", running.len()));
             // All are started before any is waited for.
-            let started =
-                pods.iter().take(asked).map(|pod| self.forward(&kubectl, pod, run)).collect::<Result<Vec<_>>>()?;
-            let exporters = started.iter().map(forwarded_to).collect::<Result<Vec<_>>>()?;
-            Ok((started, exporters))
+            let started = running.iter().take(asked).map(|pod| self.forward(&kubectl, pod, access, run));
+            let started = started.collect::<Result<Vec<_>>>()?;
+            let exporters = started.iter().map(Forward::exporter).collect::<Result<Vec<_>>>()?;
+            Ok((started.into_iter().map(|forward| forward.process).collect(), exporters))
         });
-        // Who may not reach pods still has Prometheus to speak for them.
         let (forwards, exporters) = forwarded.unwrap_or_else(|error| {
-            progress.say(Mark::Warn, &format!("the exporters are judged by what Prometheus has of them: {error:#}"));
+            let text = format!("cannot reach the exporters; checking through Prometheus only: {error:#}");
+            progress.say(Mark::Warn, &text);
             (Vec::new(), Vec::new())
         });
         Ok((nodes, forwards, exporters))
     }
 
+    fn workloads(&self, kubectl: &Path, run: &Run) -> Result<Objects> {
+        let text = self.kubectl(kubectl, run, &["get", "daemonsets,pods", EXPORTER, "--output=json"])?;
+        serde_json::from_str(&text).context("kubectl get daemonsets,pods")
+    }
+
     fn policies(&self, run: &Run) -> Result<Vec<String>> {
         let kubectl = tools::find_present(Tool::Kubectl)?.path;
-        let list = |words: &[&str]| {
-            let listed = self.get(&kubectl, run, "json", words)?;
-            serde_json::from_str::<Value>(&listed).context("kubectl get")
-        };
-        let pods = list(&PODS)?;
-        let labels = serde_json::from_value(pods["items"][0]["metadata"]["labels"].clone()).context("no exporter")?;
-        Ok(policies::admitting(&list(&["get", "networkpolicies"])?, &labels))
+        let pods = self.workloads(&kubectl, run)?.pods;
+        let pod = pods.first().context("no exporter's pod")?;
+        let policies = self.kubectl(&kubectl, run, &["get", "networkpolicies", "--output=json"])?;
+        let policies = serde_json::from_str(&policies).context("kubectl get networkpolicies")?;
+        Ok(policies::admitting(&policies, &pod.metadata.labels))
     }
 
-    fn names(&self, kubectl: &Path, run: &Run, words: &[&str]) -> Result<Vec<String>> {
-        let listed = self.get(kubectl, run, "name", words)?;
-        Ok(listed.lines().filter_map(|name| Some(name.split_once('/')?.1.to_owned())).collect())
-    }
-
-    fn get(&self, kubectl: &Path, run: &Run, output: &str, words: &[&str]) -> Result<String> {
+    fn kubectl(&self, kubectl: &Path, run: &Run, words: &[&str]) -> Result<String> {
         let command = Cmd::new(kubectl).args(["--context", &self.context, "--namespace", &self.namespace]);
         let command = command.arg("--cache-dir").arg(run.dir().join("kubectl-cache"));
-        let listed = command.args(["--request-timeout=10s", "--output", output]).args(words).read();
+        let asked = command.arg("--request-timeout=10s").args(words).read();
         // All of it would only add the command line.
-        listed.map_err(|error| anyhow::anyhow!("kubectl: {}", error.reason()))
+        asked.map_err(|error| anyhow::anyhow!("kubectl: {}", error.reason()))
     }
 
-    fn forward(&self, kubectl: &Path, pod: &str, run: &Run) -> Result<Process> {
+    fn forward<'a>(&self, kubectl: &Path, pod: &Pod, access: &'a Access, run: &Run) -> Result<Forward<'a>> {
+        let name = &pod.metadata.name;
+        let (port, scheme) = pod.probe().with_context(|| format!("pod {name} has no readiness probe over HTTP"))?;
         let words = ["--context", &self.context, "--namespace", &self.namespace, "port-forward", "--address=127.0.0.1"];
         let mut args: Vec<_> = words.iter().map(Into::into).collect();
-        args.extend([format!("pod/{pod}").into(), format!(":{PORT}").into()]);
-        Process::start("port-forward", kubectl, &args, &[], run.dir().join(format!("{pod}.log")))
+        args.extend([format!("pod/{name}").into(), format!(":{port}").into()]);
+        let process = Process::start("port-forward", kubectl, &args, &[], run.dir().join(format!("{name}.log")))?;
+        Ok(Forward { process, access: (scheme == "HTTPS").then_some(access) })
     }
 }
 
-/// The exporter at the end of a port-forward, which says `Forwarding from 127.0.0.1:40123 -> 23333`.
-fn forwarded_to(forward: &Process) -> Result<Exporter> {
-    let address = forward.wait_for_line("its address", Duration::from_secs(10), |line| {
-        Some(line.strip_prefix("Forwarding from ")?.split(' ').next()?.to_owned())
-    });
-    Ok(Exporter::new(format!("http://{}", address.context("kubectl port-forward")?)))
+/// The nodes that have to be scraped: those for which the `DaemonSet` makes pods. It may leave out some by a node selector
+/// or an affinity; as long as it lacks a pod, all are expected.
+fn expected(all: BTreeSet<String>, workloads: Option<&Objects>) -> BTreeSet<String> {
+    let Some(Objects { daemon_sets, pods, .. }) = workloads else { return all };
+    let wanted = |set: &DaemonSet| set.status.desired_number_scheduled;
+    let on: BTreeSet<String> =
+        pods.iter().map(|pod| pod.spec.node_name.clone()).filter(|node| all.contains(node)).collect();
+    if !on.is_empty() && on.len() == daemon_sets.iter().map(wanted).sum::<usize>() { on } else { all }
+}
+
+/// A port-forward to the port of an exporter's readiness probe.
+struct Forward<'a> {
+    process: Process,
+    /// How the exporter is asked where it speaks TLS.
+    access: Option<&'a Access>,
+}
+
+impl Forward<'_> {
+    /// The exporter at its end; kubectl says `Forwarding from 127.0.0.1:40123 -> 23333`.
+    fn exporter(&self) -> Result<Exporter> {
+        let address = self.process.wait_for_line("its address", Duration::from_secs(10), |line| {
+            Some(line.strip_prefix("Forwarding from ")?.split(' ').next()?.to_owned())
+        });
+        let address = address.context("kubectl port-forward")?;
+        Ok(match self.access {
+            Some(access) => Exporter::elsewhere(&format!("https://{address}"), access),
+            None => Exporter::new(format!("http://{address}")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn objects(items: &[Value]) -> Objects {
+        serde_json::from_value(json!({ "items": items })).unwrap()
+    }
+
+    fn pod(node: &str) -> Value {
+        json!({ "kind": "Pod", "metadata": { "name": node }, "spec": { "nodeName": node } })
+    }
+
+    /// Windows, Fargate, an affinity: the `DaemonSet` wants no pod there.
+    #[test]
+    fn nodes_that_the_daemon_set_leaves_out_are_not_expected() {
+        let all = || BTreeSet::from(["a", "b", "w"].map(str::to_owned));
+        let set = json!({ "kind": "DaemonSet", "status": { "desiredNumberScheduled": 2 } });
+        let complete = objects(&[set.clone(), pod("a"), pod("b")]);
+        assert_eq!(expected(all(), Some(&complete)), BTreeSet::from(["a", "b"].map(str::to_owned)));
+        // A pod is missing, on an unknown node.
+        assert_eq!(expected(all(), Some(&objects(&[set, pod("a")]))), all());
+        assert_eq!(expected(all(), None), all());
+    }
+
+    #[test]
+    fn the_port_of_an_exporter_is_that_of_its_probe() {
+        let probed = |port: Value, scheme: &str| {
+            let ports =
+                json!([{ "name": "metrics", "containerPort": 23333 }, { "name": "health", "containerPort": 23334 }]);
+            let probe = json!({ "httpGet": { "port": port, "scheme": scheme } });
+            let spec = json!({ "containers": [{ "ports": ports, "readinessProbe": probe }] });
+            let pods = objects(&[json!({ "kind": "Pod", "spec": spec })]).pods;
+            pods[0].probe().map(|(port, scheme)| (port, scheme.to_owned()))
+        };
+        assert_eq!(probed(json!("metrics"), "HTTP"), Some((23333, "HTTP".into())));
+        assert_eq!(probed(json!("health"), "HTTP"), Some((23334, "HTTP".into())));
+        assert_eq!(probed(json!(9100), "HTTPS"), Some((9100, "HTTPS".into())));
+        assert_eq!(probed(json!("other"), "HTTP"), None);
+    }
 }

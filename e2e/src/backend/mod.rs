@@ -18,7 +18,7 @@ use crate::run::Run;
 use crate::stack::Stack;
 use crate::stack::samples::{self, NodeSamples};
 use crate::terminal::progress::Progress;
-use crate::wait::poll::{self, Attempt};
+use crate::wait::poll::{self, Attempt, Final};
 
 /// What holds a stack's parts, and removes them when it is dropped.
 pub trait Backend {
@@ -47,8 +47,8 @@ pub trait Backend {
     /// What the parts say is wrong, newest last: for a failed check, whose own observation often is only the effect.
     fn complaints(&self) -> Vec<String>;
 
-    /// The nodes that can be made to live a scenario, where it was started for one.
-    fn cast(&self) -> Option<&local::cast::Cast> {
+    /// The nodes of a scenario, where it was started for one.
+    fn scenario_nodes(&self) -> Option<&local::scenario_nodes::ScenarioNodes> {
         None
     }
 
@@ -93,11 +93,18 @@ pub fn await_samples(backend: &dyn Backend) -> Result<Vec<NodeSamples>> {
         ensure!(nodes.len() >= stack.nodes.len(), "{} of {} nodes scraped", nodes.len(), stack.nodes.len());
         Ok(nodes)
     };
-    poll::until("samples of every node", Duration::from_secs(40), Duration::from_millis(100), || {
-        match (look(), backend.alive()) {
-            (_, Err(ended)) => Attempt::Failed(ended),
-            (Ok(nodes), Ok(())) => Attempt::Ready(nodes),
-            (Err(seen), Ok(())) => Attempt::NotYet(format!("{seen:#}")),
-        }
+    until(backend, "samples of every node", Duration::from_secs(40), look)
+}
+
+/// Polls until `look` succeeds; its error is what was seen last. A [`Final`] error, or a part of the stack that ended,
+/// stops the wait.
+pub fn until<T>(backend: &dyn Backend, what: &str, limit: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    poll::until(what, limit, Duration::from_millis(100), || match look() {
+        Ok(value) => Attempt::Ready(value),
+        Err(seen) if seen.is::<Final>() => Attempt::Failed(seen),
+        Err(seen) => match backend.alive() {
+            Ok(()) => Attempt::NotYet(format!("{seen:#}")),
+            Err(ended) => Attempt::Failed(ended),
+        },
     })
 }

@@ -1,5 +1,5 @@
-//! `grafana-healthy`, `datasource-healthy` and `dashboard-loaded`: Grafana runs, reaches Prometheus, and holds the
-//! dashboard that ships.
+//! `grafana-healthy`, `datasource-healthy` and `dashboard-loaded`: Grafana is up, reaches Prometheus, and has the shipped
+//! dashboard.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use crate::client::grafana::Grafana;
 use crate::stack::Part;
 use crate::terminal::out;
 
-/// Grafana is up before the checks begin, and its data source was made before it answered anything.
-const LIMIT: Duration = Duration::from_secs(30);
+/// Grafana is up before the checks begin, and its data source was provisioned before it answered anything.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Grafana looks for provisioned dashboards at its start, and then every 10 s.
 const PROVISIONED: Duration = Duration::from_secs(12);
 
-/// It answers and has its database.
+/// It is up, and its database is ok.
 pub(super) fn grafana_healthy(subject: Subject<'_>) -> Outcome {
     with_grafana(subject, "a healthy Grafana", LIMIT, |grafana| Ok(format!("version {}", grafana.healthy()?)))
 }
 
-/// It reaches the Prometheus that is provisioned.
+/// It reaches the provisioned Prometheus.
 pub(super) fn datasource_healthy(subject: Subject<'_>) -> Outcome {
     with_grafana(subject, "a healthy data source", LIMIT, |grafana| grafana.datasource_healthy(&subject.datasource()?))
 }
 
-/// It holds each dashboard as it lies in the tree.
+/// It has each dashboard as in its file.
 pub(super) fn dashboard_loaded(subject: Subject<'_>) -> Outcome {
     with_grafana(subject, "the dashboard", PROVISIONED, |grafana| {
         let loaded = subject.shipped.dashboards.iter().map(|file| {
@@ -46,7 +46,7 @@ fn with_grafana(
     mut look: impl FnMut(&Grafana) -> Result<String>,
 ) -> Outcome {
     match &subject.stack().grafana {
-        Part::LeftOut => Outcome::LeftOut,
+        Part::LeftOut => Outcome::Omitted,
         Part::Missing(reason) => Outcome::Skipped { reason: reason.clone() },
         Part::Here(grafana) => Outcome::from(subject.poll(what, limit, || look(grafana))),
     }

@@ -1,4 +1,4 @@
-//! `node-labels`: every sample says which node it is from, in every way that the dashboard and the rules rely on.
+//! `node-labels`: every sample has the labels by which the dashboard and the rules tell nodes apart.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ fn look(stack: &Stack) -> Result<usize> {
         for metric in ["node_uptime", "node_load"] {
             ensure!(
                 seen.contains(&(node.clone(), metric)),
-                "no `{metric}` with node=\"{node}\"; there are {}",
+                "no `{metric}` with node=\"{node}\"; Prometheus has {}",
                 nodes(&samples)
             );
         }
@@ -43,35 +43,35 @@ fn check(stack: &Stack, sample: &Sample) -> Result<()> {
     let (metric, node) = (sample.label("__name__"), sample.label("node"));
     ensure!(
         stack.nodes.contains(&sample.node()),
-        "`{metric}` has node=\"{}\", which is no node of the stack",
+        "`{metric}` has node=\"{}\": not a node of this stack",
         sample.node()
     );
     for label in ["instance", "hostname"] {
         let value = sample.label(label);
-        ensure!(value == node, "`{metric}` of node {node} has {label}=\"{value}\", not the node's name");
+        ensure!(value == node, "`{metric}` of node {node} has {label}=\"{value}\"; expected the node's name");
     }
     ensure!(
         sample.label("pod").is_empty(),
         "`{metric}` of node {node} has a label `pod`: its series ends at each roll-out"
     );
     if !stack.own {
-        // Others may add what they like, such as a namespace.
+        // Other stacks may add labels such as a namespace.
         return Ok(());
     }
     let mut wanted: Vec<&str> = LABELS.into_iter().chain(["__name__"]).collect();
-    // A node of a cluster is only one of the stack's when that one has it too.
+    // Where the stack's nodes have a cluster, their samples have it too.
     wanted.extend((!sample.label("cluster").is_empty()).then_some("cluster"));
     if metric == "node_load" {
         wanted.push("duration");
     }
     let extra: Vec<&String> = sample.labels.keys().filter(|label| !wanted.contains(&label.as_str())).collect();
-    ensure!(extra.is_empty(), "`{metric}` of node {node} has labels that nobody asked for: {extra:?}");
+    ensure!(extra.is_empty(), "`{metric}` of node {node} has unexpected labels: {extra:?}");
     Ok(())
 }
 
 fn nodes(samples: &[Sample]) -> String {
     if samples.is_empty() {
-        return "no samples of either metric".into();
+        return "no samples of `node_uptime` or `node_load`".into();
     }
     super::few(samples.iter().map(|sample| format!("{}{{node=\"{}\"}}", sample.label("__name__"), sample.node())))
 }

@@ -1,4 +1,4 @@
-//! `load`: the three load averages that Prometheus has of each node are ones that the kernel has shown.
+//! `load`: the scraped load averages of each node are those of its `loadavg`.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,20 +12,20 @@ use crate::stack::{Procfs, Stack};
 /// The values of the label `duration`, in the order of the numbers in `loadavg`.
 const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
 
-/// So many distinct readings of the kernel's are remembered. It makes a new one every 5 s, and a sample is younger than
+/// How many distinct readings of `loadavg` are kept. The kernel makes a new one every 5 s, and a sample is younger than
 /// two of them.
 const REMEMBERED: usize = 4;
 
-/// What the kernel has shown of late, oldest first.
+/// The last distinct readings of `loadavg`, oldest first.
 pub(super) type Shown = VecDeque<[f64; 3]>;
 
-/// Exactly three durations a node, and together a set that the tree's `loadavg` held; where no kernel can be seen, values
-/// that a load can have.
+/// Exactly three durations a node, whose values are a reading of the tree's `loadavg`; where that cannot be reached,
+/// values that a load can have.
 pub(super) fn load(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
     let mut shown: BTreeMap<&String, Shown> = BTreeMap::new();
     let seen = !matches!(stack.procfs, Procfs::Unseen);
-    let result = subject.poll("load as in `loadavg`", FIRST_SAMPLE, || {
+    let result = subject.poll("the loads of `loadavg`", FIRST_SAMPLE, || {
         for node in stack.nodes.iter().filter(|_| seen) {
             remember(shown.entry(node).or_default(), stack.procfs.numbers(node, "loadavg")?);
         }
@@ -33,10 +33,10 @@ pub(super) fn load(subject: Subject<'_>) -> Outcome {
         for (node, loads) in &scraped {
             if seen {
                 let shown = &shown[node];
-                ensure!(shown.contains(loads), "node_load of {node} is {loads:?}, and `loadavg` showed {shown:?}");
+                ensure!(shown.contains(loads), "node_load of {node} is {loads:?}, but `loadavg` said {shown:?}");
             } else {
                 let plausible = loads.iter().all(|load| load.is_finite() && *load >= 0.0);
-                ensure!(plausible, "node_load of {node} is {loads:?}, which no load is");
+                ensure!(plausible, "node_load of {node} is {loads:?}; expected finite numbers of 0 or more");
             }
         }
         Ok(scraped)
@@ -44,7 +44,7 @@ pub(super) fn load(subject: Subject<'_>) -> Outcome {
     Outcome::from(result.map(|scraped| {
         let values = super::few(scraped.iter().map(|(node, [a, b, c])| format!("{node} {a} {b} {c}")));
         let compared =
-            if seen { "as in `loadavg`" } else { "plausible; no kernel can be seen from here to compare with" };
+            if seen { "as in `loadavg`" } else { "plausible; the node's /proc cannot be reached; not compared" };
         format!("{values}, {compared}")
     }))
 }
@@ -68,10 +68,10 @@ fn scraped(stack: &Stack) -> Result<BTreeMap<String, [f64; 3]>> {
     let mut loads = BTreeMap::new();
     for node in &stack.nodes {
         let of_node = by_node.remove(node).unwrap_or_default();
-        // A list, not a map: a second series of the same duration must not hide behind the first.
+        // A list, not a map, so that a second series of the same duration is seen.
         let mut durations: Vec<&str> = of_node.iter().map(|sample| sample.label("duration")).collect();
         durations.sort_by_key(|duration| DURATIONS.iter().position(|known| known == duration));
-        ensure!(durations == DURATIONS, "node_load of {node} has durations {durations:?}, not {DURATIONS:?}");
+        ensure!(durations == DURATIONS, "node_load of {node} has durations {durations:?}; expected {DURATIONS:?}");
         let value = |duration| of_node.iter().find(|sample| sample.label("duration") == duration);
         loads.insert(node.clone(), DURATIONS.map(|duration| value(duration).map_or(f64::NAN, |sample| sample.value)));
     }

@@ -1,5 +1,7 @@
-//! `panels-have-data`: every query of every panel gives samples, from Prometheus and, where there is one, through
+//! `panels-have-data`: every query of every panel returns samples, from Prometheus and, where there is one, through
 //! Grafana.
+
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
@@ -7,8 +9,12 @@ use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
 use crate::wait::poll::Final;
 use crate::workspace::queries::{self, Query, Report};
+use crate::workspace::variables;
 
-/// No panel would be empty.
+/// Prometheus has answered all queries by then. Grafana asks for whole steps only, so that the newest may be missing.
+const THROUGH_GRAFANA: Duration = Duration::from_secs(10);
+
+/// No panel is empty.
 pub(super) fn panels_have_data(subject: Subject<'_>) -> Outcome {
     match look(subject) {
         Ok((observed, details)) => Outcome::Passed { observed, details },
@@ -18,22 +24,50 @@ pub(super) fn panels_have_data(subject: Subject<'_>) -> Outcome {
 
 fn look(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
     let stack = subject.stack();
-    let report = ask(subject, "samples for every panel", |query| Ok(stack.prometheus.query(&query.expr)?.len()))?;
+    let (interval, assumed) = scrape_interval(subject)?;
+    let ask = |what, limit, run: &dyn Fn(&Query) -> Result<usize>| ask(subject, what, limit, interval, run);
+    let from_prometheus = |query: &Query| Ok(stack.prometheus.query(&query.expr)?.len());
+    let report = ask("samples for every panel", FIRST_SAMPLE, &from_prometheus)?;
     let through = match stack.grafana.here() {
         Some(grafana) => {
             let datasource = subject.datasource()?;
-            ask(subject, "samples for every panel through Grafana", |query| grafana.answers(&datasource, query))?;
+            let through_grafana = |query: &Query| grafana.answers(&datasource, query);
+            ask("samples for every panel through Grafana", THROUGH_GRAFANA, &through_grafana)?;
             "from Prometheus and through Grafana"
         }
         None => "from Prometheus; there is no Grafana to ask",
     };
-    Ok((format!("all {} queries answered {through}", report.answers.len()), report.lines()))
+    Ok((format!("all {} queries answered {through}{assumed}", report.answers.len()), report.lines()))
+}
+
+/// The scrape interval from which Grafana computes `$__rate_interval`. Where no Grafana can be asked it is that of the
+/// targets, and the text says so.
+fn scrape_interval(subject: Subject<'_>) -> Result<(Duration, String)> {
+    let stack = subject.stack();
+    if let Some(grafana) = stack.grafana.here()
+        && let Some(interval) = grafana.scrape_interval(&subject.datasource()?)?
+    {
+        return Ok((interval, String::new()));
+    }
+    let targets =
+        subject.poll("the targets' scrape interval", FIRST_SAMPLE, || stack.prometheus.targets(&stack.job))?;
+    let intervals = targets.iter().filter_map(|target| humantime::parse_duration(&target.scrape_interval).ok());
+    let interval = intervals.max().unwrap_or(variables::SCRAPE_INTERVAL);
+    let shown = humantime::format_duration(interval);
+    Ok((interval, format!("; `$__rate_interval` computed from the targets' scrape interval of {shown}")))
 }
 
 /// Asks until no panel lacks samples: a rate needs two scrapes, and a recorded metric an evaluation.
-fn ask(subject: Subject<'_>, what: &str, mut run: impl FnMut(&Query) -> Result<usize>) -> Result<Report> {
-    subject.poll(what, FIRST_SAMPLE, || {
-        let report = queries::ask(&subject.shipped.dashboards, &mut run)?;
+fn ask(
+    subject: Subject<'_>,
+    what: &str,
+    limit: Duration,
+    interval: Duration,
+    run: &dyn Fn(&Query) -> Result<usize>,
+) -> Result<Report> {
+    subject.poll(what, limit, || {
+        let report =
+            queries::ask(&subject.shipped.dashboards, interval, run).map_err(|error| Final(format!("{error:#}")))?;
         let problems = report.problems().join("; ");
         match report.answers.iter().any(|(_, answer)| answer.as_ref().is_err_and(anyhow::Error::is::<Final>)) {
             _ if problems.is_empty() => Ok(report),

@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::terminal::exit::Exit;
 use crate::terminal::out::Mark;
 
-/// What a check came to.
+/// The outcome of a check.
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It holds; what was seen.
+    /// What was seen.
     Passed {
         /// In one line.
         observed: String,
@@ -22,18 +22,18 @@ pub enum Outcome {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         details: Vec<String>,
     },
-    /// It does not hold; what was seen last.
+    /// What was seen last.
     Failed {
         /// The whole error.
         observed: String,
     },
-    /// It was not run, and nobody had asked for that.
+    /// It could not be run.
     Skipped {
         /// Why.
         reason: String,
     },
-    /// It was not run, as asked.
-    LeftOut,
+    /// It was excluded on request.
+    Omitted,
 }
 
 impl From<Result<String>> for Outcome {
@@ -50,7 +50,7 @@ impl From<Result<String>> for Outcome {
 pub struct CheckReport {
     /// Its stable name.
     pub name: &'static str,
-    /// What it came to.
+    /// Its outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
     /// How long it took.
@@ -64,7 +64,7 @@ impl CheckReport {
             Outcome::Passed { observed, details } => (Mark::Pass, observed.as_str(), details.as_slice()),
             Outcome::Failed { observed } => (Mark::Fail, observed.as_str(), &[][..]),
             Outcome::Skipped { reason } => (Mark::Skip, reason.as_str(), &[][..]),
-            Outcome::LeftOut => (Mark::None, "left out, as asked", &[][..]),
+            Outcome::Omitted => (Mark::Omit, "excluded on request", &[][..]),
         };
         let mut lines = self.line(mark, text);
         for detail in details {
@@ -79,7 +79,7 @@ impl CheckReport {
     }
 }
 
-/// The lines of one check after the other. Why one was skipped is said once: one cause, one line.
+/// Formats one check after the other; the reason of several skipped checks is given once.
 #[derive(Debug, Default)]
 pub struct Lines {
     /// Each reason, and the check that gave it first.
@@ -91,7 +91,7 @@ impl Lines {
     pub fn next(&mut self, check: &CheckReport) -> String {
         let Outcome::Skipped { reason } = &check.outcome else { return check.text() };
         if let Some((_, first)) = self.reasons.iter().find(|(given, _)| given == reason) {
-            return check.line(Mark::Skip, &format!("for the same reason as {first}"));
+            return check.line(Mark::Skip, &format!("same reason as {first}"));
         }
         self.reasons.push((reason.clone(), check.name));
         check.text()
@@ -153,7 +153,7 @@ impl Report {
                 Outcome::Passed { observed, .. } => (TestCaseStatus::success(), observed.as_str()),
                 Outcome::Failed { observed } => (failed(observed), observed.as_str()),
                 Outcome::Skipped { reason } => (skipped(reason), reason.as_str()),
-                Outcome::LeftOut => (skipped("left out, as asked"), ""),
+                Outcome::Omitted => (skipped("excluded on request"), ""),
             };
             let mut case = TestCase::new(check.name, status);
             case.set_classname("lab").set_time(Duration::from_secs_f64(check.seconds)).set_system_out(text);
@@ -164,19 +164,19 @@ impl Report {
         Ok(report.to_string()?)
     }
 
-    /// How many checks came to what, how long everything took, and with which images.
+    /// The number of checks by outcome, the times, and the images.
     pub fn summary(&self) -> String {
         let count = |wanted: fn(&Outcome) -> bool| self.checks.iter().filter(|check| wanted(&check.outcome)).count();
-        // The sum of nothing is -0.0, which would be shown as such.
+        // The sum of an empty list is -0.0, which would be printed with its sign.
         let start = 0.0 + self.steps.iter().map(|(_, seconds)| seconds).sum::<f64>();
         let checks = 0.0 + self.checks.iter().map(|check| check.seconds).sum::<f64>();
         let images = self.images.iter().map(|(name, reference)| format!("\nimage {name:<11} {reference}"));
         format!(
-            "{} passed, {} failed, {} skipped, {} left out; start {start:.1} s, checks {checks:.1} s{}",
+            "{} passed, {} failed, {} skipped, {} omitted; start {start:.1} s, checks {checks:.1} s{}",
             count(|outcome| matches!(outcome, Outcome::Passed { .. })),
             count(|outcome| matches!(outcome, Outcome::Failed { .. })),
             count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
-            count(|outcome| matches!(outcome, Outcome::LeftOut)),
+            count(|outcome| matches!(outcome, Outcome::Omitted)),
             images.collect::<String>()
         )
     }
@@ -208,28 +208,34 @@ mod tests {
         let passed = || Outcome::Passed { observed: String::new(), details: Vec::new() };
         let failed = || Outcome::Failed { observed: String::new() };
         let skipped = || Outcome::Skipped { reason: String::new() };
-        assert_eq!(report(vec![passed(), Outcome::LeftOut]).exit(), Exit::Ok);
+        assert_eq!(report(vec![passed(), Outcome::Omitted]).exit(), Exit::Ok);
         assert_eq!(report(vec![passed(), skipped()]).exit(), Exit::Skipped);
         assert_eq!(report(vec![skipped(), failed(), passed()]).exit(), Exit::Failed);
     }
 
-    /// Every outcome once, in every form: a skipped check shown or counted as passed is what this is about.
+    /// Every outcome once, in every form.
     #[test]
-    fn each_form_tells_the_four_outcomes_apart() {
+    fn each_format_shows_the_four_outcomes() {
         let passed = Outcome::Passed { observed: "1 of 1 up".into(), details: vec!["a: 1".into()] };
         let failed = Outcome::Failed { observed: "2 < 3".into() };
         let skipped = Outcome::Skipped { reason: "no Grafana".into() };
         let steps = vec![("start".into(), 1.5), ("find".into(), 0.5)];
-        let report = Report { steps, ..report(vec![passed, failed, skipped, Outcome::LeftOut]) };
+        let report = Report { steps, ..report(vec![passed, failed, skipped, Outcome::Omitted]) };
         let lines: Vec<String> = report.checks.iter().map(CheckReport::text).collect();
         assert_eq!(
             anstream::adapter::strip_str(&lines.join("\n")).to_string(),
             "pass load                   0.5 s  1 of 1 up\n       a: 1\n\
              FAIL load                   0.5 s  2 < 3\n\
              skip load                   0.5 s  no Grafana\n\
-             none load                   0.5 s  left out, as asked"
+             omit load                   0.5 s  excluded on request"
         );
-        assert_eq!(report.summary(), "1 passed, 1 failed, 1 skipped, 1 left out; start 2.0 s, checks 2.0 s");
+        assert_eq!(report.summary(), "1 passed, 1 failed, 1 skipped, 1 omitted; start 2.0 s, checks 2.0 s");
+        insta::assert_snapshot!(serde_json::to_string(&report.checks).unwrap().replace("},", "},\n"), @r#"
+        [{"name":"load","outcome":"passed","observed":"1 of 1 up","details":["a: 1"],"seconds":0.5},
+        {"name":"load","outcome":"failed","observed":"2 < 3","seconds":0.5},
+        {"name":"load","outcome":"skipped","reason":"no Grafana","seconds":0.5},
+        {"name":"load","outcome":"omitted","seconds":0.5}]
+        "#);
         let junit = report.junit().unwrap();
         for part in [
             r#"<testsuite name="local" tests="4" skipped="2" errors="0" failures="1""#,
@@ -250,7 +256,7 @@ mod tests {
         assert_eq!(
             anstream::adapter::strip_str(&shown.join("\n")).to_string(),
             "skip load                   0.5 s  no Grafana\n\
-             skip load                   0.5 s  for the same reason as load\n\
+             skip load                   0.5 s  same reason as load\n\
              skip load                   0.5 s  no Prometheus"
         );
         // A machine reads each check by itself.
@@ -267,14 +273,5 @@ mod tests {
         assert!(json.contains(r#""images":{"grafana":"host/grafana:9"}"#), "{json}");
         let junit = report.junit().unwrap();
         assert!(junit.contains(r#"<property name="image.grafana" value="host/grafana:9"/>"#), "{junit}");
-    }
-
-    #[test]
-    fn the_json_names_check_outcome_and_observation() {
-        let json = serde_json::to_string(&report(vec![Outcome::Failed { observed: "x".into() }])).unwrap();
-        assert_eq!(
-            json,
-            r#"{"backend":"local","steps":[],"checks":[{"name":"load","outcome":"failed","observed":"x","seconds":0.5}]}"#
-        );
     }
 }

@@ -1,4 +1,4 @@
-//! `rules-healthy`: Prometheus has loaded the shipped rules, and evaluates each without an error.
+//! `rules-healthy`: Prometheus has loaded the shipped rules and evaluates each without an error.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::report::Outcome;
 use crate::terminal::out;
 use crate::workspace::rules::{Rule, RuleFile};
 
-/// Every rule that ships is loaded, and every loaded one was evaluated with success.
+/// Every shipped rule is loaded, and every loaded one was evaluated successfully.
 pub(super) fn rules_healthy(subject: Subject<'_>) -> Outcome {
     Outcome::from(look(subject).map(|count| format!("{} loaded and evaluated", out::count(count, "rule", "rules"))))
 }
@@ -21,12 +21,12 @@ fn look(subject: Subject<'_>) -> Result<usize> {
         let groups = prometheus.rules()?;
         let ours = |name: &str| subject.stack().own || shipped.contains(&name);
         let rules: Vec<_> = groups.iter().flat_map(|group| &group.rules).filter(|rule| ours(&rule.name)).collect();
-        ensure!(!rules.is_empty(), "Prometheus has loaded no rule");
+        ensure!(!rules.is_empty(), "Prometheus has loaded no rules");
         for rule in &rules {
             ensure!(rule.health == "ok", "rule `{}` is {} {}", rule.name, rule.health, rule.last_error);
         }
-        let missing: Vec<_> = shipped.iter().filter(|name| !rules.iter().any(|rule| rule.name == **name)).collect();
-        ensure!(missing.is_empty(), "Prometheus has not loaded {missing:?}");
+        let missing = super::few(shipped.iter().filter(|name| !rules.iter().any(|rule| rule.name == **name)));
+        ensure!(missing.is_empty(), "Prometheus has not loaded {missing}");
         Ok(rules.len())
     })
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::access::Access;
 use super::http::Server;
 
 /// An exporter.
@@ -12,6 +13,11 @@ impl Exporter {
     /// The exporter with that base address, such as `http://127.0.0.1:23333`.
     pub fn new(base: impl Into<String>) -> Self {
         Self(Server::new(base))
+    }
+
+    /// The exporter at an address anywhere.
+    pub fn elsewhere(base: &str, access: &Access) -> Self {
+        Self(Server::elsewhere(base, access))
     }
 
     pub fn base(&self) -> &str {

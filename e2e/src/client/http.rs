@@ -21,6 +21,9 @@ use crate::wait::poll;
 /// The deadline of one request; `LAB_PATIENCE` extends it.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// The largest body that is read: Prometheus describes 3,000 targets in 16 MB.
+const LARGEST: u64 = 512 << 20;
+
 /// A server by its base address, such as `http://127.0.0.1:9090`.
 #[derive(Clone)]
 pub struct Server {
@@ -153,7 +156,7 @@ pub fn open(url: &str) -> Result<impl Read> {
 impl Request {
     fn read(self, answer: Result<Response<Body>, ureq::Error>) -> Result<Answer> {
         let mut answer = answer.map_err(|error| self.failed(error))?;
-        let body = answer.body_mut().read_to_vec().map_err(|error| self.failed(error))?;
+        let body = answer.body_mut().with_config().limit(LARGEST).read_to_vec().map_err(|error| self.failed(error))?;
         Ok(Answer { status: answer.status(), body: String::from_utf8_lossy(&body).into_owned(), request: self })
     }
 

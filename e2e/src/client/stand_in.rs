@@ -1,5 +1,4 @@
-//! A server for unit tests, in the place of one that cannot be had. It proves how answers are handled, and nothing
-//! about who would give them.
+//! A server for unit tests that gives fixed answers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +9,10 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::http::Server;
+
+#[path = "../../tests/support/serve.rs"]
+mod serve;
+use serve::serve;
 
 /// A server that lives as long as the test process.
 pub struct StandIn {
@@ -22,7 +25,7 @@ impl StandIn {
     pub fn answering(answers: &[(&str, &str)]) -> Self {
         let answers = answers.iter().map(|(begins, answer)| ((*begins).to_owned(), (*answer).to_owned()));
         let answers = Arc::new(Mutex::new(answers.collect::<Vec<_>>()));
-        // Whoever answers and closes before the body is read resets the connection, and the answer may be lost.
+        // The body is read, for a connection closed before that is reset, and the answer may be lost.
         Self::of(Router::new().fallback(move |uri: Uri, _body: Bytes| async move {
             let path = uri.path_and_query().map_or("/", |path| path.as_str());
             let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,16 +46,7 @@ impl StandIn {
     }
 
     fn of(router: Router) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await.unwrap();
-            });
-        });
-        Self { base }
+        Self { base: serve(router) }
     }
 
     pub fn server(&self) -> Server {

@@ -41,6 +41,9 @@ impl Process {
         for (name, value) in env {
             expression = expression.env(name, value);
         }
+        for name in settings_of_grafana() {
+            expression = expression.env_remove(name);
+        }
         let handle = spawner::start(&expression.unchecked())
             .with_context(|| format!("{name}: {} could not be started", program.display()))?;
         Ok(Self { name, handle, log })
@@ -138,6 +141,11 @@ impl Process {
             format!("; its last log lines:\n{}", log::quoted("", &lines))
         }
     }
+}
+
+/// The variables by which the shell may configure another Grafana, such as its database.
+fn settings_of_grafana() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"GF_"))
 }
 
 impl Drop for Process {

@@ -1,12 +1,11 @@
-//! What a scenario expects: each expectation is queries with known answers, so that both judges are asked the
-//! same.
+//! What a scenario expects: queries with known answers, so that both judges are asked the same.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::client::prometheus::{Labels, Sample};
 
-/// Something that is to be seen at a time.
+/// Something that is expected at a time.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// The line of the file.
@@ -15,10 +14,12 @@ pub struct Expectation {
     pub at: Duration,
     /// In words.
     pub text: String,
+    /// The alert that it is about, if it is about one.
+    pub alert: Option<String>,
     pub questions: Vec<Question>,
 }
 
-/// A query, and the samples that it gives.
+/// A query and its samples.
 #[derive(Clone, Debug)]
 pub struct Question {
     pub expr: String,
@@ -31,7 +32,8 @@ impl Expectation {
         let firing = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"");
         if alerts.is_empty() {
             let question = Question { expr: format!("{firing}}}"), answer: Vec::new() };
-            return Self { line, at, text: format!("{name} does not fire"), questions: vec![question] };
+            let (text, alert) = (format!("{name} does not fire"), Some(name.to_owned()));
+            return Self { line, at, text, alert, questions: vec![question] };
         }
         let count = |more: &str, answer: f64| Question {
             expr: format!("count({firing}{more}}})"),
@@ -42,13 +44,19 @@ impl Expectation {
         let mut questions = vec![count("", alerts.len() as f64)];
         questions.extend(alerts.iter().map(|alert| count(&format!(", {}", labels(alert)), 1.0)));
         let text = alerts.iter().map(|alert| format!("{{{}}}", labels(alert))).collect::<Vec<_>>().join(" and ");
-        Self { line, at, text: format!("{name} fires for {text}"), questions }
+        Self { line, at, text: format!("{name} fires for {text}"), alert: Some(name.to_owned()), questions }
     }
 
     pub(super) fn query(line: u64, at: Duration, expr: String, answer: Vec<(Labels, f64)>) -> Self {
         let samples: Vec<String> = answer.iter().map(|(labels, value)| format!("{} {value}", series(labels))).collect();
-        let gives = if samples.is_empty() { "nothing".to_owned() } else { samples.join(", ") };
-        Self { line, at, text: format!("{expr} gives {gives}"), questions: vec![Question { expr, answer }] }
+        let returned = if samples.is_empty() { "nothing".to_owned() } else { samples.join(", ") };
+        Self {
+            line,
+            at,
+            text: format!("{expr} returns {returned}"),
+            alert: None,
+            questions: vec![Question { expr, answer }],
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::expectation::Expectation;
-use super::life::{Series, lives};
+use super::timeline::{Series, timelines};
 use super::{Scenario, notation};
 use crate::client::prometheus::Labels;
 
@@ -62,7 +62,11 @@ struct ExpSample {
 pub(super) fn parse(name: &str, text: &str) -> Result<Scenario> {
     let group: Group = serde_saphyr::from_str(text)?;
     let interval = duration(&group.interval)?;
-    ensure!(interval >= Duration::from_secs(1), "line {}: expected an interval of 1s or more", line(&group.interval));
+    ensure!(
+        interval >= Duration::from_secs(1),
+        "line {}: invalid interval; expected 1s or more",
+        line(&group.interval)
+    );
     let mut series = Vec::new();
     for input in &group.input_series {
         let labels = located(&input.series, notation::series)?;
@@ -81,15 +85,15 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario> {
     }
     expectations.sort_by_key(|expectation| expectation.at);
     let scenario =
-        Scenario { name: name.to_owned(), title: group.name, interval, lives: lives(&series)?, expectations };
-    ensure!(!scenario.expectations.is_empty(), "nothing is expected: expected `alert_rule_test` or `promql_expr_test`");
+        Scenario { name: name.to_owned(), title: group.name, interval, timelines: timelines(&series)?, expectations };
+    ensure!(!scenario.expectations.is_empty(), "no expectations; expected `alert_rule_test` or `promql_expr_test`");
     for expectation in &scenario.expectations {
         let (length, line) = (scenario.length(), expectation.line);
         ensure!(expectation.at <= length, "line {line}: the scenario ends at {}", humantime::format_duration(length));
         let on_a_step = expectation.at.as_millis().is_multiple_of(interval.as_millis());
         ensure!(
             on_a_step,
-            "line {line}: expected a time on a step, a multiple of {}",
+            "line {line}: `eval_time` is between two steps; expected a multiple of {}",
             humantime::format_duration(interval)
         );
     }
@@ -99,7 +103,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario> {
 fn duration(text: &Spanned<String>) -> Result<Duration> {
     located(text, |text| match text {
         "0" => Ok(Duration::ZERO),
-        _ => humantime::parse_duration(text).with_context(|| format!("`{text}` is no duration: expected such as `5m`")),
+        _ => humantime::parse_duration(text).with_context(|| format!("invalid duration `{text}`; expected e.g. `5m`")),
     })
 }
 
@@ -114,7 +118,7 @@ fn line(text: &Spanned<String>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::local::cast::State;
+    use crate::backend::local::scenario_nodes::ExporterState;
 
     const TEXT: &str = r#"name: A test.
 interval: 1m
@@ -134,32 +138,35 @@ promql_expr_test:
 "#;
 
     #[test]
-    fn a_file_becomes_lives_and_expectations() {
+    fn a_file_becomes_timelines_and_expectations() {
         let scenario = parse("test", TEXT).unwrap();
-        let states: Vec<State> = scenario.lives[0].moments.iter().map(|moment| moment.state).collect();
-        let (here, gone) = (State::Answers, State::Gone);
+        let states: Vec<ExporterState> = scenario.timelines[0].steps.iter().map(|step| step.state).collect();
+        let (here, gone) = (ExporterState::Answers, ExporterState::Gone);
         assert_eq!(states, [here, here, here, gone, gone, gone, here]);
-        assert_eq!(scenario.lives[0].moments[6].load, Some([3.0, 3.0, 3.0]));
+        assert_eq!(scenario.timelines[0].steps[6].load, Some([3.0, 3.0, 3.0]));
         let expected: Vec<&str> = scenario.expectations.iter().map(|expectation| expectation.text.as_str()).collect();
-        assert_eq!(expected, [r#"up gives up{node="a"} 1"#, r#"A fires for {node="a"}"#]);
+        assert_eq!(expected, [r#"up returns up{node="a"} 1"#, r#"A fires for {node="a"}"#]);
         assert_eq!(scenario.length(), Duration::from_secs(360));
     }
 
-    /// What is wrong, in which line, and what was expected there.
     #[test]
     fn errors_name_the_line_and_what_was_expected() {
         for (from, to, said) in [
-            ("60+60x2 stale", "60+60y2 stale", "line 5: `60+60y2` is no value: expected A, AxN"),
-            ("values: 60+60x2", "values: 60+60x3", "line 7: 7 steps, but 8 in line 5: expected as many"),
-            ("node_uptime{node=\"a\"}", "node_uptime{node=a}", "line 4: `node_uptime{node=a}` is no series: expected"),
-            ("node_uptime", "node_boot", "line 5: `node_boot`: expected a series of up, node_uptime or node_load"),
-            ("\"5m\"", "\"2m\"", "line 9: duration=\"2m\": expected 1m, 5m or 15m"),
-            ("\"5m\"", "\"1m\"", "line 9: this series is there already"),
-            ("60+60x2 stale", "60+60x3", "node `a`: step 3: an exporter that is gone takes all series with it"),
-            ("60+60x2", "_x3", "node `a`: step 0: expected a node on which all is well"),
-            ("interval: 1m", "interval: soon", "line 2: `soon` is no duration: expected such as `5m`"),
+            ("60+60x2 stale", "60+60y2 stale", "line 5: invalid value `60+60y2`; expected A, AxN"),
+            ("values: 60+60x2", "values: 60+60x3", "line 7: 7 steps; expected 8, as in line 5"),
+            (
+                "node_uptime{node=\"a\"}",
+                "node_uptime{node=a}",
+                "line 4: invalid series `node_uptime{node=a}`; expected",
+            ),
+            ("node_uptime", "node_boot", "line 5: unknown series `node_boot`; expected up, node_uptime or node_load"),
+            ("\"5m\"", "\"2m\"", "line 9: invalid duration=\"2m\"; expected 1m, 5m or 15m"),
+            ("\"5m\"", "\"1m\"", "line 9: duplicate series"),
+            ("60+60x2 stale", "60+60x3", "node `a`: step 3: `stale` in some series; expected it in all"),
+            ("60+60x2", "_x3", "node `a`: step 0: the node must start healthy"),
+            ("interval: 1m", "interval: soon", "line 2: invalid duration `soon`; expected e.g. `5m`"),
             ("eval_time: 5m", "eval_time: 9m", "line 13: the scenario ends at 6m"),
-            ("eval_time: 5m", "eval_time: 90s", "line 13: expected a time on a step, a multiple of 1m"),
+            ("eval_time: 5m", "eval_time: 90s", "line 13: `eval_time` is between two steps; expected a multiple of 1m"),
             ("alertname", "alert", "line 13"),
         ] {
             let error = format!("{:#}", parse("test", &TEXT.replacen(from, to, 1)).unwrap_err());

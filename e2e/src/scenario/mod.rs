@@ -1,6 +1,6 @@
-//! Scenarios: a node's life as series in promtool's notation, and what is expected of it. One file is judged twice, by a
-//! promtool unit test that is made from it and by a real Prometheus that scrapes real exporters while their trees
-//! change.
+//! Scenarios: the timelines of nodes as series in promtool's notation, and what is expected of them. One file is judged
+//! twice, by a promtool unit test that is made from it and by a real Prometheus that scrapes real exporters while their
+//! trees change.
 //!
 //! A file is a test group of promtool's, with a `name`, an `interval`, `input_series`, `alert_rule_test` and
 //! `promql_expr_test`. Its series are these, all of the same length:
@@ -8,17 +8,17 @@
 //! | series | value | `_` | `stale` |
 //! |---|---|---|---|
 //! | `node_uptime{node="a"}`, `node_load{node="a", duration="1m"}` | what the file in the node's tree says | the file is missing | the exporter is gone, until the next value |
-//! | `up{node="a"}`, 1 if it is left out | 1 it answers, 0 it hangs | as before | the target has left discovery, until the next value |
+//! | `up{node="a"}`, 1 if omitted | 1 it answers, 0 it hangs | as before | the target has left discovery, until the next value |
 //!
 //! The labels that scraping attaches, `up` and the exporter's own metrics follow from these. `exp_labels` names the
-//! labels that matter, and an alert may have more. At the first step all is well.
+//! labels that matter, and an alert may have more. At the first step every node is healthy.
 
 mod expectation;
 mod file;
-pub mod hurry;
-mod life;
 mod notation;
-pub mod play;
+pub mod run;
+pub mod speed_up;
+mod timeline;
 pub mod unit;
 
 use std::path::{Path, PathBuf};
@@ -27,14 +27,14 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 pub use expectation::{Expectation, Question};
-pub use life::Life;
+pub use timeline::Timeline;
 
 use crate::workspace;
 
 /// Where the shipped scenarios are, in the workspace.
 pub const SCENARIOS: &str = "fixtures/scenarios";
 
-/// A scenario, read and found to make sense.
+/// A valid scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The file's name without its extension.
@@ -43,9 +43,9 @@ pub struct Scenario {
     pub title: String,
     /// How long a step lasts.
     pub interval: Duration,
-    /// The nodes that live it.
-    pub lives: Vec<Life>,
-    /// What is to be seen, and when, in the order of time.
+    /// Its nodes, step by step.
+    pub timelines: Vec<Timeline>,
+    /// In the order of time.
     pub expectations: Vec<Expectation>,
 }
 
@@ -61,7 +61,7 @@ impl Scenario {
             return Self::read(path);
         }
         let names: Vec<_> = shipped.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
-        bail!("there is no scenario `{name}`; there are {}, or name a file `FILE.yml`", names.join(", "))
+        bail!("no scenario `{name}`; there are {}, or name a file `FILE.yml`", names.join(", "))
     }
 
     /// Every shipped scenario, by name.
@@ -76,18 +76,9 @@ impl Scenario {
         file::parse(&name, &text).map_err(|error| error.context(path.display().to_string()))
     }
 
-    /// The same lives, each lived by so many nodes. Nothing is expected of them: it would be of fewer.
-    #[must_use]
-    pub fn times(mut self, count: usize) -> Self {
-        let copy = |life: &Life, index| Life { node: format!("{}-{index}", life.node), moments: life.moments.clone() };
-        self.lives = self.lives.iter().flat_map(|life| (1..=count).map(move |index| copy(life, index))).collect();
-        self.expectations.clear();
-        self
-    }
-
     /// How many steps there are.
     pub fn steps(&self) -> usize {
-        self.lives.first().map_or(0, |life| life.moments.len())
+        self.timelines.first().map_or(0, |timeline| timeline.steps.len())
     }
 
     /// How long it lasts.

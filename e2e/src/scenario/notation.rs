@@ -17,7 +17,7 @@ const LONGEST: usize = 10_080;
 
 /// Reads a metric's name and its labels, the name as `__name__`.
 pub(super) fn series(text: &str) -> Result<Labels> {
-    let expected = || format!("`{text}` is no series: expected NAME{{LABEL=\"VALUE\", …}}");
+    let expected = || format!("invalid series `{text}`; expected NAME{{LABEL=\"VALUE\", …}}");
     let (name, rest) = text.split_once('{').unwrap_or((text, "}"));
     let inside = rest.trim_end().strip_suffix('}').with_context(expected)?;
     let mut labels = Labels::new();
@@ -56,13 +56,13 @@ pub(super) fn values(text: &str) -> Result<Vec<Step>> {
         }
     }
     if steps.is_empty() {
-        bail!("no values: expected promtool's notation, such as `0.5x9 8.25x35`");
+        bail!("no values; expected promtool's notation, e.g. `0.5x9 8.25x35`");
     }
     Ok(steps)
 }
 
 fn expected(word: &str) -> String {
-    format!("`{word}` is no value: expected A, AxN, A+BxN, A-BxN, `_`, `_xN` or `stale`")
+    format!("invalid value `{word}`; expected A, AxN, A+BxN, A-BxN, `_`, `_xN` or `stale`")
 }
 
 /// `1`, `1+2` or `1-2`: a number, and by how much it changes at each step.
@@ -89,10 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_named() {
+    fn an_invalid_value_is_named() {
         for bad in ["one", "1x", "1+2", "1++2x3", "stalex2", "infx2", "1x-1"] {
             let error = values(bad).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("`{bad}` is no value: expected")), "{bad}: {error}");
+            assert!(error.starts_with(&format!("invalid value `{bad}`; expected")), "{bad}: {error}");
         }
         assert!(values("1x99999999").is_err() && values(" ").is_err());
     }

@@ -8,14 +8,14 @@ use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::expectation::series;
-use super::life::DURATIONS;
-use super::{Life, Scenario};
-use crate::backend::local::cast::{Moment, State};
+use super::timeline::DURATIONS;
+use super::{Scenario, Timeline};
+use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::client::prometheus::Labels;
 use crate::process::command::Cmd;
 use crate::stack::JOB;
 
-/// Has promtool judge a scenario by these rule files; fails with what promtool says.
+/// Has promtool judge a scenario by these rule files; its output is the error.
 pub fn judge(scenario: &Scenario, rules: &[PathBuf], promtool: &Path, directory: &Path) -> Result<()> {
     let file = directory.join(format!("{}.json", scenario.name));
     // JSON is YAML.
@@ -44,39 +44,39 @@ pub fn test(scenario: &Scenario, rules: &[PathBuf]) -> Value {
         "tests": [{
             "name": scenario.name,
             "interval": interval,
-            "input_series": scenario.lives.iter().flat_map(scraped).collect::<Vec<_>>(),
+            "input_series": scenario.timelines.iter().flat_map(scraped).collect::<Vec<_>>(),
             "promql_expr_test": questions.collect::<Vec<_>>(),
         }],
     })
 }
 
 /// What Prometheus has of a node after each step.
-fn scraped(life: &Life) -> Vec<Value> {
-    let node = life.node.as_str();
+fn scraped(timeline: &Timeline) -> Vec<Value> {
+    let node = timeline.node.as_str();
     let mut all = Vec::new();
-    let mut add = |metric: &str, more: &[(&str, &str)], value: &dyn Fn(&Moment) -> Option<f64>| {
+    let mut add = |metric: &str, more: &[(&str, &str)], value: &dyn Fn(&NodeStep) -> Option<f64>| {
         let attached = [("__name__", metric), ("job", JOB), ("node", node), ("instance", node)];
         let labels: Labels =
             attached.iter().chain(more).map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        all.push(json!({ "series": series(&labels), "values": written(life.moments.iter().map(value)) }));
+        all.push(json!({ "series": series(&labels), "values": written(timeline.steps.iter().map(value)) }));
     };
-    add("up", &[], &|moment| match moment.state {
-        State::Answers => Some(1.0),
-        State::Hangs | State::Gone => Some(0.0),
-        State::Undiscovered => None,
+    add("up", &[], &|step| match step.state {
+        ExporterState::Answers => Some(1.0),
+        ExporterState::Hangs | ExporterState::Gone => Some(0.0),
+        ExporterState::Undiscovered => None,
     });
-    let answered = |moment: &Moment| (moment.state == State::Answers).then_some(());
-    add("node_uptime", &[("hostname", node)], &|moment| answered(moment).and(moment.uptime));
+    let answered = |step: &NodeStep| (step.state == ExporterState::Answers).then_some(());
+    add("node_uptime", &[("hostname", node)], &|step| answered(step).and(step.uptime));
     for (index, duration) in DURATIONS.into_iter().enumerate() {
-        let value = move |moment: &Moment| answered(moment).and(moment.load).map(|load| load[index]);
+        let value = move |step: &NodeStep| answered(step).and(step.load).map(|load| load[index]);
         add("node_load", &[("hostname", node), ("duration", duration)], &value);
     }
     let success = |read: bool| Some(f64::from(u8::from(read)));
-    add("node_scrape_collector_success", &[("collector", "uptime")], &|moment| {
-        answered(moment).and(success(moment.uptime.is_some()))
+    add("node_scrape_collector_success", &[("collector", "uptime")], &|step| {
+        answered(step).and(success(step.uptime.is_some()))
     });
-    add("node_scrape_collector_success", &[("collector", "load")], &|moment| {
-        answered(moment).and(success(moment.load.is_some()))
+    add("node_scrape_collector_success", &[("collector", "load")], &|step| {
+        answered(step).and(success(step.load.is_some()))
     });
     all
 }

@@ -1,4 +1,4 @@
-//! The stack that every backend gives: where its parts answer, and what they must agree with.
+//! A running stack, whatever its backend: where its parts answer, and what they must agree with.
 
 pub mod nodes;
 mod part;
@@ -29,7 +29,7 @@ pub struct Stack {
     pub nodes: BTreeSet<String>,
     /// The name of the scrape job whose targets the exporters are.
     pub job: String,
-    /// Whether nothing else is scraped and evaluated there. In somebody else's stack only what is ours is judged.
+    /// Whether nothing else is scraped and evaluated there. In other stacks only the exporter's job and rules are judged.
     pub own: bool,
     /// The exporters that can be reached from here.
     pub exporters: Vec<Exporter>,

@@ -1,4 +1,4 @@
-//! What Prometheus knows of the nodes now: which answer, what they say, and what it alerts of.
+//! What Prometheus knows of the nodes now: which are up, their newest samples, and the alerts about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,9 +6,10 @@ use anyhow::Result;
 
 use super::samples::{self, NodeSamples};
 use crate::client::prometheus::Prometheus;
+use crate::terminal::out;
 
-/// So many names are told of many.
-const TOLD: usize = 3;
+/// At most this many names are listed.
+const LISTED: usize = 3;
 
 /// The nodes, as they were seen at one time.
 #[derive(Debug, Default)]
@@ -55,21 +56,16 @@ impl Nodes {
     pub fn summary(&self) -> Vec<String> {
         let down: Vec<&str> = self.up.iter().filter(|(_, up)| !**up).map(|(node, _)| node.as_str()).collect();
         let up = format!("{} of {} nodes up", self.up.len() - down.len(), self.up.len());
-        let first = if down.is_empty() { up } else { format!("{up}; down: {}", told(&down)) };
+        let first = if down.is_empty() { up } else { format!("{up}; down: {}", out::first(LISTED, &down)) };
         let fires = |(name, nodes): (&String, &BTreeSet<String>)| {
             let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
-            if nodes.is_empty() { format!("{name} fires") } else { format!("{name} fires for {}", told(&nodes)) }
+            if nodes.is_empty() {
+                format!("{name} fires")
+            } else {
+                format!("{name} fires for {}", out::first(LISTED, &nodes))
+            }
         };
         [first].into_iter().chain(self.alerts.iter().map(fires)).collect()
-    }
-}
-
-/// The first of these names, and how many more there are.
-fn told(names: &[&str]) -> String {
-    let first = names[..names.len().min(TOLD)].join(", ");
-    match names.len().saturating_sub(TOLD) {
-        0 => first,
-        more => format!("{first} and {more} more"),
     }
 }
 
@@ -90,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_comes_first_and_what_a_dead_node_said_last_is_not_told() {
+    fn what_is_wrong_comes_first_and_a_node_that_is_down_shows_no_samples() {
         let nodes = seen(&[("a", true), ("b", true), ("c", false)], &[("High", &["b"])]);
         let rows: Vec<_> = nodes.rows().into_iter().map(|(node, samples)| (node, samples.is_some())).collect();
         assert_eq!(rows, [("b", true), ("c", false), ("a", true)]);
@@ -98,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_names_the_first_are_told() {
+    fn the_first_of_many_names_are_listed() {
         let all: Vec<(&str, bool)> = ["a", "b", "c", "d", "e"].map(|node| (node, false)).to_vec();
         let nodes = seen(&all, &[("Many", &[])]);
         assert_eq!(nodes.summary(), ["0 of 5 nodes up; down: a, b, c and 2 more", "Many fires"]);

@@ -30,8 +30,8 @@ pub enum Mark {
     Fail,
     /// Something was not run, and nobody had asked for that.
     Skip,
-    /// A check was left out as asked.
-    None,
+    /// A check was excluded on request.
+    Omit,
     /// Something is wrong that stops nothing.
     Warn,
     /// A step was interrupted.
@@ -49,7 +49,7 @@ impl fmt::Display for Mark {
             Self::Pass => ("pass", Some(AnsiColor::Green)),
             Self::Fail => ("FAIL", Some(AnsiColor::Red)),
             Self::Skip => ("skip", Some(AnsiColor::Yellow)),
-            Self::None => ("none", None),
+            Self::Omit => ("omit", None),
             Self::Warn => ("warn", Some(AnsiColor::Yellow)),
             Self::Stop => ("stop", Some(AnsiColor::Yellow)),
             Self::Busy => ("... ", None),
@@ -70,6 +70,15 @@ pub fn count(number: usize, one: &str, several: &str) -> String {
 pub fn plain(text: &str) -> String {
     let text = anstream::adapter::strip_str(text).to_string();
     text.chars().filter(|c| !c.is_control() || ['\n', '\t'].contains(c)).collect()
+}
+
+/// The first of some names, and how many more there are.
+pub fn first(count: usize, names: &[impl AsRef<str>]) -> String {
+    let shown: Vec<&str> = names.iter().take(count).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(count) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Writes a line to standard output.
@@ -101,4 +110,16 @@ pub fn note(text: &str) {
 pub fn error(error: &dyn fmt::Display) {
     let style = AnsiColor::Red.on_default().bold();
     note(&format!("{style}error:{style:#} {error}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first;
+
+    #[test]
+    fn the_names_that_do_not_fit_are_counted() {
+        assert_eq!(first(2, &["a", "b"]), "a, b");
+        assert_eq!(first(2, &["a", "b", "c"]), "a, b and 1 more");
+        assert_eq!(first(2, &[""; 0]), "");
+    }
 }

@@ -2,6 +2,7 @@
 //! annotations and data sources.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fs_err as fs;
@@ -45,6 +46,8 @@ pub struct Panel {
     pub title: String,
     /// Where its data comes from.
     pub datasource: Option<Datasource>,
+    /// The least step of its graph, such as `30s`.
+    interval: Option<String>,
     /// Its queries.
     #[serde(default)]
     pub targets: Vec<Target>,
@@ -74,6 +77,8 @@ pub struct Target {
     /// Whether only the latest value is asked for.
     #[serde(default)]
     pub instant: bool,
+    /// Its min step, which stands for the scrape interval.
+    interval: Option<String>,
     /// Where its data comes from.
     pub datasource: Option<Datasource>,
 }
@@ -131,7 +136,7 @@ impl Dashboard {
 
     /// Reads every `*.json` that lies in a directory itself, in the order of their names.
     pub fn read_all(directory: &Path) -> Result<Vec<Self>> {
-        super::files(directory, "json")?.iter().map(|path| Self::read(path)).collect()
+        super::files(directory, &["json"])?.iter().map(|path| Self::read(path)).collect()
     }
 
     /// Every panel and row, those in collapsed rows too.
@@ -160,7 +165,7 @@ impl Dashboard {
     /// What the variables stand for as the dashboard opens: every node, and the data source that is chosen at first.
     pub fn values(&self) -> Values {
         let values = self.variables().iter().map(|variable| (variable.name.clone(), variable.opening_value()));
-        variables::built_in().into_iter().chain(values).collect()
+        variables::built_in(variables::SCRAPE_INTERVAL, Duration::ZERO).into_iter().chain(values).collect()
     }
 }
 
@@ -168,6 +173,15 @@ impl Panel {
     /// Whether it is only the heading of those below it.
     pub fn is_row(&self) -> bool {
         self.kind == "row"
+    }
+
+    /// The macros that Grafana fills into one of its queries.
+    pub fn built_in(&self, target: &Target, scrape_interval: Duration) -> Values {
+        let parse = |text: &Option<String>| humantime::parse_duration(text.as_deref()?).ok();
+        variables::built_in(
+            parse(&target.interval).unwrap_or(scrape_interval),
+            parse(&self.interval).unwrap_or_default(),
+        )
     }
 }
 

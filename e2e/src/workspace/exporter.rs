@@ -37,12 +37,12 @@ pub fn static_binary(step: &Step) -> Result<PathBuf> {
     Ok(root().join("dist").join(PACKAGE))
 }
 
-/// Without what cargo tells a program that it runs of the program's package. Build scripts look at these variables, as
+/// Removes the variables with which cargo describes the package of the program that it runs. Build scripts read them, as
 /// ring's does: with them here and without them in the shell, each `cargo lab` would build half the crates anew, twice.
 fn outside_cargo(command: Cmd) -> Cmd {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let told = names.filter(|name| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix)));
-    told.fold(command, Cmd::env_remove)
+    let set = names.filter(|name| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix)));
+    set.fold(command, Cmd::env_remove)
 }
 
 /// The path in cargo's messages, one JSON document a line.

@@ -76,11 +76,11 @@ pub fn replace(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     fs::rename(&new, file)
 }
 
-/// The files with that extension in a directory itself, in the order of their names.
-fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+/// The files with these extensions in a directory itself, in the order of their names.
+fn files(directory: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.retain(|path| path.extension().is_some_and(|own| own == extension));
+    paths.retain(|path| path.extension().is_some_and(|own| extensions.iter().any(|wanted| own == *wanted)));
     paths.sort();
     Ok(paths)
 }

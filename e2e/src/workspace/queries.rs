@@ -1,12 +1,14 @@
 //! Whether every panel of a dashboard shows something: each of its queries is run, by Prometheus itself or through
-//! Grafana, and must give samples.
+//! Grafana, and must return samples.
 
 use std::fmt;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
+use crate::terminal::out;
 use crate::workspace::dashboard::Dashboard;
-use crate::workspace::variables;
+use crate::workspace::variables::{self, Values};
 
 /// A query of a dashboard, its variables filled in.
 #[derive(Clone, Debug)]
@@ -31,40 +33,53 @@ pub struct Report {
 }
 
 /// Every query of a dashboard, as it opens: those of panels, of annotations, and of the variables' values.
-pub fn queries(dashboard: &Dashboard) -> Result<Vec<Query>> {
+pub fn queries(dashboard: &Dashboard, scrape_interval: Duration) -> Result<Vec<Query>> {
     let values = dashboard.values();
     let mut queries = Vec::new();
-    let mut add = |owner: String, ref_id: &str, expr: &str, instant: bool, needs_samples: bool| {
-        let expr = variables::fill(expr, &values).with_context(|| owner.clone())?;
-        queries.push(Query { owner, ref_id: ref_id.to_owned(), expr, instant, needs_samples });
+    let mut add = |query: Query, values: &Values| {
+        let expr = variables::fill(&query.expr, values).with_context(|| query.owner.clone())?;
+        queries.push(Query { expr, ..query });
         anyhow::Ok(())
     };
     for variable in dashboard.variables() {
         if let Some((selector, label)) = variable.label_values() {
-            add(format!("variable `{}`", variable.name), "", &format!("group by ({label}) ({selector})"), true, true)?;
+            let owner = format!("variable `{}`", variable.name);
+            let expr = format!("group by ({label}) ({selector})");
+            add(Query { owner, ref_id: String::new(), expr, instant: true, needs_samples: true }, &values)?;
         }
     }
     for panel in dashboard.panels() {
         for target in &panel.targets {
             let owner = format!("panel {} `{}`", panel.id, panel.title);
-            add(owner, &target.ref_id, &target.expr, target.instant, true)?;
+            let (ref_id, expr, instant) = (target.ref_id.clone(), target.expr.clone(), target.instant);
+            let own = panel.built_in(target, scrape_interval);
+            let values = values.clone().into_iter().chain(own).collect();
+            add(Query { owner, ref_id, expr, instant, needs_samples: true }, &values)?;
         }
     }
     for annotation in dashboard.annotations() {
-        if let Some(expr) = &annotation.expr {
-            add(format!("annotation `{}`", annotation.name), "", expr, false, false)?;
+        if let Some(expr) = annotation.expr.clone() {
+            let owner = format!("annotation `{}`", annotation.name);
+            add(Query { owner, ref_id: String::new(), expr, instant: false, needs_samples: false }, &values)?;
         }
     }
     Ok(queries)
 }
 
-/// Runs every query of some dashboards; `run` says how many samples one gave.
-pub fn ask(dashboards: &[Dashboard], mut run: impl FnMut(&Query) -> Result<usize>) -> Result<Report> {
+/// Runs every query of some dashboards; `run` returns how many samples one gave. Dashboards without a query are an error.
+pub fn ask(
+    dashboards: &[Dashboard],
+    scrape_interval: Duration,
+    run: impl Fn(&Query) -> Result<usize>,
+) -> Result<Report> {
     let mut answers = Vec::new();
-    for query in dashboards.iter().map(queries).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-        let answer = run(&query);
-        answers.push((query, answer));
+    for dashboard in dashboards {
+        for query in queries(dashboard, scrape_interval)? {
+            let answer = run(&query);
+            answers.push((query, answer));
+        }
     }
+    ensure!(!answers.is_empty(), "the dashboards have no query: nothing to check");
     Ok(Report { answers })
 }
 
@@ -83,7 +98,7 @@ impl Report {
                 None => causes.push((cause, vec![who])),
             }
         }
-        causes.into_iter().map(|(cause, all)| format!("{cause}: {}", first_three(&all))).collect()
+        causes.into_iter().map(|(cause, all)| format!("{cause}: {}", out::first(3, &all))).collect()
     }
 
     /// A line for each panel, annotation and variable, with the number of samples that each query gave.
@@ -102,15 +117,6 @@ impl Report {
     }
 }
 
-/// Three names say where to look; the rest is a number.
-fn first_three(names: &[String]) -> String {
-    let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(3) {
-        0 => shown,
-        rest => format!("{shown} and {rest} more"),
-    }
-}
-
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.owner)?;
@@ -123,6 +129,8 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn dashboard() -> Dashboard {
         serde_json::from_str(
@@ -137,7 +145,7 @@ mod tests {
 
     #[test]
     fn variables_panels_and_annotations_are_asked() {
-        let queries = queries(&dashboard()).unwrap();
+        let queries = queries(&dashboard(), SECOND).unwrap();
         let texts: Vec<_> = queries.iter().map(|query| format!("{query}: {}", query.expr)).collect();
         assert_eq!(
             texts,
@@ -151,11 +159,11 @@ mod tests {
 
     #[test]
     fn an_annotation_may_find_nothing_and_a_panel_may_not() {
-        let report = ask(&[dashboard()], |_| Ok(0)).unwrap();
-        let nobody = "no samples: variable `node` (`group by (node) (up)`), panel 2 `Up`, query A (`up{node=~\".+\"}`)";
-        assert_eq!(report.problems(), [nobody]);
+        let report = ask(&[dashboard()], SECOND, |_| Ok(0)).unwrap();
+        let none = "no samples: variable `node` (`group by (node) (up)`), panel 2 `Up`, query A (`up{node=~\".+\"}`)";
+        assert_eq!(report.problems(), [none]);
         let report =
-            ask(&[dashboard()], |query| if query.needs_samples { Ok(3) } else { Err(anyhow!("bad")) }).unwrap();
+            ask(&[dashboard()], SECOND, |query| if query.needs_samples { Ok(3) } else { Err(anyhow!("bad")) }).unwrap();
         assert_eq!(report.problems(), ["bad: annotation `Reboots`"]);
         let lines = ["variable `node`: samples 3", "panel 2 `Up`: samples A 3", "annotation `Reboots`: samples failed"];
         assert_eq!(report.lines(), lines);

@@ -39,9 +39,9 @@ pub struct Rule {
 }
 
 impl RuleFile {
-    /// Reads every `*.yml` that lies in a directory itself, in the order of their names.
+    /// Reads every `*.yml` and `*.yaml` that lies in a directory itself, in the order of their names.
     pub fn read_all(directory: &Path) -> Result<Vec<Self>> {
-        super::files(directory, "yml")?
+        super::files(directory, &["yml", "yaml"])?
             .iter()
             .map(|path| {
                 let name = path.display().to_string();

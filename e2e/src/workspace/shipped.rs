@@ -1,5 +1,5 @@
-//! What ships and what a stack is held against: dashboards and rules. They are read before anything is started, for a
-//! file that cannot be read fails every check that needs it.
+//! The dashboards and rules that a stack is checked against. They are read before anything is started, so that a bad file
+//! is reported first.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::dashboard::{self, Dashboard};
 use super::root;
-use super::rules::{RULES, RuleFile};
+use super::rules::{RULES, Rule, RuleFile};
 
 /// The dashboards and the rules.
 #[derive(Clone, Debug)]
@@ -26,17 +26,68 @@ impl Shipped {
     /// As [`Shipped::read`], with other folders in the place of ours.
     pub fn read_from(dashboards: Option<&Path>, rules: Option<&Path>) -> Result<Self> {
         let dashboards = match dashboards {
-            Some(dir) => Dashboard::read_all(dir)?,
-            None => vec![Dashboard::read(&root().join(dashboard::FILE))?],
+            Some(dir) => {
+                let own = Dashboard::read_all(dir)?;
+                ensure!(!own.is_empty(), "--dashboards {}: no dashboards (*.json) there", dir.display());
+                own
+            }
+            None => vec![linked(Dashboard::read(&root().join(dashboard::FILE))?)?],
         };
-        ensure!(!dashboards.is_empty(), "there is no dashboard (*.json) to check");
-        let rules = RuleFile::read_all(&rules.map_or_else(|| root().join(RULES), Path::to_owned))?;
+        let dir = rules.map_or_else(|| root().join(RULES), Path::to_owned);
+        let rules = RuleFile::read_all(&dir)?;
+        let has_rules = rules.iter().flat_map(RuleFile::rules).next().is_some();
+        ensure!(has_rules, "--rules {}: no rules (*.yml, *.yaml) there", dir.display());
         Ok(Self { dashboards, rules })
+    }
+
+    /// The names of all alerts.
+    pub fn alerts(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(RuleFile::rules).filter_map(|rule: &Rule| rule.alert.as_deref())
     }
 
     /// The uid of the data source with which the first dashboard opens.
     pub fn datasource(&self) -> Result<String> {
         let values = self.dashboards.first().map(Dashboard::values).unwrap_or_default();
         values.get("datasource").cloned().context("the dashboard has no variable `datasource`")
+    }
+}
+
+/// Fails unless the dashboard has the uid to which the links lead.
+fn linked(dashboard: Dashboard) -> Result<Dashboard> {
+    let (uid, file) = (&dashboard.uid, dashboard::FILE);
+    ensure!(uid == dashboard::UID, "{file}: uid `{uid}`; expected `{}`, to which the links lead", dashboard::UID);
+    Ok(dashboard)
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::*;
+
+    fn refused(dashboards: Option<&Path>, rules: Option<&Path>) -> String {
+        Shipped::read_from(dashboards, rules).expect_err("nothing to check").to_string()
+    }
+
+    #[test]
+    fn a_folder_without_rules_or_dashboards_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, shown) = (dir.path(), dir.path().display());
+        let no_rules = format!("--rules {shown}: no rules (*.yml, *.yaml) there");
+        assert_eq!(refused(None, Some(path)), no_rules);
+        assert_eq!(refused(Some(path), None), format!("--dashboards {shown}: no dashboards (*.json) there"));
+        fs::write(path.join("empty.yml"), "groups: []").unwrap();
+        assert_eq!(refused(None, Some(path)), no_rules);
+        fs::write(path.join("own.yaml"), "groups: [{name: g, rules: [{alert: A, expr: up}]}]").unwrap();
+        let shipped = Shipped::read_from(None, Some(path)).unwrap();
+        assert_eq!(shipped.alerts().collect::<Vec<_>>(), ["A"]);
+    }
+
+    #[test]
+    fn the_links_lead_to_the_uid_of_the_file() {
+        let dashboard = |uid: &str| serde_json::from_value(serde_json::json!({ "uid": uid, "title": "t" })).unwrap();
+        assert!(linked(dashboard(dashboard::UID)).is_ok());
+        let error = linked(dashboard("other")).unwrap_err().to_string();
+        assert!(error.ends_with("uid `other`; expected `mini-node-exporter`, to which the links lead"), "{error}");
     }
 }

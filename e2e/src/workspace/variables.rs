@@ -1,24 +1,33 @@
 //! Grafana's variables and macros in a query, filled in, so that what is left is what Prometheus takes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 /// What each variable stands for.
 pub type Values = BTreeMap<String, String>;
 
-/// The macros that Grafana itself fills in. A rate's interval spans several scrapes of every stack that ships here; the
-/// step is that of a graph of some minutes, for a stack that has been up for seconds has nothing at whole minutes.
-pub fn built_in() -> Values {
+/// What Grafana takes for a scrape interval where nothing says it.
+pub const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The step of a graph of some minutes: a stack that has been up for seconds has no samples at whole minutes.
+const STEP: Duration = Duration::from_secs(5);
+
+/// The macros that Grafana itself fills in, for a graph of the last hour: `$__interval` is at least the scrape interval
+/// and `least`, and `$__rate_interval` spans four scrapes at least.
+pub fn built_in(scrape_interval: Duration, least: Duration) -> Values {
+    let interval = STEP.max(scrape_interval).max(least);
+    let rate_interval = (interval + scrape_interval).max(4 * scrape_interval);
     [
-        ("__interval", "5s"),
-        ("__interval_ms", "5000"),
-        ("__rate_interval", "1m"),
-        ("__range", "1h"),
-        ("__range_s", "3600"),
-        ("__range_ms", "3600000"),
+        ("__interval", format!("{}ms", interval.as_millis())),
+        ("__interval_ms", interval.as_millis().to_string()),
+        ("__rate_interval", format!("{}ms", rate_interval.as_millis())),
+        ("__range", "1h".to_owned()),
+        ("__range_s", "3600".to_owned()),
+        ("__range_ms", "3600000".to_owned()),
     ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .map(|(name, value)| (name.to_owned(), value))
     .into()
 }
 
@@ -64,11 +73,12 @@ mod tests {
 
     #[test]
     fn every_form_is_filled_and_other_dollars_stay() {
-        let values = built_in().into_iter().chain([("node".to_owned(), ".+".to_owned())]).collect();
+        let built_in = built_in(SCRAPE_INTERVAL, Duration::ZERO);
+        let values = built_in.into_iter().chain([("node".to_owned(), ".+".to_owned())]).collect();
         for (text, filled) in [
             ("up{node=~\"$node\"}", "up{node=~\".+\"}"),
             ("up{node=~\"${node:regex}|[[node]]\"}", "up{node=~\".+|.+\"}"),
-            ("rate(x[$__rate_interval])", "rate(x[1m])"),
+            ("rate(x[$__rate_interval])", "rate(x[60000ms])"),
             ("up{a=~\"b$\"}[5m]", "up{a=~\"b$\"}[5m]"),
             ("label_replace(x, \"a\", \"$1\", \"b\", \"(.*)\")", "label_replace(x, \"a\", \"$1\", \"b\", \"(.*)\")"),
         ] {
@@ -78,6 +88,20 @@ mod tests {
 
     #[test]
     fn an_unknown_variable_is_named() {
-        assert_eq!(fill("up{a=\"$nod\"}", &built_in()).unwrap_err().to_string(), "unknown variable `$nod`");
+        assert_eq!(fill("up{a=\"$nod\"}", &Values::new()).unwrap_err().to_string(), "unknown variable `$nod`");
+    }
+
+    #[test]
+    fn the_intervals_follow_from_the_scrape_interval() {
+        let seconds = Duration::from_secs;
+        let intervals = |scrape, least| {
+            let values = built_in(seconds(scrape), seconds(least));
+            (values["__interval"].clone(), values["__rate_interval"].clone())
+        };
+        assert_eq!(intervals(1, 0), ("5000ms".into(), "6000ms".into()));
+        assert_eq!(intervals(15, 0), ("15000ms".into(), "60000ms".into()));
+        assert_eq!(intervals(60, 0), ("60000ms".into(), "240000ms".into()));
+        // A panel's own least interval is a longer step, not a longer scrape.
+        assert_eq!(intervals(15, 120), ("120000ms".into(), "135000ms".into()));
     }
 }

@@ -17,7 +17,7 @@ pub fn a_deleted_pod_s_successor_is_scraped_within_30_s(kind: &mut Kind) -> Resu
     let node = worker(kind)?;
     let pod = pods(kind, EXPORTER)?.into_iter().find(|pod| pod.spec.node_name == node).context("no exporter there")?;
     let before = start_time(kind, &node)?.context("it has not been scraped")?;
-    kind.cluster.kubectl.command(["delete", "pod", &pod.metadata.name, "--wait=false"]).run()?;
+    kind.cluster.kubectl.delete_pod(&pod.metadata.name, kind.run().dir())?;
     scraped_anew(kind, &node, before, Duration::from_secs(30))
 }
 
@@ -35,7 +35,9 @@ pub fn a_killed_container_is_scraped_within_10_s(kind: &mut Kind) -> Result<()> 
 pub fn a_restarted_prometheus_keeps_discovering(kind: &mut Kind) -> Result<()> {
     let pod = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
     let kubectl = &kind.cluster.kubectl;
-    kubectl.command(["delete", "pod", &pod.metadata.name]).limit(Duration::from_secs(60)).run()?;
+    kubectl.delete_pod(&pod.metadata.name, kind.run().dir())?;
+    let gone = ["wait", "--for=delete", "--timeout=60s", "pod", &pod.metadata.name];
+    kubectl.command(gone).limit(Duration::from_secs(60)).run()?;
     rollout::await_workloads(kubectl, Duration::from_secs(60))?;
     // Its volume went with the pod, so everything it has now was discovered and scraped since.
     every_check_passes(kind)

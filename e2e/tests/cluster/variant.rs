@@ -40,6 +40,9 @@ pub fn apply(kind: &Kind, components: &[&str], patches: Patches<'_>) -> Result<(
 /// Applies the run's own manifests again, and waits until every check passes; then gives what was seen before. The
 /// trials that follow expect the stack as it was.
 pub fn undo_after(seen: Result<()>, kind: &Kind) -> Result<()> {
+    if seen.is_err() {
+        kind.cluster.note_trouble()?;
+    }
     match (seen, undo(kind)) {
         (Err(seen), Err(undone)) => bail!("{seen:#}\nand afterwards {undone:#}"),
         (seen, undone) => seen.and(undone),

@@ -46,7 +46,7 @@ impl<'k> View<'k> {
 
     /// The lines of those checks that should pass and do not.
     pub fn failures(&self) -> Result<Vec<String>> {
-        let good = |report: &&CheckReport| matches!(report.outcome, Outcome::Passed { .. } | Outcome::LeftOut);
+        let good = |report: &&CheckReport| matches!(report.outcome, Outcome::Passed { .. } | Outcome::Omitted);
         Ok(self.checks()?.iter().filter(|report| !good(report)).map(CheckReport::text).collect())
     }
 

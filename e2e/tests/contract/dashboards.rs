@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::promql;
-use e2e::workspace::{dashboard, queries};
+use e2e::workspace::{dashboard, queries, variables};
 use regex::Regex;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::{assert_none, written};
 #[test]
 fn every_query_uses_metrics_and_labels_that_are_there() {
     let mut problems = Vec::new();
-    for query in queries::queries(&shipped::dashboard()).unwrap() {
+    for query in queries::queries(&shipped::dashboard(), variables::SCRAPE_INTERVAL).unwrap() {
         let found = promql::check(&query.expr, &CATALOGUE).problems;
         problems.extend(found.into_iter().map(|problem| format!("{DASHBOARD}: {query}: {problem}")));
     }

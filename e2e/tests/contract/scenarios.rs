@@ -1,10 +1,10 @@
 //! Every shipped scenario as a promtool unit test: it passes with the shipped rules, and fails without one of them or
-//! with another threshold. The `local` tier plays the same files.
+//! with another threshold. The `local` tier runs the same files.
 
 use std::path::PathBuf;
 
 use e2e::backend::local::fleet;
-use e2e::scenario::{Life, Scenario, hurry, unit};
+use e2e::scenario::{Scenario, Timeline, speed_up, unit};
 use e2e::workspace::rules::RULES;
 use fs_err as fs;
 use serde_json::{Value, json};
@@ -38,8 +38,8 @@ fn every_scenario_passes() {
 fn every_scenario_passes_beside_a_fleet() {
     for mut scenario in Scenario::all().unwrap() {
         let steps = scenario.steps();
-        let of_fleet = |index| Life { node: format!("node-{index}"), moments: vec![fleet::at_rest(index); steps] };
-        scenario.lives.extend((0..90).map(of_fleet));
+        let of_fleet = |index| Timeline { node: format!("node-{index}"), steps: vec![fleet::at_rest(index); steps] };
+        scenario.timelines.extend((0..90).map(of_fleet));
         judged(&scenario, &promtool::files(RULES)).unwrap();
     }
 }
@@ -93,10 +93,10 @@ fn no_scenario_about_a_threshold_passes_with_another() {
 }
 
 #[test]
-fn every_shipped_rule_can_be_hurried() {
+fn every_shipped_rule_can_be_sped_up() {
     for file in shipped::rules() {
-        let hurried: Value = serde_json::from_str(&hurry::rules(&file, 60).unwrap()).unwrap();
-        let exprs = hurried["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+        let sped_up: Value = serde_json::from_str(&speed_up::rules(&file, 60).unwrap()).unwrap();
+        let exprs = sped_up["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
         for rule in exprs {
             let expr = rule["expr"].as_str().unwrap();
             promql_parser::parser::parse(expr).unwrap_or_else(|error| panic!("{expr}: {error}"));

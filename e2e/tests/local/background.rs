@@ -29,6 +29,10 @@ pub fn a_lab_goes_on_until_it_is_ended() -> Result<()> {
     ensure!(logs.contains("lab | run ") && logs.contains("stays until `lab down`"), "{logs}");
 
     lab.run(&["down"], &[])?.expect_code(0)?;
+    // At once: `down` returns when everything is gone, but for the process of the lab itself.
+    let left: Vec<_> =
+        lab.processes().into_iter().filter(|(_, name)| !["exe", "lab"].contains(&name.as_str())).collect();
+    ensure!(left.is_empty() && lab.runs().is_empty(), "left after `lab down`: {left:?}, {:?}", lab.runs());
     expect_nothing_left(&lab)
 }
 

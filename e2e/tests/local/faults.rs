@@ -70,7 +70,11 @@ fn a_prometheus_that_ends_at_once() -> Result<()> {
     let stand_in = lab.prometheus_that("echo 'no space left for samples' >&2; exit 3")?;
     let shown = lab.transcript(&["up"], &lab.parts_with_prometheus(&stand_in))?;
     lab.assert_snapshot("up_with_a_prometheus_that_ends", &shown);
-    expect_evidence(&lab)
+    expect_evidence(&lab)?;
+    // Each failure has evidence of its own.
+    lab.run(&["up"], &lab.parts_with_prometheus(&stand_in))?.expect_code(1)?;
+    ensure!(lab.evidence().len() == 2, "{:?}", lab.evidence());
+    Ok(())
 }
 
 #[test]

@@ -11,9 +11,9 @@ use e2e::tools::digest::sha256;
 use e2e::tools::pins;
 use fs_err as fs;
 
-use crate::existing::serve;
 use crate::lab::Lab;
 use crate::running::{Ended, ended};
+use crate::serve::serve;
 
 /// A fetched Prometheus: found, asked for its version, and then of no use. The stack's start is no part of this.
 const FETCHED: &str = "if [ \"$1\" = --version ]; then echo 'prometheus, version 9.9.9'; exit; fi\nexit 3";
@@ -25,7 +25,7 @@ const ENGINE: &str = "case $1 in version) echo 1.46 ;; info) echo 2 ;; *) exit 1
 fn an_archive_checked_against_its_release() -> Result<()> {
     let lab = Lab::new()?;
     let archive = archive(&lab)?;
-    let mirror = prometheus_releases(&archive, &sha256(&archive))?;
+    let mirror = prometheus_releases(&archive, &sha256(&archive));
     check(&lab, &mirror)?.expect_stderr("9.9.9, release")?;
     // The next run finds it there, without a network.
     check(&lab, NOWHERE)?.expect_stderr("9.9.9, cache")?;
@@ -35,7 +35,7 @@ fn an_archive_checked_against_its_release() -> Result<()> {
 #[test]
 fn an_archive_with_another_hash() -> Result<()> {
     let lab = Lab::new()?;
-    let mirror = prometheus_releases(&archive(&lab)?, &"0".repeat(64))?;
+    let mirror = prometheus_releases(&archive(&lab)?, &"0".repeat(64));
     let ended = check(&lab, &mirror)?.expect_stderr("prometheus could not be found or downloaded")?;
     ended.expect_stderr("it was not unpacked")?;
     let left: Vec<_> = fs::read_dir(tools(&lab))?.flatten().map(|entry| entry.file_name()).collect();
@@ -64,7 +64,7 @@ fn a_kind_and_a_kubectl_in_the_place_of_ones_that_are_too_old() -> Result<()> {
             Some(name) => Ok(format!("{}  {}", sha256(program.as_bytes()), name.trim_end_matches('.'))),
             None => Ok(program),
         }
-    }))?;
+    }));
     lab.script("bin/docker", ENGINE)?;
     lab.script("bin/kind", "echo 'kind v0.27.0 go1.24.4 linux/amd64'")?;
     lab.script("bin/kubectl", "echo 'Client Version: v1.20.2'")?;
@@ -141,7 +141,7 @@ fn archive(lab: &Lab) -> Result<Vec<u8>> {
 }
 
 /// A mirror of Prometheus' releases that lists this hash for each archive.
-fn prometheus_releases(archive: &[u8], hash: &str) -> Result<String> {
+fn prometheus_releases(archive: &[u8], hash: &str) -> String {
     let base = format!("/github.com/prometheus/prometheus/releases/download/v{}/", pins::PROMETHEUS);
     let sums = ["amd64", "arm64"].map(|arch| format!("{hash}  prometheus-{}.linux-{arch}.tar.gz\n", pins::PROMETHEUS));
     let (archive, sums) = (archive.to_owned(), sums.concat().into_bytes());

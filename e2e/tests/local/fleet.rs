@@ -1,6 +1,8 @@
 //! A fleet: simulated nodes in one process, in two clusters whose nodes have the same names. Every check holds each
 //! node against a tree of its own.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::local::{Fleet, Options};
@@ -19,7 +21,7 @@ use crate::stacks::{Altered, Own, fails, samples};
 #[test]
 fn every_check_holds_every_node_against_its_own_tree() -> Result<()> {
     let fleet = Fleet { nodes: 30, clusters: 2 };
-    let own = Own::start(Options { fleet: Some(fleet), ..Options::default() })?;
+    let own = Arc::new(Own::start(Options { fleet: Some(fleet), ..Options::default() })?);
     let seen = samples(&own)?;
     ensure!(
         seen.len() == 30 && seen[0].node == "cluster-1/node-01" && seen[29].node == "cluster-2/node-15",
@@ -54,8 +56,8 @@ fn every_check_holds_every_node_against_its_own_tree() -> Result<()> {
     fails(&swapped, "uptime", &["node_uptime of cluster-1/node-02 is 102000.25", "uptime says 103000.25"])?;
     fails(&swapped, "load", &["node_load of cluster-1/node-02 is [0.2, 1.4, 2.6]"])?;
     let fewer = swapped.and(|stack| stack.nodes.retain(|node| node != "cluster-2/node-15"));
-    fails(&fewer, "one-target-per-node", &["a target belongs to no node of the stack", "cluster-2/node-15"])?;
-    fails(&fewer, "node-labels", &["has node=\"cluster-2/node-15\", which is no node of the stack"])
+    fails(&fewer, "one-target-per-node", &["unexpected target, on no node of this stack", "cluster-2/node-15"])?;
+    fails(&fewer, "node-labels", &["has node=\"cluster-2/node-15\": not a node of this stack"])
 }
 
 /// The table has a line for each node, and the variables a choice; every other panel shows ten of them at most.

@@ -1,13 +1,12 @@
-//! The `local` tier: real exporter processes, a real Prometheus, no Docker and no root. If Prometheus cannot be had, the
-//! tests fail, with the command that gets it.
+//! The `local` tier: real exporter processes, a real Prometheus, no Docker and no root. Without a Prometheus the tests
+//! fail, with the command that gets one.
 //!
 //! | module | what is proved |
 //! |---|---|
 //! | `passing`, `shared` | every check passes on what is right, and fails where something else is expected |
-//! | `planted` | a table of faults: exactly these checks fail of each, and name the cause |
-//! | `alerts` | every alert fires and resolves |
+//! | `planted` | faults: exactly these checks fail of each, and name the cause |
 //! | `fleet` | simulated nodes, in clusters whose nodes have the same names |
-//! | `scenarios` | every shipped scenario, played and judged |
+//! | `scenarios` | every shipped scenario passes, and every alert fires and resolves |
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
 //! | `existing` | `lab check` on a stack that somebody else runs |
@@ -26,7 +25,6 @@
 //! `lab`, `running`, `transcript` and `stacks` are what the tests are written with. Most of their time the tests wait for
 //! a Prometheus, so more of them run at once than there are cores: see `RUST_TEST_THREADS` in `.cargo/config.toml`.
 
-mod alerts;
 mod background;
 mod children;
 mod cluster_needs;
@@ -47,6 +45,8 @@ mod planted;
 mod ports;
 mod running;
 mod scenarios;
+#[path = "../support/serve.rs"]
+mod serve;
 mod several;
 mod shared;
 mod stacks;

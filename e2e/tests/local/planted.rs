@@ -1,173 +1,189 @@
-//! The harness is worth what it catches: a table of faults that people really make, each planted in a stack of its own,
-//! with the checks that fail of it, exactly those, and a word that the report must hold. `just faults` runs it.
+//! The harness is worth what it catches: faults that people really make, with exactly those checks that fail and a text
+//! that the report must hold. Faults of a scrape job share one Prometheus, each as a job of its own.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use e2e::backend::local::{Local, Options};
-use e2e::checks::{self, Subject};
-use e2e::stack::Procfs;
+use anyhow::{Context as _, Result, ensure};
+use e2e::backend::local::Options;
+use e2e::checks::report::CheckReport;
+use e2e::checks::{self, Choice, Subject};
+use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::root;
 use e2e::workspace::shipped::Shipped;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::fault;
-use crate::lab::{Lab, fixture};
-use crate::passing::OF_GRAFANA;
+use crate::fault::Fault;
+use crate::lab;
 use crate::stacks::{Altered, CASE, Own};
 
-type Fault = fault::Fault<Plant>;
+/// The checks of what is scraped, which can be made of one job among several.
+const OF_A_JOB: [&str; 5] = ["targets-up", "one-target-per-node", "node-labels", "uptime", "load"];
 
-/// Where a fault is.
-enum Plant {
-    /// In Prometheus' configuration.
-    Config(fn(&mut Value)),
-    /// In what the exporter shows: it reads these two files instead of those that the stack is held against.
-    Files { uptime: &'static str, loadavg: &'static str },
-    /// In a process, once everything has run.
-    Process(fn(&Local)),
-    /// In the dashboard.
-    Dashboard { right: &'static str, wrong: &'static str },
+/// The checks that fail when no sample arrives.
+const NO_SAMPLES: &[&str] = &["targets-up", "node-labels", "uptime", "load"];
+
+/// A change of the exporter's scrape job.
+type JobFault = Fault<fn(&mut Value)>;
+
+const FAULTS_OF_A_JOB: &[(&str, JobFault)] = &[
+    (
+        "a port that nobody listens on",
+        Fault {
+            plant: |job| target(job)["targets"] = json!(["127.0.0.1:1"]),
+            fails: NO_SAMPLES,
+            says: "http://127.0.0.1:1/metrics with node=\"worker-1\" is down",
+        },
+    ),
+    (
+        "a wrong scrape path",
+        Fault { plant: |job| job["metrics_path"] = json!("/metric"), fails: NO_SAMPLES, says: "404" },
+    ),
+    (
+        "a scrape interval of five minutes",
+        Fault {
+            plant: |job| job["scrape_interval"] = json!("5m"),
+            fails: NO_SAMPLES,
+            says: "is unknown (its scrape interval is 5m)",
+        },
+    ),
+    (
+        "a relabelling that drops every target",
+        Fault {
+            plant: |job| {
+                job["relabel_configs"] = json!([{ "source_labels": ["node"], "regex": "other", "action": "keep" }]);
+            },
+            fails: &OF_A_JOB,
+            says: "finds 1, and its relabelling drops them all",
+        },
+    ),
+    (
+        "two targets for a node",
+        Fault {
+            plant: |job| {
+                let targets = &mut target(job)["targets"];
+                let second = targets[0].as_str().unwrap_or_default().replace("127.0.0.1", "localhost");
+                *targets = json!([targets[0], second]);
+            },
+            fails: &["one-target-per-node"],
+            says: "worker-1 has 2 targets",
+        },
+    ),
+    (
+        "no node label",
+        Fault {
+            plant: |job| drop(labels(job).remove("node")),
+            fails: &OF_A_JOB,
+            says: "no target with a label `node` for worker-1",
+        },
+    ),
+    (
+        "an address as instance",
+        Fault {
+            plant: |job| drop(labels(job).remove("instance")),
+            fails: &["node-labels"],
+            says: "expected the node's name",
+        },
+    ),
+    (
+        "a pod label",
+        Fault {
+            plant: |job| drop(labels(job).insert("pod".into(), json!("mini-node-exporter-x7k2p"))),
+            fails: &["node-labels"],
+            says: "has a label `pod`: its series ends at each roll-out",
+        },
+    ),
+    (
+        "a metric renamed",
+        Fault {
+            plant: |job| {
+                let (name, to) = (["__name__"], "node_uptime_seconds");
+                let rule = json!({ "source_labels": name, "regex": "node_uptime", "target_label": name[0], "replacement": to });
+                job["metric_relabel_configs"] = json!([rule]);
+            },
+            fails: &["node-labels", "uptime"],
+            says: "no sample of `node_uptime` from worker-1",
+        },
+    ),
+    (
+        "a duration dropped",
+        Fault {
+            plant: |job| {
+                job["metric_relabel_configs"] =
+                    json!([{ "source_labels": ["duration"], "regex": "15m", "action": "drop" }]);
+            },
+            fails: &["load"],
+            says: "node_load of worker-1 has durations [\"1m\", \"5m\"]",
+        },
+    ),
+];
+
+/// One Prometheus that scrapes with every fault, and has a rule that fails.
+#[test]
+fn faults_of_a_scrape_job_fail_the_right_checks() -> Result<()> {
+    let own = Arc::new(Own::with_config(|config| {
+        config["rule_files"] = json!(["rules/*.yml", rules("failing")]);
+        let right = config["scrape_configs"][0].clone();
+        for (name, fault) in FAULTS_OF_A_JOB {
+            let mut job = right.clone();
+            job["job_name"] = json!(name);
+            (fault.plant)(&mut job);
+            config["scrape_configs"].as_array_mut().expect("a list").push(job);
+        }
+    })?);
+    let shipped = Shipped::read()?;
+    let only = |names: &[&str]| Choice { only: names.iter().map(ToString::to_string).collect(), ..Choice::default() };
+    for (name, fault) in FAULTS_OF_A_JOB {
+        let altered = Altered::of(Arc::clone(&own), |stack| {
+            stack.job = (*name).to_owned();
+            stack.own = false;
+        });
+        let subject = Subject { backend: &altered, shipped: &shipped };
+        is_seen(fault, || checks::run(subject, &only(&OF_A_JOB), |_| {})).with_context(|| (*name).to_owned())?;
+    }
+    let failing = Fault { plant: (), fails: &["rules-healthy"], says: "rule `broken:evaluation` is err" };
+    let altered = Altered::of(own, |_| ());
+    let subject = Subject { backend: &altered, shipped: &shipped };
+    is_seen(&failing, || checks::run(subject, &only(&["rules-healthy"]), |_| {}))
 }
 
-/// One test for each row.
-macro_rules! faults {
-    ($($name:ident => $fault:expr;)*) => {
-        const TABLE: &[Fault] = &[$($fault),*];
-
-        $(#[test]
-        fn $name() -> Result<()> {
-            expect(&$fault)
-        })*
-    };
-}
-
-/// What is left of the samples when none arrives any more.
-const NO_SAMPLES: &[&str] = &["targets-up", "node-labels", "uptime", "load", "panels-have-data"];
-
-faults! {
-    a_port_that_nobody_listens_on => Fault {
-        plant: Plant::Config(|config| target(config)["targets"] = json!(["127.0.0.1:1"])),
-        fails: NO_SAMPLES,
-        says: "http://127.0.0.1:1/metrics with node=\"worker-1\" is down",
-    };
-    a_wrong_scrape_path => Fault {
-        plant: Plant::Config(|config| scrape(config)["metrics_path"] = json!("/metric")),
-        fails: NO_SAMPLES,
-        says: "404",
-    };
-    a_scrape_interval_of_five_minutes => Fault {
-        plant: Plant::Config(|config| scrape(config)["scrape_interval"] = json!("5m")),
-        fails: NO_SAMPLES,
-        says: "is unknown (its scrape interval is 5m)",
-    };
-    a_relabelling_that_drops_every_target => Fault {
-        plant: Plant::Config(|config| {
-            scrape(config)["relabel_configs"] = json!([{ "source_labels": ["node"], "regex": "other", "action": "keep" }]);
-        }),
-        fails: &["targets-up", "one-target-per-node", "node-labels", "uptime", "load", "panels-have-data"],
-        says: "finds 1, and its relabelling drops them all",
-    };
-    two_targets_for_a_node => Fault {
-        plant: Plant::Config(|config| {
-            let targets = &mut target(config)["targets"];
-            let second = targets[0].as_str().unwrap_or_default().replace("127.0.0.1", "localhost");
-            *targets = json!([targets[0], second]);
-        }),
-        fails: &["one-target-per-node"],
-        says: "worker-1 has 2 targets",
-    };
-    no_node_label => Fault {
-        plant: Plant::Config(|config| drop(labels(config).remove("node"))),
-        fails: &["targets-up", "one-target-per-node", "node-labels", "uptime", "load", "panels-have-data"],
-        says: "no target with a label `node` for [\"worker-1\"]",
-    };
-    an_address_as_instance => Fault {
-        plant: Plant::Config(|config| drop(labels(config).remove("instance"))),
-        fails: &["node-labels"],
-        says: "not the node's name",
-    };
-    a_pod_label => Fault {
-        plant: Plant::Config(|config| drop(labels(config).insert("pod".into(), json!("mini-node-exporter-x7k2p")))),
-        fails: &["node-labels"],
-        says: "has a label `pod`: its series ends at each roll-out",
-    };
-    a_metric_renamed => Fault {
-        plant: Plant::Config(|config| rewrite(config, "__name__", "node_uptime", "node_uptime_seconds")),
-        fails: &["node-labels", "uptime", "panels-have-data"],
-        says: "no sample of `node_uptime` from [\"worker-1\"]",
-    };
-    a_duration_dropped => Fault {
-        plant: Plant::Config(|config| {
-            scrape(config)["metric_relabel_configs"] =
-                json!([{ "source_labels": ["duration"], "regex": "15m", "action": "drop" }]);
-        }),
-        fails: &["load", "panels-have-data"],
-        says: "node_load of worker-1 has durations [\"1m\", \"5m\"]",
-    };
-    load_columns_swapped => Fault {
-        plant: Plant::Files { uptime: "1761.77 6531.02\n", loadavg: "0.80 0.57 0.77 2/816 12345\n" },
-        fails: &["load"],
-        says: "node_load of worker-1 is [0.8, 0.57, 0.77], and `loadavg` showed [[0.57, 0.8, 0.77]]",
-    };
-    idle_time_instead_of_uptime => Fault {
-        plant: Plant::Files { uptime: "6531.02 1761.77\n", loadavg: "0.57 0.80 0.77 2/816 12345\n" },
-        fails: &["uptime"],
-        says: "node_uptime of worker-1 is 6531.02, and the fixture's uptime says 1761.77",
-    };
-    zeros_for_a_file_that_was_not_read => Fault {
-        plant: Plant::Files { uptime: "1761.77 6531.02\n", loadavg: "0.00 0.00 0.00 0/0 0\n" },
-        fails: &["load"],
-        says: "node_load of worker-1 is [0.0, 0.0, 0.0]",
-    };
-    an_exporter_that_is_frozen => Fault {
-        plant: Plant::Process(|local| local.exporter().into_iter().for_each(|exporter| exporter.signal(Signal::STOP))),
+#[test]
+fn an_exporter_that_is_frozen_fails_every_check_of_samples() -> Result<()> {
+    let own = Arc::new(Own::with_config(|_| ())?);
+    own.local.exporter().context("no exporter")?.signal(Signal::STOP);
+    let fault = Fault {
+        plant: (),
         fails: &["exporter-ready", "targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "is down (Get \"http://127.0.0.1:",
     };
-    no_rules => Fault {
-        plant: Plant::Config(|config| config["rule_files"] = json!([])),
-        fails: &["rules-healthy", "panels-have-data"],
-        says: "Prometheus has loaded no rule",
-    };
-    only_some_of_the_rules => Fault {
-        plant: Plant::Config(|config| config["rule_files"] = json!(["rules/thresholds.yml"])),
-        fails: &["rules-healthy"],
-        says: "Prometheus has not loaded",
-    };
-    a_rule_that_fails => Fault {
-        plant: Plant::Config(|config| {
-            config["rule_files"] = json!(["rules/*.yml", rules("failing")]);
-        }),
-        fails: &["rules-healthy"],
-        says: "rule `broken:evaluation` is err",
-    };
-    a_dashboard_query_misspelt => Fault {
-        plant: Plant::Dashboard { right: "node_load{", wrong: "node_lod{" },
-        fails: &["panels-have-data"],
-        says: "no samples: panel",
-    };
-    a_dashboard_query_that_is_no_promql => Fault {
-        plant: Plant::Dashboard { right: "node_load{", wrong: "node_load{{" },
-        fails: &["panels-have-data"],
-        says: "parse error",
-    };
+    let (altered, shipped) = (Altered::of(own, |_| ()), Shipped::read()?);
+    is_seen(&fault, || checks::run_all(Subject { backend: &altered, shipped: &shipped }, |_| {}))
 }
 
-/// The Grafana checks fail on recorded answers, in the unit tests of the client.
 #[test]
-fn every_check_is_seen_to_fail() {
-    for name in checks::names().filter(|name| !OF_GRAFANA.contains(name)) {
-        assert!(TABLE.iter().any(|fault| fault.fails.contains(&name)), "no fault of the table makes `{name}` fail");
+fn a_wrong_query_of_the_dashboard_is_named() -> Result<()> {
+    let altered = Altered::shared(|_| ())?;
+    let text = fs_err::read_to_string(root().join(e2e::workspace::dashboard::FILE))?;
+    for (wrong, says) in [("node_lod{", "no samples: panel"), ("node_load{{", "parse error")] {
+        let mut shipped = Shipped::read()?;
+        shipped.dashboards = vec![serde_json::from_str(&text.replacen("node_load{", wrong, 1))?];
+        let fault = Fault { plant: (), fails: &["panels-have-data"], says };
+        is_seen(&fault, || checks::run_all(Subject { backend: &altered, shipped: &shipped }, |_| {}))?;
     }
+    Ok(())
 }
 
 /// It does not even start, and says why.
 #[test]
 fn a_rule_file_that_does_not_load() -> Result<()> {
-    let started = Own::with_config(|config| config["rule_files"] = json!([rules("unreadable")]));
-    let Err(error) = started else { anyhow::bail!("it started") };
+    let options = Options {
+        procfs: Some(lab::fixture(CASE)),
+        edit_config: Some(|config| config["rule_files"] = json!([rules("unreadable")])),
+        ..Options::default()
+    };
+    let Err(error) = Own::start(options) else { anyhow::bail!("it started") };
     let error = format!("{error:#}");
     for part in ["the lab did not start; its logs are in", "prometheus ended with exit status", "unreadable.yml"] {
         ensure!(error.contains(part), "no `{part}` in: {error}");
@@ -175,58 +191,23 @@ fn a_rule_file_that_does_not_load() -> Result<()> {
     Ok(())
 }
 
-fn expect(fault: &Fault) -> Result<()> {
-    let mut shipped = Shipped::read()?;
-    let own = match &fault.plant {
-        Plant::Config(edit) => Own::with_config(*edit)?,
-        Plant::Files { uptime, loadavg } => return wrong_files(fault, &shipped, uptime, loadavg),
-        Plant::Process(act) => {
-            let own = Own::with_config(|_| ())?;
-            act(&own.local);
-            own
+/// Waits until the fault is seen: each check looks only once, and the first scrapes may be under way.
+fn is_seen<Plant>(fault: &Fault<Plant>, run: impl Fn() -> Vec<CheckReport>) -> Result<()> {
+    poll::until("exactly these failures", Duration::from_secs(30), Duration::from_millis(200), || {
+        match fault.is_seen_in(&run()) {
+            Ok(()) => Attempt::Ready(()),
+            Err(seen) => Attempt::NotYet(format!("{seen:#}")),
         }
-        Plant::Dashboard { right, wrong } => {
-            let text = fs_err::read_to_string(root().join(e2e::workspace::dashboard::FILE))?;
-            shipped.dashboards = vec![serde_json::from_str(&text.replacen(right, wrong, 1))?];
-            Own::with_config(|_| ())?
-        }
-    };
-    seen(fault, Subject { backend: &own.local, shipped: &shipped })
+    })
 }
 
-fn wrong_files(fault: &Fault, shipped: &Shipped, uptime: &str, loadavg: &str) -> Result<()> {
-    let lab = Lab::new()?;
-    let tree = lab.tree(CASE)?;
-    fs_err::write(tree.join("uptime"), uptime)?;
-    fs_err::write(tree.join("loadavg"), loadavg)?;
-    let own = Own::start(Options { procfs: Some(tree), ..Options::default() })?;
-    own.settle()?;
-    let altered = Altered::of(own, |stack| stack.procfs = Procfs::Fixture(fixture(CASE)));
-    seen(fault, Subject { backend: &altered, shipped })
+/// The one target of a job.
+fn target(job: &mut Value) -> &mut Value {
+    &mut job["static_configs"][0]
 }
 
-fn seen(fault: &Fault, subject: Subject<'_>) -> Result<()> {
-    fault.is_seen_in(&checks::run_all(subject, |_| {}))
-}
-
-/// The exporter's scrape job.
-fn scrape(config: &mut Value) -> &mut Value {
-    &mut config["scrape_configs"][0]
-}
-
-/// Its one target.
-fn target(config: &mut Value) -> &mut Value {
-    &mut scrape(config)["static_configs"][0]
-}
-
-fn labels(config: &mut Value) -> &mut serde_json::Map<String, Value> {
-    target(config)["labels"].as_object_mut().expect("the exporter's target has labels")
-}
-
-/// Gives one label of the samples another value.
-fn rewrite(config: &mut Value, label: &str, from: &str, to: &str) {
-    let rule = json!({ "source_labels": [label], "regex": from, "target_label": label, "replacement": to });
-    scrape(config)["metric_relabel_configs"] = json!([rule]);
+fn labels(job: &mut Value) -> &mut serde_json::Map<String, Value> {
+    target(job)["labels"].as_object_mut().expect("the exporter's target has labels")
 }
 
 fn rules(name: &str) -> PathBuf {

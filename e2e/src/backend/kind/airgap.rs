@@ -25,7 +25,7 @@ const STEPS: [(&str, &str, u64, &[Image]); 6] = [
     ("build the Prometheus image", "prometheus/build", 5, &[Image::Prometheus]),
 ];
 
-/// Builds those of the wanted images that are missing, and gives the references of all.
+/// Builds the wanted images that are missing; returns the references of all.
 pub fn ensure(engine: &Docker, wanted: &[Image], progress: &Progress) -> Result<Images> {
     if wanted.contains(&Image::Node) && !engine.has_cgroup_v1() {
         bail!(

@@ -1,6 +1,7 @@
 //! A throw-away cluster, and the one owner of all that is made for it.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use fs_err as fs;
 use super::images::{self, Image, Images};
 use super::kind_cli::{self, KindCli, NODE_PORTS};
 use super::kubectl::Kubectl;
-use super::{Options, overlay, rollout};
+use super::{Options, diagnosis, overlay, rollout};
 use crate::backend::Ports;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
@@ -60,7 +61,7 @@ impl Cluster {
         let kind = find(Tool::Kind, oldest)?;
         let kubectl = find(Tool::Kubectl, Tool::Kubectl.minimum())?;
         let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
-        // Debian packages no Grafana, but somebody may have an image of it.
+        // Debian packages no Grafana, but an image of it may be named.
         let has_grafana = !airgap || images::chosen(Image::Grafana, &options.images).is_some();
         wanted.extend((options.grafana && has_grafana).then_some(Image::Grafana));
         let images = images::ensure(&docker, &wanted, &options.images, airgap, progress)?;
@@ -82,7 +83,7 @@ impl Cluster {
         Ok(stack)
     }
 
-    /// Makes the cluster, and gives the names of its nodes.
+    /// Makes the cluster; returns the names of its nodes.
     fn make(&self, options: &Options, progress: &Progress) -> Result<BTreeSet<String>> {
         let configuration = kind_cli::configuration(options.nodes, self.airgap, ports(options.ports, progress))?;
         let nodes = out::count(options.nodes, "node", "nodes");
@@ -142,10 +143,16 @@ impl Cluster {
         links
     }
 
+    /// Keeps what is wrong now among the logs of the run: pods that are replaced take their logs and events along.
+    pub fn note_trouble(&self) -> Result<()> {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(self.run.dir().join("trouble.log"))?;
+        Ok(writeln!(file, "{}", diagnosis::describe(&self.kubectl))?)
+    }
+
     /// Saves the logs of nodes and pods, the events, and what the cluster was made of.
     pub fn save_evidence(&self) -> Result<PathBuf> {
         let folder = evidence::save(&self.run)?;
-        // Each by itself: what can be had is saved, whatever else cannot.
+        // One that fails does not keep the others from being saved.
         let _ = self.kind.export_logs(&folder.join("nodes"));
         for (file, words) in
             [("pods.txt", ["describe", "pods"]), ("events.txt", ["get", "events"]), ("objects.txt", ["get", "all"])]

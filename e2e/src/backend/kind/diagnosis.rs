@@ -1,5 +1,5 @@
-//! Diagnosis: what a person would ask a cluster that does not come up: which nodes and pods are not ready, their last
-//! log lines, and what the cluster warns of.
+//! Diagnosis of a cluster that does not come up: the nodes and pods that are not ready, their last log lines, and the
+//! cluster's warnings.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,9 +17,18 @@ pub fn describe(kubectl: &Kubectl) -> String {
     let Objects { nodes, pods, events, .. } = kubectl.get(["nodes,pods,events"]).unwrap_or_default();
     let mut lines = unready_nodes(&nodes, kubelet_log);
     lines.extend(unready_pods(&pods, &events, |pod| kubectl.last_log(pod)));
-    // Whoever makes pods says why it may not; what other objects are warned about passes by itself.
-    lines.extend(warnings(&events, |object| ["DaemonSet", "ReplicaSet"].contains(&object.kind.as_str())));
+    lines.extend(warnings(&events, |object| is_without_a_pod(object, &pods)));
     lines.join("\n")
+}
+
+/// Whether warnings about it are shown although no pod is: a workload may not make its pods, and a pod that was deleted may
+/// say why its successor is late.
+fn is_without_a_pod(object: &Reference, pods: &[Pod]) -> bool {
+    match object.kind.as_str() {
+        "DaemonSet" | "ReplicaSet" => true,
+        "Pod" => !pods.iter().any(|pod| pod.metadata.name == object.name),
+        _ => false,
+    }
 }
 
 fn unready_nodes(nodes: &[Node], log: impl Fn(&str) -> String) -> Vec<String> {
@@ -38,7 +47,7 @@ fn kubelet_log(node: &str) -> String {
     asked.map_or_else(|error| error.reason(), |output| log::newest(output.stdout.lines(), 6).join("\n"))
 }
 
-/// The pods of one workload fail alike, so the first of them speaks for all.
+/// Of the pods of one workload, which fail alike, only the first is described in full.
 fn unready_pods(pods: &[Pod], events: &[Event], log: impl Fn(&str) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     let mut workloads = BTreeSet::new();
@@ -122,6 +131,14 @@ mod tests {
                 "pod e-2 on worker: Running, not ready",
             ]
         );
+    }
+
+    #[test]
+    fn the_events_of_deleted_pods_are_shown() {
+        let objects =
+            of(&[pod("e-2", "exporter", false), event("e-1", 1, "container not found"), event("e-2", 2, "other")]);
+        let shown = warnings(&objects.events, |object| is_without_a_pod(object, &objects.pods));
+        assert_eq!(shown, ["  event | pod e-1: Unhealthy: container not found"]);
     }
 
     #[test]

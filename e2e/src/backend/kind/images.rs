@@ -78,14 +78,14 @@ impl FromStr for Override {
     }
 }
 
-/// The image that somebody chose: the last override's, else the environment's `LAB_IMAGE_GRAFANA`, say.
+/// The image that was named: by the last override, else by the environment, such as `LAB_IMAGE_GRAFANA`.
 pub fn chosen(image: Image, overrides: &[Override]) -> Option<String> {
     let last = overrides.iter().rev().find(|choice| choice.image == image).map(|choice| choice.reference.clone());
     let variable = || std::env::var(format!("LAB_IMAGE_{}", image.name().to_uppercase())).ok();
     last.or_else(variable).filter(|reference| !reference.is_empty())
 }
 
-/// Makes sure that the engine has the wanted images, and gives their references: of those chosen, else of ours.
+/// Ensures that the engine has the wanted images; returns their references.
 pub fn ensure(
     docker: &Docker,
     wanted: &[Image],

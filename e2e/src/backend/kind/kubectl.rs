@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use fs_err as fs;
 
 use super::objects::Objects;
 use crate::process::command::{Cmd, CommandError};
@@ -44,6 +45,14 @@ impl Kubectl {
     pub fn get<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<Objects> {
         let text = self.command(["get", "--output", "json"]).args(args).run()?.stdout;
         serde_json::from_str(&text).context("kubectl get")
+    }
+
+    /// Asks for a pod's deletion, and keeps its last log lines in a directory: evidence is saved later.
+    pub fn delete_pod(&self, pod: &str, dir: &Path) -> Result<()> {
+        let file = dir.join(format!("{pod}.log"));
+        fs::write(&file, self.last_log(pod))?;
+        self.command(["delete", "pod", pod, "--wait=false"]).run()?;
+        Ok(())
     }
 
     /// The last log lines of a pod's containers: those of the crash before, where there was one.

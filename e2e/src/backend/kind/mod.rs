@@ -120,13 +120,13 @@ pub fn logs(run: &Found) -> Result<String> {
     Ok(logs.args(["--max-log-requests", "50"]).run()?.stdout)
 }
 
-/// Deletes the cluster of a run that nobody holds any more.
+/// Deletes the cluster of an abandoned run.
 pub fn sweep(run: &Found) -> Result<()> {
     let kind = tools::find_present(Tool::Kind).context("its cluster cannot be deleted without kind")?;
     KindCli::new(&kind.path, &run.id, &run.dir).delete()
 }
 
-/// Whether a variable of the environment switches something on: it is set, and to more than nothing or a no.
+/// Whether a variable of the environment is set to something else than nothing, `0`, `no`, `off` or `false`.
 pub fn is_on(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| !["", "0", "no", "off", "false"].contains(&value.to_lowercase().as_str()))
 }

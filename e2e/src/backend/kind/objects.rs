@@ -6,58 +6,195 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Structs by their fields. What the API server leaves out is empty, and its names are in camel case.
-macro_rules! structs {
-    ($($(#[$doc:meta])* $name:ident $(<$($param:ident),*>)? { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? })*) => { $(
-        $(#[$doc])*
-        #[derive(Debug, Default, Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        pub struct $name $(<$($param),*>)? { $($(#[$attribute])* pub $field: $type),* }
-    )* };
+/// An object; what the API server leaves out is empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Object<Spec, Status> {
+    pub metadata: Metadata,
+    pub spec: Spec,
+    pub status: Status,
 }
 
-structs! {
-    /// What all objects but events are made of.
-    Object<Spec, Status> { metadata: Metadata, spec: Spec, status: Status }
-    Metadata {
-        name: String, labels: BTreeMap<String, String>, generation: u64, owner_references: Vec<Reference>,
-        /// Of an object that is on its way out.
-        deletion_timestamp: Option<String>,
-    }
-    Reference { kind: String, name: String }
-    Condition { r#type: String, status: String, reason: String, message: String }
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Metadata {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub generation: u64,
+    pub owner_references: Vec<Reference>,
+    /// Of an object that is being deleted.
+    pub deletion_timestamp: Option<String>,
+}
 
-    NodeSpec { taints: Vec<Taint> }
-    Taint { key: String, effect: String }
-    NodeStatus { conditions: Vec<Condition> }
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Reference {
+    pub kind: String,
+    pub name: String,
+}
 
-    PodSpec { node_name: String, volumes: Vec<Volume> }
-    Volume { name: String }
-    PodStatus {
-        phase: String, #[serde(rename = "podIP")] ip: String, conditions: Vec<Condition>,
-        init_container_statuses: Vec<Container>, container_statuses: Vec<Container>,
-    }
-    Container { name: String, ready: bool, restart_count: u64, state: ContainerState, last_state: ContainerState }
-    /// Neither, of a container that runs.
-    ContainerState { waiting: Option<Waiting>, terminated: Option<Terminated> }
-    Waiting { reason: String, message: String }
-    Terminated { exit_code: i64, reason: String }
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Condition {
+    pub r#type: String,
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+}
 
-    DaemonSetStatus {
-        observed_generation: u64, desired_number_scheduled: usize, current_number_scheduled: usize,
-        updated_number_scheduled: usize, number_available: usize,
-    }
-    DeploymentSpec { replicas: u64 }
-    DeploymentStatus {
-        observed_generation: u64, replicas: u64, updated_replicas: u64, available_replicas: u64,
-        conditions: Vec<Condition>,
-    }
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodeSpec {
+    pub taints: Vec<Taint>,
+}
 
-    Event {
-        r#type: String, involved_object: Reference, reason: String, message: String,
-        /// The scheduler's events have only the time below it.
-        last_timestamp: Option<String>, event_time: Option<String>,
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Taint {
+    pub key: String,
+    pub effect: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodeStatus {
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodSpec {
+    pub node_name: String,
+    pub volumes: Vec<Volume>,
+    pub containers: Vec<ContainerSpec>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Volume {
+    pub name: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerSpec {
+    pub ports: Vec<ContainerPort>,
+    pub readiness_probe: Option<Probe>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerPort {
+    pub name: String,
+    pub container_port: u16,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Probe {
+    pub http_get: Option<HttpGet>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct HttpGet {
+    pub port: Port,
+    pub scheme: String,
+}
+
+/// A port, by its number or by the name that the container gives it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Port {
+    Number(u16),
+    Name(String),
+}
+
+impl Default for Port {
+    fn default() -> Self {
+        Self::Number(0)
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodStatus {
+    pub phase: String,
+    #[serde(rename = "podIP")]
+    pub ip: String,
+    pub conditions: Vec<Condition>,
+    pub init_container_statuses: Vec<Container>,
+    pub container_statuses: Vec<Container>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Container {
+    pub name: String,
+    pub ready: bool,
+    pub restart_count: u64,
+    pub state: ContainerState,
+    pub last_state: ContainerState,
+}
+
+/// Both are `None` for a container that runs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerState {
+    pub waiting: Option<Waiting>,
+    pub terminated: Option<Terminated>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Waiting {
+    pub reason: String,
+    pub message: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Terminated {
+    pub exit_code: i64,
+    pub reason: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DaemonSetStatus {
+    pub observed_generation: u64,
+    pub desired_number_scheduled: usize,
+    pub current_number_scheduled: usize,
+    pub updated_number_scheduled: usize,
+    pub number_available: usize,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DeploymentSpec {
+    pub replicas: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DeploymentStatus {
+    pub observed_generation: u64,
+    pub replicas: u64,
+    pub updated_replicas: u64,
+    pub available_replicas: u64,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Event {
+    pub r#type: String,
+    pub involved_object: Reference,
+    pub reason: String,
+    pub message: String,
+    pub last_timestamp: Option<String>,
+    /// The scheduler's events have only this time.
+    pub event_time: Option<String>,
 }
 
 pub type Node = Object<NodeSpec, NodeStatus>;
@@ -129,6 +266,18 @@ impl Pod {
 
     pub fn is_ready(&self) -> bool {
         self.containers().next().is_some() && self.containers().all(|container| container.ready)
+    }
+
+    /// The port and the scheme of its readiness probe.
+    pub fn probe(&self) -> Option<(u16, &str)> {
+        self.spec.containers.iter().find_map(|container| {
+            let HttpGet { port, scheme } = container.readiness_probe.as_ref()?.http_get.as_ref()?;
+            let port = match port {
+                Port::Number(number) => *number,
+                Port::Name(name) => container.ports.iter().find(|port| port.name == *name)?.container_port,
+            };
+            Some((port, scheme.as_str()))
+        })
     }
 
     /// Whether another one has to take its place.

@@ -17,7 +17,7 @@ const FIXTURE: &str = "/fixture";
 /// The files that the exporter reads, as keys of a `ConfigMap` and as paths below a procfs.
 const FILES: [(&str, &str); 3] = [("uptime", "uptime"), ("loadavg", "loadavg"), ("hostname", "sys/kernel/hostname")];
 
-/// Writes the overlay into a directory of its own below `dir`, and gives that.
+/// Writes the overlay into a directory of its own below `dir`; returns that directory.
 pub fn write(dir: &Path, airgap: bool, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
     let place = dir.join("overlay");
     fs::create_dir_all(&place)?;

@@ -1,4 +1,4 @@
-//! Roll-outs, and the wait for them: trouble that does not pass by itself ends it at once, in the cluster's own words.
+//! Roll-outs, and the wait for them, which trouble that does not pass by itself ends early.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const EVERY: Duration = Duration::from_millis(300);
 pub enum State {
     Done,
     Waiting(String),
-    /// It does not get there by itself.
+    /// It does not finish by itself.
     Stuck(String),
 }
 
@@ -28,7 +28,7 @@ pub enum State {
 #[derive(Debug, Default)]
 struct Watch(HashMap<String, Instant>);
 
-/// Waits until that many nodes are ready, and gives their names.
+/// Waits until that many nodes are ready; returns their names.
 pub fn await_nodes(kubectl: &Kubectl, count: usize, limit: Duration) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     wait(kubectl, &format!("{count} nodes ready"), "nodes", limit, |objects| {
@@ -64,7 +64,6 @@ fn wait(
         Err(error) => Attempt::NotYet(format!("{error:#}")),
     });
     waited.map_err(|error| {
-        // What a person would ask for next; but whoever interrupts asks for nothing.
         let more = if interrupt::seen() { String::new() } else { describe(kubectl) };
         if more.is_empty() { error } else { anyhow!("{error:#}\n{more}") }
     })
@@ -81,13 +80,13 @@ impl Watch {
         self.0.retain(|about, _| troubles.iter().any(|trouble| trouble.about == *about));
         let lasting = troubles.into_iter().find(|trouble| {
             let since = *self.0.entry(trouble.about.clone()).or_insert(now);
-            now.duration_since(since) >= trouble.belief.mul_f64(poll::patience())
+            now.duration_since(since) >= trouble.limit.mul_f64(poll::patience())
         });
         lasting.map_or_else(|| State::Waiting(unfinished.join("; ")), |trouble| State::Stuck(trouble.why))
     }
 }
 
-/// How far it has come; nothing once every node has a new pod that is available.
+/// How far it has come; `None` once every node has a new pod that is available.
 fn daemon_set(set: &DaemonSet, nodes: usize) -> Option<String> {
     let (name, status) = (&set.metadata.name, &set.status);
     let counts = [status.desired_number_scheduled, status.updated_number_scheduled, status.number_available];
@@ -98,7 +97,7 @@ fn daemon_set(set: &DaemonSet, nodes: usize) -> Option<String> {
     (!is_done).then_some(far)
 }
 
-/// How far it has come; nothing once all of its pods are new and available.
+/// How far it has come; `None` once all of its pods are new and available.
 fn deployment(deployment: &Deployment) -> Option<String> {
     let (name, wanted, status) = (&deployment.metadata.name, deployment.spec.replicas, &deployment.status);
     let counts = [status.replicas, status.updated_replicas, status.available_replicas];

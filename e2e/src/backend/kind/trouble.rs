@@ -1,5 +1,5 @@
-//! Trouble: what nodes, workloads and pods are in that does not pass by itself. Most of it also occurs for a moment on
-//! the way to a stack that runs, so each kind has a time that it must last before it is believed.
+//! Trouble: states of nodes, workloads and pods that do not pass by themselves. Most also occur for a moment in a normal
+//! roll-out, so each kind must last for some time before it counts.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::objects::{Container, DaemonSet, Deployment, Node, Objects, Pod, condi
 /// A state that does not pass by itself.
 #[derive(Debug)]
 pub struct Trouble {
-    /// What it is about, the same for as long as it lasts, whatever words the cluster finds for it.
+    /// What it is about: the same for as long as it lasts, even if the cluster's message changes.
     pub about: String,
     /// What was seen, and what to do.
     pub why: String,
-    /// How long it must last.
-    pub belief: Duration,
+    /// How long it must last before it counts.
+    pub limit: Duration,
 }
 
 /// The trouble in a cluster, causes before effects.
@@ -27,7 +27,7 @@ pub fn of(objects: &Objects) -> Vec<Trouble> {
 impl Trouble {
     /// It must last that many seconds.
     fn new(about: impl Into<String>, seconds: u64, why: String) -> Self {
-        Self { about: about.into(), why, belief: Duration::from_secs(seconds) }
+        Self { about: about.into(), why, limit: Duration::from_secs(seconds) }
     }
 }
 
@@ -50,7 +50,7 @@ fn pod(pod: &Pod) -> Option<Trouble> {
     Some(Trouble::new(format!("{name} {phase}"), seconds, why))
 }
 
-/// What a container that is not ready is at, how many seconds it may take for that, and what was seen.
+/// The phase of a container that is not ready, how many seconds that may take, and what was seen.
 fn unready(container: &Container) -> (&'static str, u64, String) {
     const PROBE: &str = "its log and the events of its probes say why; its probes must use its own port and path";
     if let Some(waiting) = &container.state.waiting

@@ -1,4 +1,4 @@
-//! The local Grafana: its place, whatever way it was installed, and its start.
+//! The local Grafana: its home, however it was installed, and its start.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fs_err as fs;
+use fs_err::os::unix::fs::symlink;
 
 use super::on_a_free_port;
 use crate::backend::Ports;
 use crate::client::grafana::Grafana;
 use crate::process::child::Process;
+use crate::process::log;
 use crate::run::Run;
 use crate::stack::Part;
 use crate::terminal::progress::Progress;
@@ -35,7 +37,7 @@ pub(super) struct Home {
     dir: PathBuf,
 }
 
-/// Looks for Grafana. Not finding one is an error only where one was named.
+/// Looks for Grafana. Not finding it is an error only where one was named.
 pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<Home>> {
     let program = match wanted {
         None => return Ok(Part::LeftOut),
@@ -55,8 +57,7 @@ pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<
             let found = progress.step("find Grafana", |step| {
                 let found = tools::find(Tool::Grafana, None, step);
                 if found.is_err() {
-                    // Why is said once, by whoever wanted it.
-                    step.came_to("there is none");
+                    step.came_to("not found");
                 }
                 Ok(found)
             })?;
@@ -79,15 +80,18 @@ pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<
 pub(super) fn start(
     home: &Home,
     prometheus: &str,
+    scrape_interval: Duration,
     ports: Ports,
     progress: &Progress,
     run: &Run,
 ) -> Result<(Process, Grafana)> {
     progress.step("start Grafana", |_| {
+        provision(&run.dir().join(PROVISIONING))?;
         let (process, address) = on_a_free_port(ports, 3000, progress, |port| {
             let log = run.dir().join("grafana.log");
             let args = args(&home.program, &home.dir);
-            let process = Process::start("grafana", &home.program, &args, &env(run, prometheus, port), log)?;
+            let process =
+                Process::start("grafana", &home.program, &args, &env(run, prometheus, scrape_interval, port), log)?;
             Ok((process, "HTTP Server Listen"))
         })?;
         let grafana = Grafana::new(format!("http://{address}"));
@@ -103,25 +107,53 @@ fn args(program: &Path, home: &Path) -> Vec<OsString> {
     server.into_iter().chain([homepath]).collect()
 }
 
-fn env(run: &Run, prometheus: &str, port: u16) -> Vec<(&'static str, OsString)> {
+/// Its provisioning, in the run's directory.
+const PROVISIONING: &str = "grafana/provisioning";
+
+/// Links the workspace's provisioning, and makes the folders that Grafana would log as missing.
+fn provision(dir: &Path) -> Result<()> {
+    for empty in ["alerting", "notifiers", "plugins"] {
+        fs::create_dir_all(dir.join(empty))?;
+    }
+    for ours in ["dashboards", "datasources"] {
+        symlink(workspace::root().join(PROVISIONING).join(ours), dir.join(ours))?;
+    }
+    Ok(())
+}
+
+/// The lines of a log that help after a failed check: first those about provisioning, whenever they were logged, then those
+/// after `started` bytes, when the checks began.
+pub(super) fn complaints(log: &str, started: usize) -> Vec<String> {
+    let is_named = |line: &&str| {
+        let line = line.to_lowercase();
+        ["datasource", "data source", "dashboard", "provider"].iter().any(|name| line.contains(name))
+    };
+    let named = log::complaints(&log.lines().filter(is_named).collect::<Vec<_>>().join("\n"));
+    let later = log::complaints(log.get(started..).unwrap_or_default());
+    let mut lines = named;
+    lines.extend(later.into_iter().filter(|line| !is_named(&line.as_str())));
+    lines
+}
+
+fn env(run: &Run, prometheus: &str, scrape_interval: Duration, port: u16) -> Vec<(&'static str, OsString)> {
     let own = |name: &str| run.dir().join("grafana").join(name).into_os_string();
     let ours = |name: &str| workspace::root().join("grafana").join(name).into_os_string();
     let mut env = vec![
         ("GF_PATHS_DATA", own("data")),
         ("GF_PATHS_LOGS", own("logs")),
         ("GF_PATHS_PLUGINS", own("plugins")),
-        ("GF_PATHS_PROVISIONING", ours("provisioning")),
+        ("GF_PATHS_PROVISIONING", run.dir().join(PROVISIONING).into_os_string()),
         ("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", ours("dashboards/mini-node-exporter.json")),
         ("DASHBOARDS_DIR", ours("dashboards")),
         ("PROMETHEUS_URL", prometheus.into()),
-        ("SCRAPE_INTERVAL", "1s".into()),
+        ("SCRAPE_INTERVAL", humantime::format_duration(scrape_interval).to_string().into()),
         ("GF_SERVER_HTTP_PORT", port.to_string().into()),
     ];
     env.extend(FIXED.iter().map(|&(name, value)| (name, value.into())));
     env
 }
 
-/// Loopback, a viewer without a login, no admin with a known password, and nothing that asks the outside.
+/// Loopback, a viewer without a login, no admin with a known password, and no requests to other hosts.
 const FIXED: &[(&str, &str)] = &[
     ("GF_SERVER_HTTP_ADDR", "127.0.0.1"),
     ("GF_LOG_MODE", "console"),
@@ -191,6 +223,34 @@ mod tests {
         for setting in settings {
             assert!(FIXED.contains(&setting), "{setting:?} is set only in the cluster");
         }
+    }
+
+    /// As a real Grafana 9.4 logged them.
+    #[test]
+    fn the_cause_comes_before_the_noise_of_the_start() {
+        let start = "logger=plugin.finder level=warn msg=\"Skipping finding plugins\"\n\
+                     logger=provisioning.dashboard level=error msg=\"failed to load dashboard from\" file=a.json\n";
+        let later = "logger=tsdb.prometheus level=error msg=\"Error received\" error=\"connection refused\"\n";
+        let shown = complaints(&format!("{start}{later}"), start.len());
+        let lines: Vec<&str> = start.lines().skip(1).chain(later.lines()).collect();
+        assert_eq!(shown, lines);
+    }
+
+    #[test]
+    fn it_listens_on_loopback_alone_and_misses_no_folder() {
+        let state = tempfile::tempdir().unwrap();
+        let run = Run::create_in(state.path().into(), "local").unwrap();
+        let env = env(&run, "http://127.0.0.1:1", Duration::from_secs(10), 3000);
+        let value = |name: &str| env.iter().find(|(own, _)| *own == name).map(|(_, value)| value.to_str().unwrap());
+        let address: std::net::IpAddr = value("GF_SERVER_HTTP_ADDR").unwrap().parse().unwrap();
+        assert!(address.is_loopback());
+        assert_eq!(value("SCRAPE_INTERVAL"), Some("10s"));
+        provision(&run.dir().join(PROVISIONING)).unwrap();
+        let dir = Path::new(value("GF_PATHS_PROVISIONING").unwrap());
+        for folder in ["alerting", "dashboards", "datasources", "notifiers", "plugins"] {
+            assert!(dir.join(folder).is_dir(), "{folder}");
+        }
+        assert!(dir.join("datasources/prometheus.yaml").is_file());
     }
 
     #[test]

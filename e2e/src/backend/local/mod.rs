@@ -1,10 +1,10 @@
 //! The local backend: exporter, Prometheus and Grafana as children of this process, on loopback, in the run's own
 //! directory. No Docker, no root.
 
-pub mod cast;
 pub mod fleet;
 mod grafana;
 pub mod prometheus;
+pub mod scenario_nodes;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -28,13 +28,13 @@ use crate::tools::{self, Tool};
 use crate::wait::interrupt;
 use crate::workspace::exporter;
 
-use cast::{Cast, Moment};
 use fleet::Listed;
+use scenario_nodes::{NodeStep, ScenarioNodes};
 
 pub use fleet::Fleet;
 pub use grafana::Wanted as WantedGrafana;
 
-/// A check of a stack that has been up for long still gets this time, a few scrapes' worth.
+/// The least that a check waits, however long the stack has been up: a few scrapes.
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// How the local stack is to be.
@@ -44,8 +44,8 @@ pub struct Options {
     pub procfs: Option<PathBuf>,
     /// Simulated nodes in place of the one that this machine is.
     pub fleet: Option<Fleet>,
-    /// The nodes of a scenario, too or in its place.
-    pub stage: Option<Stage>,
+    /// The nodes of a scenario, beside the simulated ones or alone.
+    pub scenario: Option<ScenarioSetup>,
     /// The exporter's binary; this workspace's if none is named.
     pub exporter: Option<PathBuf>,
     /// Prometheus' binary; looked for if none is named.
@@ -58,15 +58,21 @@ pub struct Options {
     pub edit_config: Option<fn(&mut serde_json::Value)>,
     /// Where the run's directory is made; the user's state directory if none is named.
     pub state: Option<PathBuf>,
-    /// The longest that a check waits: for tests of checks that fail, which need not wait for what never comes.
-    pub check_limit: Option<Duration>,
 }
 
-/// What a scenario is played on.
+impl Options {
+    /// How often Prometheus scrapes: in a scenario once a step.
+    fn scrape_interval(&self) -> Duration {
+        let of_scenario = self.scenario.as_ref().map(|setup| setup.interval);
+        of_scenario.or(self.fleet.map(Fleet::interval)).unwrap_or(Duration::from_secs(1))
+    }
+}
+
+/// What a scenario needs of its stack.
 #[derive(Clone, Debug)]
-pub struct Stage {
-    /// Each node's name and how it is at first.
-    pub nodes: Vec<(String, Moment)>,
+pub struct ScenarioSetup {
+    /// Each node's name and first step.
+    pub nodes: Vec<(String, NodeStep)>,
     /// The rule files, name and text, in place of the shipped ones.
     pub rules: Vec<(String, String)>,
     /// How often Prometheus scrapes, and evaluates the rules.
@@ -78,11 +84,12 @@ pub struct Stage {
 pub struct Local {
     stack: Stack,
     exporter: Option<Process>,
-    cast: Option<Cast>,
+    scenario_nodes: Option<ScenarioNodes>,
     prometheus: Process,
     grafana: Option<Process>,
+    /// How many bytes Grafana had logged when the stack was up.
+    logged_by_grafana: usize,
     up: Instant,
-    check_limit: Option<Duration>,
     run: Run,
 }
 
@@ -90,7 +97,7 @@ impl Local {
     /// Starts the stack; returns as soon as each part answers.
     pub fn start(options: &Options, progress: &Progress) -> Result<Self> {
         let build = |step: &_| exporter::binary(options.exporter.as_deref(), step);
-        let binary = match (options.fleet, &options.stage) {
+        let binary = match (options.fleet, &options.scenario) {
             (Some(_), None) => None,
             _ => Some(progress.step("build the exporter", build)?),
         };
@@ -111,10 +118,11 @@ impl Local {
                 }
                 evidence::below(&error, "the lab did not start", evidence::save(&run))
             })
-            .and_then(|Parts { stack, exporter, cast, prometheus, grafana }| {
+            .and_then(|Parts { stack, exporter, scenario_nodes, prometheus, grafana }| {
                 run.record("local", stack.links())?;
-                let (up, check_limit) = (Instant::now(), options.check_limit);
-                Ok(Self { stack, exporter, cast, prometheus, grafana, up, check_limit, run })
+                let logged_by_grafana = grafana.as_ref().map_or(0, |grafana| grafana.log_text().len());
+                let up = Instant::now();
+                Ok(Self { stack, exporter, scenario_nodes, prometheus, grafana, logged_by_grafana, up, run })
             })
     }
 
@@ -142,27 +150,29 @@ impl Backend for Local {
         &self.run
     }
 
-    fn cast(&self) -> Option<&Cast> {
-        self.cast.as_ref()
+    fn scenario_nodes(&self) -> Option<&ScenarioNodes> {
+        self.scenario_nodes.as_ref()
     }
 
     fn alive(&self) -> Result<()> {
         self.exporter.as_ref().map_or(Ok(()), Process::alive)?;
-        self.cast.as_ref().map_or(Ok(()), Cast::alive)?;
+        self.scenario_nodes.as_ref().map_or(Ok(()), ScenarioNodes::alive)?;
         self.prometheus.alive()?;
         self.grafana.as_ref().map_or(Ok(()), Process::alive)
     }
 
     fn complaints(&self) -> Vec<String> {
-        let processes = [self.exporter.as_ref(), Some(&self.prometheus), self.grafana.as_ref()];
-        processes.into_iter().flatten().flat_map(|process| log::complaints(&process.log_text())).collect()
+        let processes = self.exporter.iter().chain([&self.prometheus]);
+        let mut lines: Vec<String> = processes.flat_map(|process| log::complaints(&process.log_text())).collect();
+        if let Some(grafana) = &self.grafana {
+            lines.extend(grafana::complaints(&grafana.log_text(), self.logged_by_grafana));
+        }
+        lines
     }
 
     fn check_limit(&self, wanted: Duration) -> Duration {
-        // Every wait is for something that follows the start: after one check has waited in vain, the next ones need
-        // not wait as long again.
-        let left = wanted.saturating_sub(self.up.elapsed()).max(SETTLED.min(wanted));
-        self.check_limit.map_or(left, |limit| limit.min(left))
+        // Every wait is for something that follows the start: after one check has timed out, the next ones wait less.
+        wanted.saturating_sub(self.up.elapsed()).max(SETTLED.min(wanted))
     }
 
     fn save_evidence(&self) -> Result<PathBuf> {
@@ -170,10 +180,10 @@ impl Backend for Local {
     }
 
     fn stop(&self) -> Result<()> {
-        // The reverse of the start, so that nobody logs a peer that went first.
+        // In the reverse order of the start, so that no part logs the loss of another.
         let parts = self.grafana.iter().chain([&self.prometheus]).chain(&self.exporter);
         let killed: Vec<String> = parts.filter_map(|part| part.stop().err()).map(|error| error.to_string()).collect();
-        self.cast.iter().for_each(Cast::stop);
+        self.scenario_nodes.iter().for_each(ScenarioNodes::stop);
         ensure!(killed.is_empty(), "{}", killed.join("; "));
         Ok(())
     }
@@ -188,7 +198,7 @@ impl Drop for Local {
 struct Parts {
     stack: Stack,
     exporter: Option<Process>,
-    cast: Option<Cast>,
+    scenario_nodes: Option<ScenarioNodes>,
     prometheus: Process,
     grafana: Option<Process>,
 }
@@ -205,11 +215,11 @@ fn start_parts(
         if let Some(edit) = options.edit_config {
             edit(&mut config);
         }
-        let rules = options.stage.as_ref().map(|stage| stage.rules.as_slice());
+        let rules = options.scenario.as_ref().map(|setup| setup.rules.as_slice());
         let start = |_: &_| prometheus::start(prometheus, &config, rules, options.ports, progress, run);
         progress.step("start Prometheus", start)
     };
-    let (exporters, (prometheus_process, prometheus)) = if options.fleet.is_some() || options.stage.is_some() {
+    let (exporters, (prometheus_process, prometheus)) = if options.fleet.is_some() || options.scenario.is_some() {
         // Prometheus first: for five seconds after its start it passes no target on, and meanwhile the nodes start.
         let started = start_prometheus(discovering(options))?;
         (simulate(options, progress, run, binary)?, started)
@@ -219,19 +229,20 @@ fn start_parts(
     };
     let mut grafana_process = None;
     let grafana = grafana.try_map(|home| {
-        let (process, grafana) = grafana::start(&home, &prometheus, options.ports, progress, run)?;
+        let interval = options.scrape_interval();
+        let (process, grafana) = grafana::start(&home, &prometheus, interval, options.ports, progress, run)?;
         grafana_process = Some(process);
         anyhow::Ok(grafana)
     })?;
     let stack = Stack::own(exporters.nodes, exporters.clients, Prometheus::new(prometheus), grafana, exporters.procfs);
-    let Exporters { process: exporter, cast, .. } = exporters;
-    Ok(Parts { stack, exporter, cast, prometheus: prometheus_process, grafana: grafana_process })
+    let Exporters { process: exporter, scenario_nodes, .. } = exporters;
+    Ok(Parts { stack, exporter, scenario_nodes, prometheus: prometheus_process, grafana: grafana_process })
 }
 
 /// The exporters of a stack.
 struct Exporters {
     process: Option<Process>,
-    cast: Option<Cast>,
+    scenario_nodes: Option<ScenarioNodes>,
     nodes: BTreeSet<String>,
     clients: Vec<Exporter>,
     procfs: Procfs,
@@ -250,22 +261,20 @@ fn start_exporter(
     let config = prometheus::config(&node, exporter.base().trim_start_matches("http://"));
     let procfs = procfs(options.procfs.as_deref());
     let (nodes, clients) = (BTreeSet::from([node]), vec![exporter]);
-    Ok((Exporters { process: Some(process), cast: None, nodes, clients, procfs }, config))
+    Ok((Exporters { process: Some(process), scenario_nodes: None, nodes, clients, procfs }, config))
 }
 
 /// The configuration of a Prometheus that finds simulated nodes in files.
 fn discovering(options: &Options) -> serde_json::Value {
-    let files = [options.fleet.map(|_| fleet::DISCOVERED), options.stage.as_ref().map(|_| cast::DISCOVERED)];
-    // A scenario has its own pace, which its alerts need.
-    let interval = options.stage.as_ref().map(|stage| stage.interval);
-    let interval = interval.or(options.fleet.map(Fleet::interval)).unwrap_or(Duration::from_secs(1));
+    let files =
+        [options.fleet.map(|_| fleet::DISCOVERED), options.scenario.as_ref().map(|_| scenario_nodes::DISCOVERED)];
     let files: Vec<&str> = files.into_iter().flatten().collect();
-    prometheus::discovering(&files, &format!("{}ms", interval.as_millis()))
+    prometheus::discovering(&files, &format!("{}ms", options.scrape_interval().as_millis()))
 }
 
 /// The nodes of a fleet, and those of a scenario.
 fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&Path>) -> Result<Exporters> {
-    let (mut process, mut cast) = (None, None);
+    let (mut process, mut scenario_nodes) = (None, None);
     let mut listed = Vec::new();
     if let Some(fleet) = options.fleet {
         let step = format!("start {}", out::count(fleet.nodes, "simulated node", "simulated nodes"));
@@ -273,16 +282,16 @@ fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&P
         process = Some(started);
         listed.extend(nodes);
     }
-    if let Some(stage) = &options.stage {
+    if let Some(setup) = &options.scenario {
         let binary = binary.context("no exporter was built")?;
-        let step = format!("start the scenario's {}", out::count(stage.nodes.len(), "exporter", "exporters"));
-        let started = progress.step(&step, |_| Cast::start(binary, run, &stage.nodes))?;
+        let step = format!("start the scenario's {}", out::count(setup.nodes.len(), "exporter", "exporters"));
+        let started = progress.step(&step, |_| ScenarioNodes::start(binary, run, &setup.nodes))?;
         listed.extend(started.listed());
-        cast = Some(started);
+        scenario_nodes = Some(started);
     }
     Ok(Exporters {
         process,
-        cast,
+        scenario_nodes,
         nodes: listed.iter().map(Listed::node).collect(),
         clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
         procfs: Procfs::Fixtures(fleet::trees(run)),
@@ -305,7 +314,7 @@ fn start_process(options: &Options, progress: &Progress, run: &Run, binary: &Pat
     Ok((process, exporter))
 }
 
-/// Starts a part on its usual port, and on any other if that one is taken; gives the address that it bound.
+/// Starts a part on its usual port, or on any other if that one is taken; returns the bound address.
 fn on_a_free_port(
     ports: Ports,
     usual: u16,

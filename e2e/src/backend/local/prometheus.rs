@@ -19,8 +19,8 @@ use crate::{stack, workspace};
 
 const CONFIG: &str = "prometheus.yml";
 
-/// The rules in the run's directory, a link where they are the shipped ones. Prometheus reads `rule_files` and `file_sd_configs` as patterns, so no
-/// path that somebody else chose may stand in them: it runs in that directory, and every path is relative to it.
+/// The rules in the run's directory, a link where they are the shipped ones. Prometheus reads `rule_files` and
+/// `file_sd_configs` as patterns: it runs in that directory, and every path in them is relative to it.
 const RULES_LINK: &str = "rules";
 
 /// The configuration that scrapes one exporter, and Prometheus itself, every second. It is JSON, which is YAML.
@@ -43,7 +43,7 @@ pub(super) fn discovering(files: &[&str], interval: &str) -> Value {
 fn scraping(interval: &str, exporters: &Value) -> Value {
     json!({
         "global": { "scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval },
-        "rule_files": [format!("{RULES_LINK}/*.yml")],
+        "rule_files": [format!("{RULES_LINK}/*.yml"), format!("{RULES_LINK}/*.yaml")],
         "scrape_configs": [
             exporters,
             // A file, for the port that Prometheus binds is known only once it runs.
@@ -52,7 +52,7 @@ fn scraping(interval: &str, exporters: &Value) -> Value {
     })
 }
 
-/// Starts Prometheus and waits until it serves queries; gives its base address.
+/// Starts Prometheus and waits until it serves queries; returns its base address.
 pub(super) fn start(
     binary: &Path,
     config: &Value,

@@ -35,7 +35,7 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     let backend = started.backend;
     let report = Report { backend: backend.name(), images: backend.images(), steps: progress.times(), checks };
     if report.exit() == Exit::Failed || interrupt::seen() {
-        // Whoever interrupts may be a pipeline whose time is up, and which wants to know what took so long.
+        // Also after an interrupt, such as a pipeline's timeout: the times say what took long.
         let _ = fs::write(backend.run().dir().join("report.json"), report.json()?);
         for line in backend.complaints() {
             progress.trouble(&format!("  | {line}"));

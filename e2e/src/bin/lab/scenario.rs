@@ -1,13 +1,13 @@
-//! `lab scenario`: a node's life from a file, played on the real pipeline and judged.
+//! `lab scenario`: runs timelines of nodes from a file on the real pipeline, and judges whether the alerts follow.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use e2e::backend::local::cast::State;
-use e2e::backend::local::{self, Local, Stage};
+use e2e::backend::local::scenario_nodes::{ExporterState, NodeStep};
+use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{self, Backend, Ports, sweep};
 use e2e::scenario::Scenario;
-use e2e::scenario::play::{self, Event};
+use e2e::scenario::run::{self, Event};
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, Mark, OutError};
 use e2e::terminal::progress::Progress;
@@ -32,38 +32,38 @@ pub fn list() -> Result<Exit> {
 pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let scenario = Scenario::find(&args.name).map_err(|error| Usage(format!("{error:#}")))?;
     let shipped = Shipped::read_from(None, args.rules.as_deref())?;
-    let stage = stage(&scenario, args.speed.speed, &shipped)?;
+    let setup = setup(&scenario, args.speed.speed, &shipped)?;
     interrupt::listen()?;
     sweep::sweep(progress);
     let options = local::Options {
-        stage: Some(stage),
+        scenario: Some(setup),
         exporter: args.exporter.clone(),
         prometheus: args.prometheus.clone(),
         ports: Ports::Any,
         ..local::Options::default()
     };
     let local = Local::start(&options, progress)?;
-    let failed = play(&scenario, args.speed.speed, &local, &out::line)?;
-    if failed > 0 {
+    let failed = run_on(&scenario, args.speed.speed, &local, &out::line);
+    if failed.as_ref().map_or(!interrupt::seen(), |failed| *failed > 0) {
         backend::save_evidence(&local, progress);
     }
-    Ok(if failed == 0 { Exit::Ok } else { Exit::Failed })
+    Ok(if failed? == 0 { Exit::Ok } else { Exit::Failed })
 }
 
-/// What a stack has to have for a scenario; a scenario or a rule that this speed is too much for is a usage error.
-pub fn stage(scenario: &Scenario, speed: u32, shipped: &Shipped) -> Result<Stage> {
-    Ok(play::stage(scenario, speed, &shipped.rules).map_err(|error| Usage(format!("{error:#}")))?)
+/// What a stack needs for a scenario; one that cannot be run by these rules at this speed is a usage error.
+pub fn setup(scenario: &Scenario, speed: u32, shipped: &Shipped) -> Result<ScenarioSetup> {
+    Ok(run::setup(scenario, speed, shipped).map_err(|error| Usage(format!("{error:#}")))?)
 }
 
-/// Plays a scenario, telling what happens; gives the number of expectations that did not come true.
-pub fn play(
+/// Runs a scenario and prints what happens; returns the number of expectations that failed.
+pub fn run_on(
     scenario: &Scenario,
     speed: u32,
     backend: &dyn Backend,
-    tell: &dyn Fn(&str) -> Result<(), OutError>,
+    print: &dyn Fn(&str) -> Result<(), OutError>,
 ) -> Result<usize> {
     let length = scenario.length();
-    tell(&format!(
+    print(&format!(
         "{}: {}\n{} in {}: every duration of the scenario and of the rules, their `for`, `keep_firing_for` and windows, is \
          divided by {speed}\n",
         scenario.name,
@@ -72,36 +72,37 @@ pub fn play(
         humantime::format_duration(length / speed)
     ))?;
     let began = Instant::now();
-    let verdicts = play::play(scenario, speed, backend, |now, event| {
-        let time = clock(now);
-        match event {
-            Event::Changed { node, moment } => {
-                let load = moment.load.map_or("no loadavg".to_owned(), |[a, b, c]| format!("load {a} {b} {c}"));
-                let what = match (moment.state, moment.uptime) {
-                    (State::Answers, None) => format!("no uptime, {load}"),
-                    (State::Answers, Some(uptime)) => format!("uptime {uptime}, {load}"),
-                    (State::Hangs, _) => "its exporter hangs".into(),
-                    (State::Gone, _) => "its exporter is gone".into(),
-                    (State::Undiscovered, _) => "it left discovery".into(),
-                };
-                tell(&format!("{} {time:>7}  {node}: {what}", Mark::Note))?;
-            }
-            Event::Judged(verdict) => {
-                let due = clock(verdict.expectation.at);
-                let (mark, seen) = match &verdict.came_true {
-                    Ok(at) => (Mark::Pass, format!("true at {}", clock(*at))),
-                    Err(seen) => (Mark::Fail, format!("not true by {time}: {seen}")),
-                };
-                tell(&format!("{mark} {due:>7}  {}  {seen}", verdict.expectation.text))?;
-            }
-        }
-        Ok(())
-    })
-    .context("the scenario was not played to its end")?;
-    let failed = verdicts.iter().filter(|verdict| verdict.came_true.is_err()).count();
+    let verdicts = run::run(scenario, speed, backend, |now, event| Ok(print(&line(now, &event))?));
+    let verdicts = verdicts.context("the scenario did not finish")?;
+    let failed = verdicts.iter().filter(|verdict| verdict.passed.is_err()).count();
     let took = began.elapsed().as_secs_f64();
-    tell(&format!("\n{} came true, {failed} did not; played in {took:.1} s", verdicts.len() - failed))?;
+    print(&format!("\n{} passed, {failed} failed; took {took:.1} s", verdicts.len() - failed))?;
     Ok(failed)
+}
+
+fn line(now: Duration, event: &Event<'_>) -> String {
+    let time = clock(now);
+    match event {
+        Event::Changed { node, step: NodeStep { state, uptime, load } } => {
+            let load = load.map_or("no loadavg".to_owned(), |[a, b, c]| format!("load {a} {b} {c}"));
+            let what = match (state, uptime) {
+                (ExporterState::Answers, None) => format!("no uptime, {load}"),
+                (ExporterState::Answers, Some(uptime)) => format!("uptime {uptime}, {load}"),
+                (ExporterState::Hangs, _) => "the exporter hangs".into(),
+                (ExporterState::Gone, _) => "the exporter is gone".into(),
+                (ExporterState::Undiscovered, _) => "the target left discovery".into(),
+            };
+            format!("{} {time:>7}  {node}: {what}", Mark::Note)
+        }
+        Event::Judged(verdict) => {
+            let due = clock(verdict.expectation.at);
+            let (mark, seen) = match &verdict.passed {
+                Ok(at) => (Mark::Pass, format!("met at {}", clock(*at))),
+                Err(seen) => (Mark::Fail, format!("not met by {time}: {seen}")),
+            };
+            format!("{mark} {due:>7}  {}  {seen}", verdict.expectation.text)
+        }
+    }
 }
 
 /// A scenario's time, in minutes and seconds.

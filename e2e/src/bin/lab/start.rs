@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::kind::Kind;
-use e2e::backend::local::{self, Local, Stage};
+use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{Backend, Ports, sweep};
 use e2e::checks::Subject;
 use e2e::terminal::exit::Usage;
@@ -28,7 +28,7 @@ impl Started {
 pub fn start(
     args: &Start,
     shipped: Shipped,
-    stage: Option<Stage>,
+    scenario: Option<ScenarioSetup>,
     ports: Ports,
     progress: &Progress,
 ) -> Result<Started> {
@@ -40,7 +40,7 @@ pub fn start(
     interrupt::listen()?;
     sweep::sweep(progress);
     let backend: Box<dyn Backend> = match args.backend {
-        cli::Backend::Local => Box::new(Local::start(&local::Options { stage, ..args.local(ports) }, progress)?),
+        cli::Backend::Local => Box::new(Local::start(&local::Options { scenario, ..args.local(ports) }, progress)?),
         cli::Backend::Kind => Box::new(Kind::start(&args.kind(ports), progress)?),
     };
     Ok(Started { backend, shipped })

@@ -36,9 +36,9 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
         return detach::detach(progress);
     }
     let shipped = Shipped::read()?;
-    let scenario = args.scenario.as_ref().map(|played| find(played, args)).transpose()?;
-    let stage = scenario.as_ref().map(|scenario| scenario::stage(scenario, args.speed.speed, &shipped)).transpose()?;
-    let backend = match start(&args.start, shipped, stage, Ports::Usual, progress) {
+    let scenario = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
+    let setup = scenario.as_ref().map(|scenario| scenario::setup(scenario, args.speed.speed, &shipped)).transpose()?;
+    let backend = match start(&args.start, shipped, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; nothing is left" });
             return Ok(Exit::Ok);
@@ -60,14 +60,13 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     Ok(if failure.is_some() { Exit::Failed } else { Exit::Ok })
 }
 
-/// The scenario that is to be played.
-fn find(played: &cli::Played, args: &cli::Up) -> Result<Scenario> {
+/// The scenario to run.
+fn find(name: &str, args: &cli::Up) -> Result<Scenario> {
     if args.start.backend != cli::Backend::Local || args.start.procfs.is_some() {
         let why = "`--scenario` needs `--backend local`, and its nodes have trees of their own";
         return Err(Usage(why.into()).into());
     }
-    let scenario = Scenario::find(&played.name).map_err(|error| Usage(format!("{error:#}")))?;
-    Ok(played.times.map_or(scenario.clone(), |times| scenario.times(times.into())))
+    Ok(Scenario::find(name).map_err(|error| Usage(format!("{error:#}")))?)
 }
 
 /// Whether a lab that stays was ended by what ends labs: a signal, or a reader who has gone.
@@ -129,7 +128,7 @@ fn show_and_stay(
 fn stay(backend: &dyn Backend, args: &cli::Up, scenario: Option<&Scenario>, live: &Live) -> Result<()> {
     if let Some(scenario) = scenario {
         live.line("")?;
-        scenario::play(scenario, args.speed.speed, backend, &|text| live.line(text))?;
+        scenario::run_on(scenario, args.speed.speed, backend, &|text| live.line(text))?;
     }
     // A time too long for the clock is for ever.
     let end = args.stay.and_then(|stay| Instant::now().checked_add(stay));

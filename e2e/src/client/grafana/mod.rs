@@ -3,21 +3,26 @@
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::Access;
 use super::http::{Refused, Server};
+use crate::terminal::out;
 use crate::wait::poll::Final;
 use crate::workspace::dashboard::Dashboard;
 use crate::workspace::held::differences;
 use crate::workspace::queries::Query;
+use crate::workspace::variables;
 
 /// A Grafana.
 #[derive(Clone, Debug)]
 pub struct Grafana(Server);
 
+/// A data source, as Grafana lists it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Datasource {
@@ -26,7 +31,19 @@ struct Datasource {
     kind: String,
     #[serde(default)]
     is_default: bool,
+    #[serde(default)]
+    json_data: DatasourceOptions,
 }
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DatasourceOptions {
+    time_interval: String,
+}
+
+/// The types of data source that are a Prometheus. Version 13 gives those of AWS and Azure types of their own.
+const PROMETHEUS: [&str; 3] =
+    ["prometheus", "grafana-amazonprometheus-datasource", "grafana-azureprometheus-datasource"];
 
 impl Grafana {
     /// The Grafana with that base address, such as `http://127.0.0.1:3000`.
@@ -48,48 +65,49 @@ impl Grafana {
         format!("{}/d/{dashboard}", self.base())
     }
 
-    /// Whether it runs and has its database. Gives its version.
+    /// Whether it is up and its database is ok. Returns its version.
     pub fn healthy(&self) -> Result<String> {
         let health = self.get("/api/health")?;
         ensure!(health["database"] == "ok", "{}/api/health: the database is not ok: {health}", self.base());
         Ok(health["version"].as_str().unwrap_or("unknown").to_owned())
     }
 
-    /// Whether it reaches the data source of that uid. Gives what was seen of it.
+    /// Whether it reaches the data source of that uid. Returns what was seen of it.
     ///
-    /// Before version 10 Grafana has no health check of a Prometheus data source and answers 404 (grafana/grafana
-    /// pull request 66646); there a query through it is the check.
+    /// Before version 10 Grafana has no health check of a Prometheus data source (grafana/grafana pull request 66646);
+    /// there a query is the check.
     pub fn datasource_healthy(&self, uid: &str) -> Result<String> {
-        self.expect_datasource(uid)?;
-        let path = format!("/api/datasources/uid/{uid}/health");
-        match self.get(&path) {
-            Ok(health) if health["status"] == "OK" => Ok(health["message"].as_str().unwrap_or_default().to_owned()),
-            Ok(health) => bail!("{}{path}: not OK: {health}", self.base()),
-            Err(error) if has_no_health_check(&error) => {
-                let samples = self.samples(uid, "vector(1)", true)?;
-                ensure!(samples == 1, "`vector(1)` through data source {uid} gives {samples} samples, not 1");
-                Ok("answers a query; this Grafana has no health check for it, which came with version 10".to_owned())
-            }
-            Err(error) => Err(error),
+        self.expect_prometheus(uid)?;
+        let version = self.healthy()?;
+        if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < 10) {
+            let samples = self.samples(uid, "vector(1)", true)?;
+            ensure!(samples == 1, "`vector(1)` through data source {uid} returns {samples} samples; expected 1");
+            return Ok(format!("answers a query; version {version} has no health check for it"));
         }
+        let path = format!("/api/datasources/uid/{uid}/health");
+        let health = self.get(&path).map_err(definite)?;
+        if health["status"] != "OK" {
+            bail!(Final(format!("{}{path}: not OK: {health}", self.base())));
+        }
+        Ok(health["message"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Whether the dashboard can be found, and what Grafana holds agrees with the file. Gives its path.
+    /// Whether Grafana has the dashboard, as in its file. Returns its path.
     pub fn dashboard_loaded(&self, file: &Dashboard) -> Result<String> {
-        let list = self.get("/api/search?type=dash-db")?;
-        let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
-        let Some(found) = list.iter().find(|entry| entry["uid"] == file.uid.as_str()) else {
-            let there = list.iter().filter_map(|entry| entry["uid"].as_str());
-            bail!("no dashboard has uid `{}`; Grafana has: {}", file.uid, names(there));
-        };
-
         let path = format!("/api/dashboards/uid/{}", file.uid);
-        let mut answer = self.get(&path)?;
+        let answer = self.0.get(&path, &[])?;
+        if answer.status == 404 {
+            let list = self.get("/api/search?type=dash-db")?;
+            let uids: Vec<&str> =
+                list.as_array().into_iter().flatten().filter_map(|entry| entry["uid"].as_str()).collect();
+            bail!("no dashboard has uid `{}`; Grafana has: {}", file.uid, names(&uids));
+        }
+        let mut answer: Value = answer.json()?;
         let held = serde_json::from_value(answer["dashboard"].take())
             .with_context(|| format!("{}{path}: not a classic dashboard", self.base()))?;
         let differences = differences(file, &held);
         ensure!(differences.is_empty(), "{}{path} differs from the file: {}", self.base(), differences.join("; "));
-        Ok(found["url"].as_str().unwrap_or_default().to_owned())
+        Ok(answer["meta"]["url"].as_str().unwrap_or_default().to_owned())
     }
 
     /// How many samples a dashboard's query gives when it is asked through Grafana.
@@ -113,7 +131,8 @@ impl Grafana {
         let answer: Value = answer.json().or_else(|error| self.explain(datasource, error))?;
         let result = &answer["results"]["A"];
         if let Some(error) = result["error"].as_str() {
-            bail!("{}{path}: {error}", self.base());
+            let error = format!("{}{path}: {error}", self.base());
+            return Err(if may_pass(&error) { anyhow!(error) } else { Final(error).into() });
         }
         let frames = result["frames"].as_array();
         let frames = frames.with_context(|| format!("{}{path}: no frames in {answer}", self.base()))?;
@@ -121,35 +140,45 @@ impl Grafana {
         Ok(frames.iter().filter_map(|frame| frame["data"]["values"][0].as_array()).map(Vec::len).sum())
     }
 
-    /// A query that is refused with 404 has no data source; which there are says more than the answer does.
+    /// The data sources that exist say more than the 404 with which a query for another is refused.
     fn explain(&self, datasource: &str, error: anyhow::Error) -> Result<Value> {
         if error.downcast_ref().is_some_and(|refused: &Refused| refused.status == 404) {
-            self.expect_datasource(datasource)?;
+            self.expect_prometheus(datasource)?;
         }
-        Err(error)
+        Err(definite(error))
     }
 
-    /// Fails for good where Grafana lists its data sources and this one is not among them: it reads what is provisioned
-    /// before it answers anything.
-    fn expect_datasource(&self, uid: &str) -> Result<()> {
-        let Some(list) = self.datasources()? else { return Ok(()) };
-        if list.iter().any(|datasource| datasource.uid == uid) {
-            return Ok(());
+    /// The data source of that uid; `None` where Grafana does not list them. One that is missing, or no Prometheus, is a
+    /// final error: Grafana reads what is provisioned before it answers anything.
+    fn expect_prometheus(&self, uid: &str) -> Result<Option<Datasource>> {
+        let Some(list) = self.datasources()? else { return Ok(None) };
+        let there: Vec<String> = list.iter().map(|source| format!("{} ({})", source.uid, source.kind)).collect();
+        match list.into_iter().find(|source| source.uid == uid) {
+            Some(source) if PROMETHEUS.contains(&source.kind.as_str()) => Ok(Some(source)),
+            Some(source) => {
+                bail!(Final(format!("data source `{uid}` is of type `{}`; expected prometheus", source.kind)))
+            }
+            None => bail!(Final(format!("no data source has uid `{uid}`; Grafana has: {}", names(&there)))),
         }
-        let there = names(list.iter().map(|datasource| format!("{} ({})", datasource.uid, datasource.kind)));
-        bail!(Final(format!("no data source has uid `{uid}`; Grafana has: {there}")))
+    }
+
+    /// The scrape interval that Grafana assumes for a data source; `None` where it does not list them.
+    pub fn scrape_interval(&self, uid: &str) -> Result<Option<Duration>> {
+        let Some(source) = self.expect_prometheus(uid)? else { return Ok(None) };
+        let interval = humantime::parse_duration(&source.json_data.time_interval);
+        Ok(Some(interval.unwrap_or(variables::SCRAPE_INTERVAL)))
     }
 
     /// The uid of the data source that a dashboard falls back to: the default one, or else the first that is a
-    /// Prometheus. Nothing where Grafana does not show its list.
+    /// Prometheus; `None` where Grafana does not list them.
     pub fn default_prometheus(&self) -> Result<Option<String>> {
         let Some(mut list) = self.datasources()? else { return Ok(None) };
-        list.retain(|datasource| datasource.kind == "prometheus");
-        list.sort_by_key(|datasource| !datasource.is_default);
+        list.retain(|source| PROMETHEUS.contains(&source.kind.as_str()));
+        list.sort_by_key(|source| !source.is_default);
         Ok(Some(list.into_iter().next().context("Grafana has no data source of type prometheus")?.uid))
     }
 
-    /// Nothing where Grafana does not show the list to whoever asks, as newer versions do not to a viewer.
+    /// `None` where the list is not shown, as newer versions do not show it to a viewer.
     fn datasources(&self) -> Result<Option<Vec<Datasource>>> {
         let answer = self.0.get("/api/datasources", &[])?;
         Ok(if answer.status == 403 { None } else { Some(answer.json()?) })
@@ -160,15 +189,19 @@ impl Grafana {
     }
 }
 
-/// The 404 of a route that is not there. A data source that is not there has another message.
-fn has_no_health_check(error: &anyhow::Error) -> bool {
-    let message = |body: &str| serde_json::from_str::<Value>(body).ok()?["message"].as_str().map(str::to_owned);
-    error.downcast_ref().is_some_and(|refused: &Refused| {
-        refused.status == 404 && message(&refused.body).as_deref() == Some("Not found")
-    })
+/// Makes an answer that waiting does not change a final one: a refusal, or the failure of the data source's plugin.
+fn definite(error: anyhow::Error) -> anyhow::Error {
+    let is_definite = error.downcast_ref().is_some_and(|refused: &Refused| {
+        let by_plugin = refused.body.contains("\"plugin.");
+        (refused.status.is_client_error() || by_plugin) && refused.status != 429 && !may_pass(&refused.body)
+    });
+    if is_definite { Final(format!("{error:#}")).into() } else { error }
 }
 
-fn names(names: impl Iterator<Item = impl Into<String>>) -> String {
-    let names: Vec<String> = names.map(Into::into).collect();
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+fn may_pass(text: &str) -> bool {
+    ["timeout", "deadline exceeded"].iter().any(|passing| text.to_lowercase().contains(passing))
+}
+
+fn names(names: &[impl AsRef<str>]) -> String {
+    if names.is_empty() { "none".into() } else { out::first(10, names) }
 }

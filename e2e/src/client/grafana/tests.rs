@@ -6,7 +6,6 @@ use crate::client::stand_in::StandIn;
 const OK: &str = "200 application/json\n";
 const HEALTH: &str = include_str!("recorded/health.txt");
 const DATASOURCES: &str = include_str!("recorded/datasources-as-viewer.txt");
-const UNIMPLEMENTED: &str = include_str!("recorded/datasource-health-unimplemented.txt");
 const SEARCH: &str = include_str!("recorded/search.txt");
 const QUERY_OK: &str = include_str!("recorded/query-ok.txt");
 const QUERY_EMPTY: &str = include_str!("recorded/query-empty.txt");
@@ -37,31 +36,46 @@ fn a_healthy_grafana_says_its_version() {
     assert!(failure(sick.healthy()).contains("the database is not ok"));
 }
 
-#[test]
-fn a_data_source_is_healthy_by_its_own_check() {
-    let health = "200 application/json\n{\"status\": \"OK\", \"message\": \"it works\"}";
-    let new = |health| -> &'static [(&str, &str)] {
-        Box::leak(Box::new([("/api/datasources/uid/", health), ("/api/datasources", DATASOURCES)]))
-    };
-    assert_eq!(grafana(new(health)).datasource_healthy(UID).unwrap(), "it works");
-    let error = "200 application/json\n{\"status\": \"ERROR\", \"message\": \"connection refused\"}";
-    assert!(failure(grafana(new(error)).datasource_healthy(UID)).contains("connection refused"));
-    let gone = include_str!("recorded/datasource-health-unknown-uid.txt");
-    assert!(failure(grafana(new(gone)).datasource_healthy(UID)).contains("Unable to load datasource metadata"));
+/// A Grafana with the recorded data source, of that version, with this answer to one path.
+fn versioned(version: &str, path: &'static str, answer: &str) -> Grafana {
+    let health = format!("{OK}{}", json!({ "database": "ok", "version": version }));
+    Grafana(StandIn::answering(&[("/api/health", &health), (path, answer), ("/api/datasources", DATASOURCES)]).server())
 }
 
 #[test]
-fn before_version_10_a_query_is_the_check() {
-    let old = |query| -> &'static [(&str, &str)] {
-        Box::leak(Box::new([
-            ("/api/datasources/uid/", UNIMPLEMENTED),
-            ("/api/datasources", DATASOURCES),
-            ("/api/ds/query", query),
-        ]))
-    };
-    let seen = grafana(old(QUERY_OK)).datasource_healthy(UID).unwrap();
-    assert!(seen.starts_with("answers a query") && seen.contains("version 10"), "{seen}");
-    assert!(failure(grafana(old(QUERY_EMPTY)).datasource_healthy(UID)).contains("gives 0 samples, not 1"));
+fn a_data_source_is_healthy_by_its_own_check() {
+    let check = |answer: &str| versioned("10.0.0", "/api/datasources/uid/", answer).datasource_healthy(UID);
+    let healthy = format!("{OK}{}", json!({ "status": "OK", "message": "it works" }));
+    assert_eq!(check(&healthy).unwrap(), "it works");
+    // Definite answers, as of versions 9 and 10: the wait ends.
+    let refused = json!({ "status": "ERROR", "message": "dial tcp 127.0.0.1:1: connect: connection refused" });
+    let plugin = json!({ "message": "An error occurred within the plugin", "messageId": "plugin.downstreamError" });
+    for (status, body) in [(200, &refused), (400, &refused), (500, &plugin)] {
+        let error = check(&format!("{status} application/json\n{body}")).unwrap_err();
+        assert!(error.is::<Final>(), "{status}: {error:#}");
+    }
+    // These may pass.
+    let slow = json!({ "status": "ERROR", "message": "context deadline exceeded" });
+    for (status, body) in [(400, &slow), (502, &refused), (500, &json!({ "message": "database is locked" }))] {
+        let error = check(&format!("{status} application/json\n{body}")).unwrap_err();
+        assert!(!error.is::<Final>(), "{status}: {error:#}");
+    }
+}
+
+/// Its log would show the unknown route as an error, among what is shown of a failed check.
+#[test]
+fn before_version_10_a_query_is_the_check_and_no_unknown_route_is_asked_for() {
+    let check = |answer: &str| versioned("9.4.0-pre", "/api/ds/query", answer).datasource_healthy(UID);
+    assert_eq!(check(QUERY_OK).unwrap(), "answers a query; version 9.4.0-pre has no health check for it");
+    assert!(failure(check(QUERY_EMPTY)).contains("returns 0 samples; expected 1"));
+}
+
+#[test]
+fn a_data_source_of_another_type_fails_for_good() {
+    let list = format!("{OK}{}", json!([{ "uid": "u", "type": "loki" }]));
+    let grafana = Grafana(StandIn::answering(&[("/api/datasources", &list)]).server());
+    let error = grafana.datasource_healthy("u").unwrap_err();
+    assert!(error.is::<Final>() && error.to_string() == "data source `u` is of type `loki`; expected prometheus");
 }
 
 #[test]
@@ -97,20 +111,22 @@ fn samples_are_counted_over_all_frames() {
 
 #[test]
 fn a_dashboard_that_agrees_with_its_file_is_loaded() {
-    const HELD: &str = "200 application/json\n{\"dashboard\": {\"uid\": \"mini-node-exporter\", \"title\": \"t\"}}";
-    let grafana = grafana(&[("/api/search?type=dash-db", SEARCH), ("/api/dashboards/uid/mini-node-exporter", HELD)]);
-    let file = dashboard("mini-node-exporter");
-    assert_eq!(grafana.dashboard_loaded(&file).unwrap(), "/d/mini-node-exporter/mini-node-exporter-dashboard");
-    let shown = failure(grafana.dashboard_loaded(&dashboard_titled("mini-node-exporter", "other")));
+    const HELD: &str =
+        "200 application/json\n{\"dashboard\": {\"uid\": \"u\", \"title\": \"t\"}, \"meta\": {\"url\": \"/d/u/t\"}}";
+    let grafana = grafana(&[("/api/dashboards/uid/u", HELD)]);
+    assert_eq!(grafana.dashboard_loaded(&dashboard("u")).unwrap(), "/d/u/t");
+    let shown = failure(grafana.dashboard_loaded(&dashboard_titled("u", "other")));
     assert!(shown.ends_with("differs from the file: title: `t`, but `other` in the file"), "{shown}");
 }
 
 #[test]
 fn a_dashboard_that_is_not_there_is_named_and_so_are_those_that_are() {
-    let found = grafana(&[("/api/search", SEARCH)]).dashboard_loaded(&dashboard("u"));
-    assert_eq!(failure(found), "no dashboard has uid `u`; Grafana has: mini-node-exporter");
-    let none = grafana(&[("/api/search", include_str!("recorded/search-none.txt"))]).dashboard_loaded(&dashboard("u"));
-    assert_eq!(failure(none), "no dashboard has uid `u`; Grafana has: none");
+    let unknown = ("/api/dashboards/uid/", include_str!("recorded/dashboard-unknown.txt"));
+    for (list, there) in [(SEARCH, "mini-node-exporter"), (include_str!("recorded/search-none.txt"), "none")] {
+        let grafana = Grafana(StandIn::answering(&[unknown, ("/api/search?type=dash-db", list)]).server());
+        let shown = failure(grafana.dashboard_loaded(&dashboard("u")));
+        assert_eq!(shown, format!("no dashboard has uid `u`; Grafana has: {there}"));
+    }
 }
 
 #[test]
@@ -127,7 +143,7 @@ fn an_answer_that_is_no_help_is_shown_with_its_address() {
 }
 
 #[test]
-fn no_answer_ends_at_the_deadline_and_nobody_there_is_named() {
+fn no_answer_ends_at_the_deadline_and_a_refused_connection_is_named() {
     let silent = StandIn::silent();
     let waiting = Grafana(Server::with_limit(&silent.base, std::time::Duration::from_millis(300)));
     let shown = failure(waiting.healthy());

@@ -63,7 +63,7 @@ fn after(seconds: u64, more: &[Value]) -> State {
 fn stuck(seconds: u64, more: Value) -> String {
     let more = [more];
     let before = after(seconds - 1, &more);
-    assert!(matches!(before, State::Waiting(_)), "believed before {seconds} s: {before:?}");
+    assert!(matches!(before, State::Waiting(_)), "counted before {seconds} s: {before:?}");
     match after(seconds, &more) {
         State::Stuck(why) => why,
         other => panic!("after {seconds} s: {other:?}"),
@@ -96,7 +96,7 @@ fn a_container_that_cannot_start_is_reported_in_the_clusters_words_with_advice()
 }
 
 #[test]
-fn containers_that_take_their_time_get_more_of_it() {
+fn containers_that_start_slowly_have_more_time() {
     let why = stuck(20, pod(&json!({ "running": {} }), 1, false));
     assert!(why.contains("c: restarted 1 times, last after exit code 2 (Error), and not ready"), "{why}");
     let why = stuck(45, pod(&json!({ "running": {} }), 0, false));

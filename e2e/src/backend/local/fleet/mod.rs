@@ -11,7 +11,7 @@ use fs_err as fs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use super::cast::{Moment, State};
+use super::scenario_nodes::{ExporterState, NodeStep};
 use crate::client::prometheus::{Labels, node_of};
 use crate::process::child::Process;
 use crate::process::guard;
@@ -114,11 +114,15 @@ pub(super) fn start(fleet: Fleet, run: &Run) -> Result<(Process, Vec<Listed>)> {
     Ok((process, serde_json::from_slice(&fs::read(&file)?)?))
 }
 
-/// How a node of a fleet is at any time. No other node of the fleet has its values, and no alert is about them.
-pub fn at_rest(index: u16) -> Moment {
+/// The step that a node of a fleet stays at: values of its own, for which no alert fires.
+pub fn at_rest(index: u16) -> NodeStep {
     let index = u32::from(index);
     let load = [1, 7, 13].map(|factor| f64::from(index * factor % 80) / 10.0);
-    Moment { state: State::Answers, uptime: Some(f64::from(100_000 + 1_000 * index) + 0.25), load: Some(load) }
+    NodeStep {
+        state: ExporterState::Answers,
+        uptime: Some(f64::from(100_000 + 1_000 * index) + 0.25),
+        load: Some(load),
+    }
 }
 
 /// Makes a node's tree: no more files than it takes, for what a thousand nodes cost first is making and removing them.

@@ -69,7 +69,7 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?.to_string();
         listed.push(Listed::new(cluster, node, address).every(fleet.interval()));
-        // A server of its own for each: it shuts down by itself never, and closes nobody else's connections.
+        // A server of its own for each, so that a full one closes only its own connections.
         let (stop, never) = unbounded_channel();
         running.push(stop);
         serving.spawn(server::serve(vec![server::Listener::new(listener, app, None)], never));

@@ -51,7 +51,7 @@ pub struct Existing {
     /// Check these dashboards (*.json) instead of ours.
     #[arg(long, value_name = "DIR", value_parser = path)]
     pub dashboards: Option<PathBuf>,
-    /// Check these rules (*.yml) instead of ours.
+    /// Check these rules (*.yml, *.yaml) instead of ours.
     #[arg(long, value_name = "DIR", value_parser = path)]
     pub rules: Option<PathBuf>,
 }

@@ -4,7 +4,6 @@ mod check;
 mod start;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -43,7 +42,7 @@ pub enum Command {
     Down(Which),
     /// Prints the logs of a running lab.
     Logs(Which),
-    /// Plays a node's life from a file, and judges whether the alerts follow.
+    /// Runs scenarios: timelines of nodes from a file, judged by whether the alerts follow.
     #[command(subcommand)]
     Scenario(Scenario),
     /// Says what each backend needs, what is there, and how to get the rest.
@@ -78,7 +77,7 @@ pub enum Images {
 pub enum Scenario {
     /// Lists the shipped scenarios.
     List,
-    /// Plays one on real exporters, and judges it with a real Prometheus.
+    /// Runs one on real exporters, judged by a real Prometheus.
     Run(ScenarioRun),
 }
 
@@ -89,7 +88,7 @@ pub struct ScenarioRun {
     pub name: String,
     #[command(flatten)]
     pub speed: Speed,
-    /// Judge by these rules (*.yml) instead of ours.
+    /// Judge by these rules (*.yml, *.yaml) instead of ours.
     #[arg(long, value_name = "DIR", value_parser = path)]
     pub rules: Option<PathBuf>,
     /// Use this exporter binary instead of building the workspace's.
@@ -100,33 +99,12 @@ pub struct ScenarioRun {
     pub prometheus: Option<PathBuf>,
 }
 
-/// How fast a scenario is played.
+/// How fast a scenario runs.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Speed {
     /// Divide every duration of the scenario and of the rules by this.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub speed: u32,
-}
-
-/// A scenario, and how many times as many nodes live it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Played {
-    pub name: String,
-    pub times: Option<u16>,
-}
-
-impl FromStr for Played {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some((name, times)) = text.rsplit_once('=') else {
-            return Ok(Self { name: text.into(), times: None });
-        };
-        match times.parse() {
-            Ok(times @ 1..=200) => Ok(Self { name: name.into(), times: Some(times) }),
-            _ => Err("expected NAME or NAME=COUNT, a count from 1 to 200".into()),
-        }
-    }
 }
 
 /// The flags of `lab up`.
@@ -140,9 +118,9 @@ pub struct Up {
     /// Let the lab go on in the background, and end as soon as it is ready; `lab down` ends it.
     #[arg(long)]
     pub detach: bool,
-    /// With local: play this scenario first, on nodes of its own; with `=COUNT` each of its nodes so many times.
-    #[arg(long, value_name = "NAME[=COUNT]")]
-    pub scenario: Option<Played>,
+    /// With local: run this scenario first, on nodes of its own.
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
     #[command(flatten)]
     pub speed: Speed,
 }

@@ -84,7 +84,7 @@ impl Start {
         };
         local::Options {
             procfs: self.procfs.clone(),
-            stage: None,
+            scenario: None,
             fleet: self.nodes.map(|nodes| Fleet { nodes: nodes.into(), clusters: self.clusters.unwrap_or(1).into() }),
             exporter: self.exporter.clone(),
             prometheus: self.prometheus.as_ref().and_then(Named::file).cloned(),
@@ -92,7 +92,6 @@ impl Start {
             ports,
             edit_config: None,
             state: None,
-            check_limit: None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The nodes of a scenario: for each a real exporter process on a tree of its own. The tree changes while it is read, and
-//! the exporter hangs, goes and returns.
+//! The nodes of a scenario: for each a real exporter process on a tree of its own. The trees change while they are read,
+//! and the exporters hang, stop and start again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,79 +20,80 @@ use crate::workspace;
 /// The file of discovery, in the run's directory.
 pub(super) const DISCOVERED: &str = "scenario.json";
 
-/// One step in a node's life.
+/// One step of a node: the state of its exporter and of its files.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moment {
-    pub state: State,
+pub struct NodeStep {
+    pub state: ExporterState,
     /// What `uptime` says; without it the file is missing.
     pub uptime: Option<f64>,
     /// What `loadavg` says; without it the file is missing.
     pub load: Option<[f64; 3]>,
 }
 
-/// What becomes of whoever asks a node's exporter.
+/// How a node's exporter behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ExporterState {
     Answers,
-    /// It takes the connection, and says nothing.
+    /// It accepts connections and does not answer.
     Hangs,
-    /// Nobody listens.
+    /// It does not run.
     Gone,
-    /// Nobody listens, and discovery no longer knows it.
+    /// It does not run, and its target has left discovery.
     Undiscovered,
 }
 
-/// The nodes by name.
-pub struct Cast {
+/// The nodes by name; one in a cluster is `cluster/node`.
+pub struct ScenarioNodes {
     binary: PathBuf,
     dir: PathBuf,
     nodes: Mutex<BTreeMap<String, Node>>,
 }
 
 struct Node {
-    now: Moment,
+    now: NodeStep,
     address: String,
     process: Option<Process>,
 }
 
-impl Cast {
-    /// Starts an exporter for each node, whose tree is as its first moment says.
-    pub(super) fn start(binary: &Path, run: &Run, first: &[(String, Moment)]) -> Result<Self> {
-        let cast = Self { binary: binary.into(), dir: run.dir().into(), nodes: Mutex::default() };
+impl ScenarioNodes {
+    /// Starts an exporter for each node, with its tree as at its first step.
+    pub(super) fn start(binary: &Path, run: &Run, first: &[(String, NodeStep)]) -> Result<Self> {
+        let started = Self { binary: binary.into(), dir: run.dir().into(), nodes: Mutex::default() };
         let mut nodes = BTreeMap::new();
-        for (name, moment) in first {
-            let tree = cast.tree(name);
+        for (name, step) in first {
+            let tree = started.tree(name);
             fs::create_dir_all(tree.join("sys/kernel"))?;
-            fs::write(tree.join("sys/kernel/hostname"), format!("{name}\n"))?;
-            write(&tree, moment)?;
-            let (process, address) = cast.exporter(name, "127.0.0.1:0")?;
-            nodes.insert(name.clone(), Node { now: *moment, address, process: Some(process) });
+            let (_, hostname) = split(name);
+            fs::write(tree.join("sys/kernel/hostname"), format!("{hostname}\n"))?;
+            write(&tree, step)?;
+            let (process, address) = started.exporter(name, "127.0.0.1:0")?;
+            nodes.insert(name.clone(), Node { now: *step, address, process: Some(process) });
         }
-        cast.list(&nodes)?;
-        *cast.lock() = nodes;
-        Ok(cast)
+        started.list(&nodes)?;
+        *started.lock() = nodes;
+        Ok(started)
     }
 
-    /// Lets a node be as this moment says.
-    pub fn set(&self, name: &str, moment: &Moment) -> Result<()> {
+    /// Brings a node to this step.
+    pub fn set(&self, name: &str, step: &NodeStep) -> Result<()> {
         let mut nodes = self.lock();
         let node = nodes.get_mut(name).with_context(|| format!("no node `{name}`"))?;
-        let before = std::mem::replace(&mut node.now, *moment);
-        if (before.uptime, before.load) != (moment.uptime, moment.load) {
-            write(&self.tree(name), moment)?;
+        let before = std::mem::replace(&mut node.now, *step);
+        if (before.uptime, before.load) != (step.uptime, step.load) {
+            write(&self.tree(name), step)?;
         }
-        if before.state == moment.state {
+        if before.state == step.state {
             return Ok(());
         }
-        match moment.state {
-            // At once, as when a node loses its power; and one that is stopped would not see SIGTERM.
-            State::Gone | State::Undiscovered => drop(node.process.take()),
-            State::Answers | State::Hangs => {
+        match step.state {
+            // By SIGKILL, as in a power loss; an exporter that hangs would not see SIGTERM.
+            ExporterState::Gone | ExporterState::Undiscovered => drop(node.process.take()),
+            ExporterState::Answers | ExporterState::Hangs => {
                 if node.process.is_none() {
                     let (process, address) = self.exporter(name, &node.address)?;
                     (node.process, node.address) = (Some(process), address);
                 }
-                let hangs = moment.state == State::Hangs;
+                let hangs = step.state == ExporterState::Hangs;
                 node.process.iter().for_each(|process| process.signal(if hangs { Signal::STOP } else { Signal::CONT }));
             }
         }
@@ -111,7 +112,7 @@ impl Cast {
 
     /// Ends every exporter.
     pub(super) fn stop(&self) {
-        // Killed, not asked: one that hangs cannot be asked, and there may be a hundred.
+        // By SIGKILL: one that hangs does not see SIGTERM.
         self.lock().clear();
     }
 
@@ -119,13 +120,19 @@ impl Cast {
         fleet::trees_in(&self.dir).join(name)
     }
 
-    /// Starts an exporter where it was before, or elsewhere if that address is taken by now.
+    /// Starts an exporter on its previous address, or on another if that one is taken.
     fn exporter(&self, name: &str, address: &str) -> Result<(Process, String)> {
         let mut tree = std::ffi::OsString::from("--path.procfs=");
         tree.push(self.tree(name));
         let start = |address: &str| {
             let args = [format!("--web.listen-address={address}").into(), tree.clone()];
-            let process = Process::start("exporter", &self.binary, &args, &[], self.dir.join(format!("{name}.log")))?;
+            let process = Process::start(
+                "exporter",
+                &self.binary,
+                &args,
+                &[],
+                self.dir.join(format!("{}.log", name.replace('/', "-"))),
+            )?;
             let bound = process.wait_for_line("its address", Duration::from_secs(30), |line| {
                 (Line(line).message() == "listening").then(|| Line(line).field("address")).flatten()
             });
@@ -151,12 +158,21 @@ impl Cast {
 }
 
 fn listed(nodes: &BTreeMap<String, Node>) -> Vec<Listed> {
-    let discovered = nodes.iter().filter(|(_, node)| node.now.state != State::Undiscovered);
-    discovered.map(|(name, node)| Listed::new(None, name.clone(), node.address.clone())).collect()
+    let discovered = nodes.iter().filter(|(_, node)| node.now.state != ExporterState::Undiscovered);
+    let listed = |(name, node): (&String, &Node)| {
+        let (cluster, own) = split(name);
+        Listed::new(cluster.map(str::to_owned), own.to_owned(), node.address.clone())
+    };
+    discovered.map(listed).collect()
 }
 
-impl Moment {
-    /// The files of a node's tree that change, and what each says; nothing where it is missing.
+/// The cluster, where there is one, and the name of a node in it: `cluster/node`.
+fn split(name: &str) -> (Option<&str>, &str) {
+    name.split_once('/').map_or((None, name), |(cluster, node)| (Some(cluster), node))
+}
+
+impl NodeStep {
+    /// The files of a node's tree that change, with their texts; `None` for a missing file.
     pub(super) fn files(&self) -> [(&'static str, Option<String>); 2] {
         let uptime = self.uptime.map(|uptime| format!("{uptime} 1.00\n"));
         let load = self.load.map(|[one, five, fifteen]| format!("{one} {five} {fifteen} 1/100 1000\n"));
@@ -164,8 +180,8 @@ impl Moment {
     }
 }
 
-fn write(tree: &Path, moment: &Moment) -> Result<()> {
-    for (file, text) in moment.files() {
+fn write(tree: &Path, step: &NodeStep) -> Result<()> {
+    for (file, text) in step.files() {
         let path = tree.join(file);
         match text {
             Some(text) => workspace::replace(&path, text)?,

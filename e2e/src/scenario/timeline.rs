@@ -1,11 +1,11 @@
-//! A node's life: at each step what its files say, and whether its exporter answers.
+//! A node's timeline: at each step what its files say, and whether its exporter answers.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::notation::Step;
-use crate::backend::local::cast::{Moment, State};
+use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::client::prometheus::Labels;
 
 /// The values of the label `duration`, in the order of the numbers in `loadavg`.
@@ -13,9 +13,9 @@ pub(super) const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
 
 /// A node, step by step.
 #[derive(Clone, Debug)]
-pub struct Life {
+pub struct Timeline {
     pub node: String,
-    pub moments: Vec<Moment>,
+    pub steps: Vec<NodeStep>,
 }
 
 /// A series of a scenario file, and its line there.
@@ -33,19 +33,19 @@ struct OfNode<'s> {
     load: [Option<&'s Series>; 3],
 }
 
-/// Makes the lives that the series of a file describe.
-pub(super) fn lives(all: &[Series]) -> Result<Vec<Life>> {
-    let first = all.first().context("no `input_series`: expected node_uptime and node_load of a node")?;
+/// Makes the timelines that the series of a file describe.
+pub(super) fn timelines(all: &[Series]) -> Result<Vec<Timeline>> {
+    let first = all.first().context("no `input_series`; expected node_uptime and node_load of a node")?;
     let mut nodes: BTreeMap<&str, OfNode> = BTreeMap::new();
     for series in all {
         let line = series.line;
         let (length, wanted) = (series.steps.len(), first.steps.len());
-        ensure!(length == wanted, "line {line}: {length} steps, but {wanted} in line {}: expected as many", first.line);
+        ensure!(length == wanted, "line {line}: {length} steps; expected {wanted}, as in line {}", first.line);
         let place = place(&mut nodes, series).with_context(|| format!("line {line}"))?;
-        ensure!(place.is_none(), "line {line}: this series is there already");
+        ensure!(place.is_none(), "line {line}: duplicate series");
         *place = Some(series);
     }
-    nodes.into_iter().map(|(node, series)| series.life(node).with_context(|| format!("node `{node}`"))).collect()
+    nodes.into_iter().map(|(node, series)| series.timeline(node).with_context(|| format!("node `{node}`"))).collect()
 }
 
 fn place<'n, 's>(
@@ -54,27 +54,31 @@ fn place<'n, 's>(
 ) -> Result<&'n mut Option<&'s Series>> {
     let label = |name: &str| series.labels.get(name).map(String::as_str);
     let node = label("node").context("no label `node`")?;
-    ensure!(
-        !node.is_empty() && !node.contains(['/', '\0']) && !node.starts_with('.'),
-        "`{node}` cannot be a node's name"
-    );
+    ensure!(!node.is_empty() && !node.contains(['/', '\0']) && !node.starts_with('.'), "invalid node name `{node}`");
     let of_node = nodes.entry(node).or_default();
     let (place, labels) = match (label("__name__").unwrap_or_default(), label("duration")) {
         ("up", None) => (&mut of_node.up, 2),
         ("node_uptime", None) => (&mut of_node.uptime, 2),
         ("node_load", Some(duration)) => {
             let index = DURATIONS.iter().position(|known| *known == duration);
-            (&mut of_node.load[index.with_context(|| format!("duration=\"{duration}\": expected 1m, 5m or 15m"))?], 3)
+            (
+                &mut of_node.load
+                    [index.with_context(|| format!("invalid duration=\"{duration}\"; expected 1m, 5m or 15m"))?],
+                3,
+            )
         }
-        ("node_load", None) => bail!("no label `duration`: expected 1m, 5m or 15m"),
-        (name, _) => bail!("`{name}`: expected a series of up, node_uptime or node_load"),
+        ("node_load", None) => bail!("no label `duration`; expected 1m, 5m or 15m"),
+        (name, _) => bail!("unknown series `{name}`; expected up, node_uptime or node_load"),
     };
-    ensure!(series.labels.len() == labels, "more labels than `node` and `duration`: scraping attaches the others");
+    ensure!(
+        series.labels.len() == labels,
+        "unexpected labels; expected `node` and `duration`, for scraping attaches the others"
+    );
     Ok(place)
 }
 
 impl OfNode<'_> {
-    fn life(&self, node: &str) -> Result<Life> {
+    fn timeline(&self, node: &str) -> Result<Timeline> {
         let uptime = self.uptime.context("no series of node_uptime")?;
         let mut load = Vec::new();
         for (series, duration) in self.load.iter().zip(DURATIONS) {
@@ -82,19 +86,19 @@ impl OfNode<'_> {
         }
         let files: Vec<&Series> = load.iter().copied().chain([uptime]).collect();
         let (mut gone, mut discovered) = (false, true);
-        let mut moments = Vec::new();
+        let mut steps = Vec::new();
         for index in 0..uptime.steps.len() {
             let at = |series: &Series| series.steps[index];
             gone = match files.iter().filter(|series| at(series) == Step::Stale).count() {
                 0 => gone && files.iter().all(|series| at(series) == Step::Missing),
                 all if all == files.len() => true,
-                _ => bail!("step {index}: an exporter that is gone takes all series with it: expected `stale` in each"),
+                _ => bail!("step {index}: `stale` in some series; expected it in all, for the exporter is gone"),
             };
             let loads: Vec<f64> = load.iter().filter_map(|series| value(at(series))).collect();
             let load = match loads[..] {
                 [] => None,
                 [one, five, fifteen] => Some([one, five, fifteen]),
-                _ => bail!("step {index}: the three loads are in one file: expected `_` in each"),
+                _ => bail!("step {index}: `_` in some loads; expected it in all three, for they are in one file"),
             };
             let mut hangs = false;
             if let Some(up) = self.up {
@@ -105,17 +109,17 @@ impl OfNode<'_> {
                 }
             }
             let state = match () {
-                () if !discovered => State::Undiscovered,
-                () if gone => State::Gone,
-                () if hangs => State::Hangs,
-                () => State::Answers,
+                () if !discovered => ExporterState::Undiscovered,
+                () if gone => ExporterState::Gone,
+                () if hangs => ExporterState::Hangs,
+                () => ExporterState::Answers,
             };
-            moments.push(Moment { state, uptime: value(at(uptime)), load });
+            steps.push(NodeStep { state, uptime: value(at(uptime)), load });
         }
-        let first = moments.first().context("no step")?;
-        let well = first.state == State::Answers && first.uptime.is_some() && first.load.is_some();
-        ensure!(well, "step 0: expected a node on which all is well");
-        Ok(Life { node: node.to_owned(), moments })
+        let first = steps.first().context("no step")?;
+        let healthy = first.state == ExporterState::Answers && first.uptime.is_some() && first.load.is_some();
+        ensure!(healthy, "step 0: the node must start healthy");
+        Ok(Timeline { node: node.to_owned(), steps })
     }
 }
 
