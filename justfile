@@ -126,7 +126,7 @@ hanging *arguments:
 soak count="1000000":
     SOAK_SCRAPES={{ count }} cargo test --locked -p e2e --test abuse -- --ignored --nocapture a_million
 
-# Fuzz the request head for SECONDS. Needs a nightly compiler and `cargo install cargo-fuzz`.
+# Fuzz the request head for SECONDS under an address sanitizer. Needs a nightly compiler and `cargo install cargo-fuzz`; scripts/fuzz needs neither.
 [group('test')]
 fuzz seconds="60":
     mkdir -p exporter/fuzz/corpus/request_head

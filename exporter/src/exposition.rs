@@ -38,14 +38,14 @@ impl Exposition {
         &self.collectors
     }
 
-    /// Runs the enabled collectors, or only these.
+    /// Runs these collectors.
     #[must_use]
-    pub fn families(&self, scrape: &Scrape<'_>, only: Option<&[&'static dyn Collector]>) -> Vec<MetricFamily> {
+    pub fn families(&self, scrape: &Scrape<'_>, collectors: &[&'static dyn Collector]) -> Vec<MetricFamily> {
         let labels = [("version", build::VERSION), ("revision", build::REVISION), ("rustc", build::RUSTC)];
         let help = "What this exporter was built from; the value is always 1.";
         let mut families = Vec::with_capacity(USUAL_FAMILIES);
         families.push(gauge("mini_node_exporter_build_info", help, [(labels, 1.0)]));
-        collect(scrape, only.unwrap_or(&self.collectors), &mut families);
+        collect(scrape, collectors, &mut families);
         if let Some(process) = &self.process {
             process.collect(&mut families);
         }

@@ -15,7 +15,7 @@
 //!
 //! let node = Node::new(ProcRoot::new("/proc", &NODE_FILES), Some("worker-1".into()), Arc::default());
 //! let exposition = Exposition::new(collector::defaults(), false);
-//! let text = encode(&exposition.families(&Scrape::new(&node), None))?;
+//! let text = encode(&exposition.families(&Scrape::new(&node), exposition.collectors()))?;
 //! assert!(text.contains("node_load{hostname=\"worker-1\",duration=\"1m\"}"));
 //! # Ok::<(), prometheus::Error>(())
 //! ```

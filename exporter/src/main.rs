@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match run(&settings, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, whatever RUST_BACKTRACE says; `eprintln!` would panic where nobody reads stderr any more.
+            // One line, whatever RUST_BACKTRACE says; `eprintln!` would panic on a closed stderr.
             let _ = writeln!(std::io::stderr(), "mini-node-exporter: {error:#}");
             ExitCode::FAILURE
         }

@@ -63,7 +63,7 @@ async fn a_connection_between_two_requests() {
     assert_ends_after(MOMENT, server).await;
 }
 
-/// Whoever reads a little now and then is slow, not gone.
+/// A client that reads a little now and then is slow, not gone.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_taken() {
     let (mut client, server) = connect(&app(long_answers()));
@@ -75,7 +75,7 @@ async fn an_answer_that_is_not_taken() {
     assert_ends_after(STALLED, server).await;
 }
 
-/// One scrape at a time: the next can be had once the one before was given up, or its client has gone.
+/// One scrape at a time: the next is answered once the one before was dropped, or its client has disconnected.
 #[tokio::test(start_paused = true)]
 async fn a_scrape_that_comes_to_no_end_is_not_counted_for_ever() {
     let app = app(Options { max_requests: 1, ..long_answers() });

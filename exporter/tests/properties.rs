@@ -19,7 +19,7 @@ fn is_number(text: &str) -> bool {
     text.split_once('.').map_or_else(|| digits(text), |(whole, fraction)| digits(whole) && digits(fraction))
 }
 
-/// A reason is shown to whoever asks: one short line, and nothing of the file.
+/// A reason is shown to every client: one short line, and nothing of the file.
 fn assert_says_nothing(reason: Reason, text: &str) -> Result<(), TestCaseError> {
     let shown = reason.to_string();
     prop_assert!(shown.len() < 300 && shown.lines().count() == 1, "{shown}");

@@ -18,7 +18,7 @@ const BAD: [(Break, &str); 7] = [
     (|tree, file| tree.link(file, "/dev/null"), "not a regular file"),
     (|tree, file| tree.link(file, tree.path(file)), "Too many levels of symbolic links (os error 40)"),
     (|tree, file| tree.link(file, "nowhere"), "No such file or directory (os error 2)"),
-    // Mode bits do not stop root, but page 0 of this process can be read by nobody.
+    // Mode bits do not stop root, but page 0 of this process cannot be read.
     (|tree, file| tree.link(file, "/proc/self/mem"), "Input/output error (os error 5)"),
     (|tree, file| tree.write(file, padded(tree, file, LIMIT + 1)), "longer than 65536 bytes"),
 ];

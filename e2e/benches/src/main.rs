@@ -1,8 +1,9 @@
-//! `just bench`: what a scrape costs, of the exporter, of a floor below which nothing can be, and of its peers.
+//! `just bench`: what a scrape costs, of the exporter, of a floor (a server that only reads the files and writes as many
+//! bytes), and of its peers.
 //!
 //! Each is scraped over four kept connections with the headers that Prometheus sends, pinned to one core, in rounds that
-//! take turns, so that whatever else the machine does hits all alike. The medians of the rounds are shown, with what
-//! each is to the exporter: read the ratios, for the numbers are the machine's.
+//! take turns, so that other load on the machine affects all alike. The medians of the rounds are shown, with their
+//! ratios to the exporter's, which depend less on the machine than the numbers do.
 
 mod client;
 mod report;
@@ -26,6 +27,9 @@ struct Options {
     /// Another one, such as `before=old/mini-node-exporter --web.listen-address={address}`.
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<String>,
+    /// Fail unless this row takes at least RATIO times the CPU time of the exporter.
+    #[arg(long, value_name = "NAME=RATIO")]
+    at_least: Vec<String>,
     /// Scrapes in a round.
     #[arg(long, default_value_t = 4000)]
     scrapes: usize,
@@ -51,10 +55,22 @@ fn main() -> Result<()> {
         }
     }
     report::print(&rows);
-    report::write(&rows, &options.json)
+    report::write(&rows, &options.json)?;
+    options.at_least.iter().try_for_each(|limit| hold(limit, &rows))
 }
 
-/// The exporter comes first: the others are held against it.
+fn hold(limit: &str, rows: &[Row]) -> Result<()> {
+    let (name, least) = limit.split_once('=').with_context(|| format!("--at-least `{limit}` is not NAME=RATIO"))?;
+    let least: f64 = least.parse().with_context(|| format!("--at-least `{limit}`"))?;
+    let row = rows.iter().find(|row| row.name == name).with_context(|| format!("--at-least: no row `{name}`"))?;
+    let ratio = row.ratio(&rows[0]);
+    if ratio < least {
+        bail!("{name} takes {ratio:.1} times the CPU time of the exporter, less than {least}");
+    }
+    Ok(())
+}
+
+/// The exporter comes first: the others are compared with it.
 fn rows(options: &Options) -> Result<Vec<Row>> {
     let exporter = options.exporter.display();
     let floor = std::env::current_exe().context("cannot find the floor")?.with_file_name("floor");

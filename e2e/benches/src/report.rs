@@ -59,8 +59,8 @@ impl Row {
         median(&self.values(column))
     }
 
-    /// What its CPU time is to that of the first row, round by round, so that a slow minute hits both.
-    fn ratio(&self, first: &Self) -> f64 {
+    /// Its CPU time by that of the first row, round by round, so that a slow minute affects both.
+    pub fn ratio(&self, first: &Self) -> f64 {
         let cpu = COLUMNS[0].3;
         let mut ratios: Vec<f64> = self.rounds.iter().zip(&first.rounds).map(|(it, to)| cpu(it) / cpu(to)).collect();
         ratios.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The page at `/`, for whoever opens the exporter in a browser.
+//! The page at `/`, for a browser.
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ pub(super) async fn scrape(
     };
     let scraped = Arc::clone(&endpoints);
     let expose = move |scrape: &Scrape<'_>| {
-        let mut families = scraped.exposition.families(scrape, filter.collectors.as_deref());
+        let mut families = scraped.exposition.families(scrape, &filter.collectors);
         if !filter.names.is_empty() {
             families.retain(|family| filter.names.iter().any(|name| name == family.name()));
         }

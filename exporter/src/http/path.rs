@@ -1,4 +1,4 @@
-//! The paths of the endpoints, and which other path the exposition may have.
+//! The paths of the endpoints, and which other one the exposition may have.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ pub(super) const READY: &str = "/healthz/ready";
 
 const FIXED: [&str; 6] = [LANDING, HOSTNAME, UPTIME, LOAD, LIVE, READY];
 
-/// Whether a request asks for nothing but health.
+/// Returns whether a path is about health alone.
 pub(super) fn is_health(path: &str) -> bool {
     [LIVE, READY].contains(&path)
 }
@@ -27,7 +27,7 @@ pub enum BadPath {
     /// It is not `/` and segments.
     #[error("expected `/` and segments of letters, digits, `-`, `_` and `.`, such as `/metrics`")]
     Shape,
-    /// No client asks for it: they resolve these segments themselves.
+    /// No client requests it: they resolve these segments themselves.
     #[error("clients resolve `.` and `..` before they send a request")]
     Dots,
     /// Another endpoint has it.

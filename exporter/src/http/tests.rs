@@ -191,7 +191,7 @@ async fn pages_of_other_origins_may_read_only_where_a_flag_allows_it() {
         assert_eq!(answer.status(), StatusCode::OK, "{origin}");
         assert_eq!(allowed(&answer), is_allowed.then(|| origin.parse().unwrap()), "{origin}");
         assert_eq!(answer.headers()["vary"], "Origin", "{origin}");
-        // What a browser asks before it sends a password.
+        // A browser's preflight request, which has no password.
         let answer = asked_by(&app, Method::OPTIONS, origin).await;
         assert_eq!(answer.status().as_u16(), if is_allowed { 204 } else { 405 }, "{origin}");
         assert_eq!(allowed(&answer).is_some(), is_allowed, "{origin}");
@@ -232,7 +232,7 @@ async fn no_limit_is_no_limit() {
     }
 }
 
-/// Returns a family that the encoder refuses, for it has no sample.
+/// Returns a family without samples, which the encoder refuses.
 struct Empty;
 
 impl Collector for Empty {

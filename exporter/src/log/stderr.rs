@@ -1,4 +1,4 @@
-//! Standard error, written to without ever waiting for whoever should read it.
+//! Standard error, without ever waiting for it to be read.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 
-/// A pipe that has room takes this much whole (`PIPE_BUF`); more might have to wait for its reader.
+/// A pipe that has room takes this much at once (`PIPE_BUF`); more might have to wait for its reader.
 const PIECE: usize = 4096;
 
-/// A log line that there is no room for is dropped, and counted until it can be said how many were.
+/// Drops a log line that there is no room for, and counts them until there is room to log their number.
 pub(super) struct Stderr {
     to: OwnedFd,
     lost: AtomicU64,
@@ -33,10 +33,10 @@ impl Stderr {
         Self { to, lost: AtomicU64::new(0), cut: AtomicBool::new(false) }
     }
 
-    /// Writes a line, or counts it as lost. `say` logs how many were lost before, once there is room again.
-    fn line(&self, line: &[u8], say: impl FnOnce(u64)) {
+    /// Writes a line, or counts it as lost. `report` logs how many were lost before, once there is room again.
+    fn line(&self, line: &[u8], report: impl FnOnce(u64)) {
         if self.lost.load(Relaxed) > 0 && self.has_room() {
-            say(self.lost.swap(0, Relaxed));
+            report(self.lost.swap(0, Relaxed));
         }
         if !self.put(line) {
             self.lost.fetch_add(1, Relaxed);
@@ -60,7 +60,7 @@ impl Stderr {
         true
     }
 
-    /// How many of the bytes were written.
+    /// Returns how many of the bytes were written.
     fn piece(&self, bytes: &[u8]) -> usize {
         if self.has_room() { rustix::io::write(&self.to, bytes).unwrap_or(0) } else { 0 }
     }
@@ -71,10 +71,9 @@ impl Stderr {
     }
 }
 
-/// What a line of the log is written with.
 impl Write for &Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.line(line, |lines| tracing::error!(lines, "log lines were lost, for nobody read standard error"));
+        self.line(line, |lines| tracing::error!(lines, "dropped log lines: stderr was not being read"));
         Ok(line.len())
     }
 
@@ -83,8 +82,8 @@ impl Write for &Stderr {
     }
 }
 
-/// The same pipe or terminal, opened once more, so that writing to it does not wait even where somebody else takes the
-/// room first. Setting that on the one that was inherited would set it for everybody who shares it.
+/// Opens the same pipe or terminal once more, non-blocking: another process may take the room first. Setting the flag on
+/// the inherited descriptor would set it for every process that shares it.
 fn reopen(stderr: &io::Stderr) -> Option<OwnedFd> {
     let stat = rustix::fs::fstat(stderr).ok()?;
     match FileType::from_raw_mode(stat.st_mode) {
@@ -104,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    /// A pipe, which is read from when the test says so.
+    /// A pipe that is read when the test does.
     fn piped() -> (File, Stderr) {
         let (reader, writer) = io::pipe().unwrap();
         (File::from(OwnedFd::from(reader)), Stderr::over(writer.into()))

@@ -42,7 +42,7 @@ pub enum Reason {
     /// A directory, FIFO, socket or device: reading one of those can hang or have effects.
     #[error("not a regular file")]
     NotRegular,
-    /// It goes on after [`LIMIT`] bytes; half a file is never taken for a whole one.
+    /// It is longer than [`LIMIT`] bytes; part of a file is never taken for the whole.
     #[error("longer than {LIMIT} bytes")]
     TooLong,
     /// Some bytes are not UTF-8.
@@ -69,7 +69,7 @@ pub enum Reason {
     /// There is no thread to read it on.
     #[error("cannot start a thread to read it: {0}")]
     NoThread(Errno),
-    /// There is no name in it.
+    /// It has no name in it.
     #[error("empty")]
     Empty,
     /// A name is one line.
@@ -80,7 +80,7 @@ pub enum Reason {
     ControlCharacter,
 }
 
-/// A path on one line: whoever chose a path with a line feed in it must not forge a second line of log.
+/// A path on one line: one with a line feed in it must not forge a second line of the log.
 struct OneLine<'a>(&'a Path);
 
 impl fmt::Display for OneLine<'_> {

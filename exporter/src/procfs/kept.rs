@@ -1,5 +1,5 @@
-//! Descriptors that stay open from one scrape to the next, for files of a live tree: what procfs answers is made when
-//! it is read, so that a kept descriptor shows the present as well as a new one, for a fifth of the cost.
+//! Descriptors of a live tree, kept open from one scrape to the next. procfs generates a file's text when it is read, so a
+//! kept descriptor is as current as a new one, for a fifth of the cost.
 
 use std::fs::File;
 use std::path::Path;
@@ -23,7 +23,7 @@ impl Kept {
             index
         } else {
             let file = read::open(&root.join(path))?;
-            // Something else may have been mounted over the file since the root was looked at.
+            // Another file system may have been mounted over the file since the root was examined.
             if !live::is_procfs(&file).map_err(Reason::Io)? {
                 return read::whole(file, parse);
             }
@@ -88,9 +88,9 @@ mod tests {
         assert!(kept.0.lock().unwrap().is_empty());
     }
 
-    /// Page 0 of this process can be read by nobody: the file opens, and each read fails.
+    /// Page 0 of this process cannot be read: the file opens, and each read fails.
     #[test]
-    fn a_descriptor_that_fails_is_given_up() {
+    fn a_descriptor_that_fails_is_dropped() {
         let kept = Kept::default();
         assert_eq!(kept.read(Path::new(PROC), "self/mem", length), Err(Reason::Io(rustix::io::Errno::IO)));
         assert!(kept.0.lock().unwrap().is_empty());

@@ -9,10 +9,10 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::Reason;
 
-/// The longest file that is read, in bytes. What we read is a few dozen; a longer one is not what it says it is.
+/// The longest file that is read, in bytes. Those of procfs that are read have a few dozen.
 pub const LIMIT: u64 = 64 * 1024;
 
-/// Room for every file we read, in bytes.
+/// Room for every usual file, in bytes.
 pub(super) const USUAL_SIZE: usize = 1024;
 
 /// Opens the file, reads it whole, and hands its text to `parse`.
@@ -31,8 +31,8 @@ pub(super) fn whole<T>(file: File, parse: impl FnOnce(&str) -> Result<T, Reason>
     text(&bytes, parse)
 }
 
-/// Reads an open file of procfs from its start, with one system call: there, fewer bytes than were asked for are all.
-/// None where it is longer than usual.
+/// Reads an open file of procfs from its start, with one system call: there, a short read is the whole file. Returns none
+/// if it is longer than usual.
 pub(super) fn once<'a>(file: &File, buffer: &'a mut [u8; USUAL_SIZE]) -> Result<Option<&'a [u8]>, Errno> {
     let length = retry_on_intr(|| pread(file, &mut buffer[..], 0))?;
     Ok((length < USUAL_SIZE).then_some(&buffer[..length]))
@@ -42,8 +42,8 @@ pub(super) fn text<T>(bytes: &[u8], parse: impl FnOnce(&str) -> Result<T, Reason
     parse(std::str::from_utf8(bytes).map_err(|_| Reason::NotUtf8)?)
 }
 
-/// Opens a regular file. Opening a FIFO would wait for a writer: `O_NONBLOCK` forbids that, and what was really opened
-/// is looked at, not the path, which may lead elsewhere a moment later.
+/// Opens a regular file. Opening a FIFO would wait for a writer without `O_NONBLOCK`. What was opened is checked, not the
+/// path, which may lead elsewhere a moment later.
 pub(super) fn open(path: &Path) -> Result<File, Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(Reason::Io)?;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_runs_out_has_a_number_as_what_the_kernel_refuses_has() {
+    fn every_error_has_a_number() {
         assert_eq!(errno(&ErrorKind::OutOfMemory.into()), Errno::NOMEM);
         assert_eq!(errno(&Errno::ACCESS.into()), Errno::ACCESS);
         assert_eq!(errno(&ErrorKind::InvalidData.into()), Errno::IO);

@@ -89,7 +89,7 @@ fn the_log_has_a_pipe_opened_for_itself_that_never_waits() {
     assert_eq!(waits, [true, false], "of standard error and the log");
 }
 
-/// As `containerd` does when its own disk is slow: the pipe is there, and nobody reads it.
+/// As `containerd` does when its own disk is slow: the pipe is open and not read.
 #[test]
 fn a_log_that_nobody_reads_for_a_while_stops_nothing_and_says_what_was_lost() {
     use std::io::Read;
@@ -126,7 +126,7 @@ fn a_log_that_nobody_reads_for_a_while_stops_nothing_and_says_what_was_lost() {
     assert!(kept.ends_with('\n') && kept.lines().all(|line| line.starts_with("ts=")), "a line is not whole: {kept}");
     assert_eq!(get(address, "/healthz/live").0, 200);
     let after = read_until(&["message=connection"]);
-    let said = after.lines().find(|line| line.contains("log lines were lost")).expect(&after);
+    let said = after.lines().find(|line| line.contains("dropped log lines")).expect(&after);
     let lost = said.split("lines=").nth(1).and_then(|rest| rest.split(' ').next());
     let lost: usize = lost.and_then(|lost| lost.parse().ok()).expect(said);
     assert_eq!(kept.lines().count() + lost, 2 * flaps, "{said}");

@@ -42,7 +42,7 @@ struct Held {
     attributes: Vec<(ReplyAttr, u64)>,
 }
 
-/// The root itself, for which there is no answer even to what it is.
+/// The root itself, whose attributes are not answered either.
 pub const ROOT: &str = "";
 
 impl HangingTree {

@@ -50,7 +50,7 @@ impl Tree {
         std::fs::create_dir(self.path(file)).unwrap();
     }
 
-    /// Nobody ever writes into it: whoever opens it without `O_NONBLOCK` hangs.
+    /// It has no writer: opening it without `O_NONBLOCK` hangs.
     pub fn fifo(&self, file: &str) {
         self.remove(file);
         make_fifo(&self.path(file));
