@@ -9,6 +9,7 @@ mod faults;
 mod kubernetes;
 mod policies;
 mod resilience;
+mod runbook;
 mod shared;
 mod tls;
 #[path = "../support/tls_client.rs"]
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             trial(kubernetes::every_node_runs_an_exporter),
             trial(kubernetes::every_endpoint_answers_through_the_node_port),
             trial(kubernetes::only_prometheus_has_a_token),
+            trial(runbook::every_command_of_the_runbook_runs),
             // What the API server and the network refuse.
             trial(policies::pod_security_refuses_a_privileged_pod).unless(policies::without_admission),
             trial(policies::network_policy_admits_only_prometheus).unless(policies::without_network_policies),

@@ -38,7 +38,8 @@ impl Page {
         let mut page = Self { name, prose: String::new(), blocks: Vec::new() };
         let mut open = false;
         for line in text.lines() {
-            match (line.strip_prefix("```"), open) {
+            // In a list it is indented.
+            match (line.trim_start().strip_prefix("```"), open) {
                 (Some(language), false) => page.blocks.push((language.to_owned(), Vec::new())),
                 (Some(_), true) => {}
                 (None, true) => page.blocks.last_mut().unwrap().1.push(line.to_owned()),
@@ -48,7 +49,7 @@ impl Page {
                     continue;
                 }
             }
-            open ^= line.starts_with("```");
+            open ^= line.trim_start().starts_with("```");
         }
         assert!(!open, "{}: a block has no end", page.name);
         page

@@ -246,13 +246,18 @@ pub fn dangling(rendering: &Rendering) -> Vec<String> {
     }
     let made = |name: &str| {
         let issued = rendering.of_kind("Certificate").any(|certificate| text(certificate, "/spec/secretName") == name);
-        issued || TLS_COMPONENT.contains(&format!(" create secret generic {name} "))
+        issued || made_by_hand(name)
     };
     references.retain(|(_, kind, name)| {
         let there = rendering.names(kind).contains(name.as_str()) || *kind == "Secret" && made(name);
         !name.is_empty() && !there
     });
     references.into_iter().map(|(from, kind, name)| format!("{from}: there is no {kind}/{name}")).collect()
+}
+
+/// Whether a Secret is one that the component tls asks for.
+pub fn made_by_hand(secret: &str) -> bool {
+    TLS_COMPONENT.contains(&format!(" create secret generic {secret} "))
 }
 
 /// A container's variables, with `$(…)` filled in as the kubelet does.

@@ -178,7 +178,7 @@ pub fn id(document: &Value) -> String {
 }
 
 /// Fetched where it is missing; Debian 12's own is too old.
-fn kubectl() -> &'static Path {
+pub fn kubectl() -> &'static Path {
     static KUBECTL: OnceLock<PathBuf> = OnceLock::new();
     KUBECTL.get_or_init(|| {
         let found = Progress::quiet().step("find kubectl", |step| tools::find(Tool::Kubectl, None, step));
