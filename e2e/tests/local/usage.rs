@@ -91,7 +91,7 @@ fn doctor_lists_every_need() -> Result<()> {
     Ok(())
 }
 
-/// The same rows, for programs.
+/// The same rows, for programs. A `PATH` without any program has none of them.
 #[test]
 pub fn doctor_in_json() -> Result<()> {
     let lab = Lab::bare()?;
@@ -99,6 +99,8 @@ pub fn doctor_in_json() -> Result<()> {
     let json: Vec<BTreeMap<String, String>> =
         serde_json::from_str(&lab.run(&["doctor", "--format", "json"], &[])?.expect_code(0)?.stdout)?;
     ensure!(json.len() == text.lines().count() - 1, "{json:?}\n{text}");
+    let wrong: Vec<_> = json.iter().filter(|need| need["state"] != "missing").collect();
+    ensure!(wrong.is_empty(), "nothing is installed here: {wrong:?}");
     for (need, line) in json.iter().zip(text.lines().skip(1)) {
         for key in ["for", "needs", "state", "about"] {
             let value = need.get(key).with_context(|| format!("no `{key}` in {need:?}"))?;
