@@ -7,6 +7,7 @@ use fs_err as fs;
 
 use crate::backend::kind;
 use crate::docker::containers;
+use crate::process::leftover;
 use crate::run::{self, Found};
 use crate::terminal::progress::Progress;
 
@@ -31,6 +32,7 @@ pub fn remove(run: &Found) -> Result<()> {
         Some("container") => containers::remove(&run.id)?,
         _ => {}
     }
+    leftover::kill_all_of(&run.dir);
     match fs::remove_dir_all(&run.dir) {
         // Another run swept at the same time.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

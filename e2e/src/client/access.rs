@@ -3,20 +3,23 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use fs_err as fs;
+use rustls::ClientConfig;
 use serde::Deserialize;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+
+use super::tls::{self, Identity};
 
 /// How a server is asked. Its `Debug` shows no secret.
 #[derive(Clone, Default)]
 pub struct Access {
     /// The value of the header `Authorization`.
     pub(super) authorization: Option<String>,
-    pub(super) tls: Option<TlsConfig>,
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 impl fmt::Debug for Access {
@@ -122,33 +125,16 @@ impl Authorization {
 }
 
 impl Tls {
-    fn config(self, dir: &Path) -> Result<TlsConfig> {
-        // Without a CA of one's own, the system's roots.
-        let roots = match one(dir, "ca", self.ca, self.ca_file)? {
-            Some(pem) => RootCerts::new_with_certs(&certificates(&pem, "ca")?),
-            None => RootCerts::PlatformVerifier,
-        };
+    fn config(self, dir: &Path) -> Result<Arc<ClientConfig>> {
+        let ca = one(dir, "ca", self.ca, self.ca_file)?;
         let cert = one(dir, "cert", self.cert, self.cert_file)?;
-        let client = match (cert, one(dir, "key", self.key, self.key_file)?) {
-            (Some(cert), Some(key)) => {
-                let key = PrivateKey::from_pem(key.as_bytes()).ok().context("`key` holds no private key in PEM")?;
-                Some(ClientCert::new_with_certs(&certificates(&cert, "cert")?, key))
-            }
+        let identity = match (cert, one(dir, "key", self.key, self.key_file)?) {
+            (Some(cert), Some(key)) => Some(Identity { cert, key }),
             (None, None) => None,
             _ => bail!("`cert` and `key` belong together, and only one of them is there"),
         };
-        let tls = TlsConfig::builder().root_certs(roots).client_cert(client);
-        Ok(tls.disable_verification(self.insecure_skip_verify).build())
+        tls::config(ca.as_deref(), identity.as_ref(), self.insecure_skip_verify)
     }
-}
-
-fn certificates(pem: &str, key: &str) -> Result<Vec<Certificate<'static>>> {
-    let items = parse_pem(pem.as_bytes()).filter_map(Result::ok);
-    let found: Vec<_> = items
-        .filter_map(|item| if let PemItem::Certificate(certificate) = item { Some(certificate) } else { None })
-        .collect();
-    ensure!(!found.is_empty(), "`{key}` holds no certificate in PEM");
-    Ok(found)
 }
 
 /// A value that stands in the configuration, or in a file that it names.

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::Read;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow, ensure};
@@ -13,9 +14,12 @@ use ureq::config::ConfigBuilder;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
 use ureq::{Agent, Body, Proxy, RequestBuilder};
 
 use super::access::Access;
+use super::tls::Tls;
 use crate::wait::poll;
 
 /// The deadline of one request; `LAB_PATIENCE` extends it.
@@ -72,19 +76,25 @@ impl Server {
 
     /// As [`Server::new`], with another deadline for each request.
     pub fn with_limit(base: impl Into<String>, limit: Duration) -> Self {
-        Self::of(base.into(), config(limit), None)
+        Self::of(base.into(), config(limit), &Access::default())
     }
 
     /// One anywhere, that may require credentials; reached through the proxy that the environment names for it.
     pub fn elsewhere(base: &str, access: &Access) -> Self {
-        let config = config(LIMIT).tls_config(access.tls.clone().unwrap_or_else(system_roots));
-        Self::of(base.trim_end_matches('/').to_owned(), config, access.authorization.clone())
+        Self::of(base.trim_end_matches('/').to_owned(), config(LIMIT), access)
     }
 
-    fn of(base: String, config: ConfigBuilder<AgentScope>, authorization: Option<String>) -> Self {
+    fn of(base: String, config: ConfigBuilder<AgentScope>, access: &Access) -> Self {
         let proxy = proxy_for(&base);
-        let agent = config.proxy(proxy.clone()).build().into();
-        Self { base, agent, proxy, authorization }
+        let config = config.proxy(proxy.clone()).tls_config(system_roots()).build();
+        let agent = match &access.tls {
+            None => config.into(),
+            Some(tls) => {
+                let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
+                Agent::with_parts(config, connector.chain(Tls(Arc::clone(tls))), DefaultResolver::default())
+            }
+        };
+        Self { base, agent, proxy, authorization: access.authorization.clone() }
     }
 
     pub fn base(&self) -> &str {
@@ -148,20 +158,22 @@ pub fn open(url: &str) -> Result<impl Read> {
     let config = Agent::config_builder().proxy(proxy).tls_config(system_roots()).https_only(url.starts_with("https:"));
     let config = config.timeout_connect(limit(5)).timeout_per_read(limit(20)).timeout_global(limit(600));
     let answer = Agent::from(config.http_status_as_error(false).build()).get(url).call();
-    let answer = answer.map_err(|error| request.failed(error))?;
+    let answer = answer.map_err(|error| request.failed(&error))?;
     ensure!(answer.status().is_success(), "{request}: {}", answer.status());
     Ok(answer.into_body().into_reader())
 }
 
 impl Request {
     fn read(self, answer: Result<Response<Body>, ureq::Error>) -> Result<Answer> {
-        let mut answer = answer.map_err(|error| self.failed(error))?;
-        let body = answer.body_mut().with_config().limit(LARGEST).read_to_vec().map_err(|error| self.failed(error))?;
+        let mut answer = answer.map_err(|error| self.failed(&error))?;
+        let body = answer.body_mut().with_config().limit(LARGEST).read_to_vec().map_err(|error| self.failed(&error))?;
         Ok(Answer { status: answer.status(), body: String::from_utf8_lossy(&body).into_owned(), request: self })
     }
 
-    fn failed(&self, error: ureq::Error) -> Error {
-        Error::from(error).context(match &self.proxy {
+    fn failed(&self, error: &ureq::Error) -> Error {
+        let hint = "; to trust the server's own certificate, list it as `ca_file` in `tls_config`";
+        let hint = if error.to_string().contains("invalid peer certificate") { hint } else { "" };
+        anyhow!("{error}{hint}").context(match &self.proxy {
             Some(proxy) => format!("{self} through the proxy {proxy}"),
             None => self.to_string(),
         })

@@ -7,3 +7,4 @@ pub mod http;
 pub mod prometheus;
 #[cfg(test)]
 pub mod stand_in;
+mod tls;

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use duct::Handle;
 use rustix::process::Signal;
 
-use super::command::{own_group, signal_group};
-use super::{guard, log, spawner};
+use super::command::{self, own_group, signal_group};
+use super::{guard, leftover, log, spawner};
 use crate::wait::poll::{self, Attempt};
 
 /// How long a process gets between SIGTERM and SIGKILL.
@@ -36,12 +36,13 @@ impl Process {
         let (guarded, args) = guard::wrap(program, args);
         let mut expression = own_group(&duct::cmd(guarded, args)).stdin_null().stderr_to_stdout().stdout_path(&log);
         if let Some(dir) = log.parent() {
-            expression = expression.dir(dir);
+            expression = expression.dir(dir).env(leftover::MARK, dir);
         }
         for (name, value) in env {
             expression = expression.env(name, value);
         }
-        for name in settings_of_grafana() {
+        // `GF_DATABASE_URL` of the shell would open somebody else's database.
+        for name in command::variables("GF_") {
             expression = expression.env_remove(name);
         }
         let handle = spawner::start(&expression.unchecked())
@@ -114,17 +115,15 @@ impl Process {
         signal_group(&self.handle, signal);
     }
 
-    /// Ends the process: SIGTERM, a grace of 10 s, then SIGKILL, which is an error: it did not end when it was asked to.
+    /// Ends the process: SIGTERM, a grace of 10 s, then SIGKILL, which is an error. The rest of its group is killed.
     pub fn stop(&self) -> Result<()> {
-        if self.ended().is_some() {
-            return Ok(());
-        }
-        self.signal(Signal::TERM);
         let grace = GRACE.mul_f64(poll::patience());
-        if matches!(self.handle.wait_timeout(grace), Ok(Some(_))) {
+        self.signal(Signal::TERM);
+        let ended = matches!(self.handle.wait_timeout(grace), Ok(Some(_)));
+        self.kill();
+        if ended {
             return Ok(());
         }
-        self.kill();
         bail!("{} was killed: it did not end within {:.0} s of SIGTERM", self.name, grace.as_secs_f64())
     }
 
@@ -143,15 +142,8 @@ impl Process {
     }
 }
 
-/// The variables by which the shell may configure another Grafana, such as its database.
-fn settings_of_grafana() -> impl Iterator<Item = OsString> {
-    std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"GF_"))
-}
-
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.ended().is_none() {
-            self.kill();
-        }
+        self.kill();
     }
 }

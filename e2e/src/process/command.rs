@@ -70,9 +70,9 @@ impl Cmd {
         self
     }
 
-    /// Takes a variable out of the command's environment.
-    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
-        self.unset.push(name.as_ref().into());
+    /// Takes the variables whose names begin with `prefix` out of the command's environment.
+    pub fn without_env(mut self, prefix: &str) -> Self {
+        self.unset.extend(variables(prefix));
         self
     }
 
@@ -294,6 +294,12 @@ impl fmt::Display for CommandError {
         }
         Ok(())
     }
+}
+
+/// The variables of this process whose names begin with `prefix`.
+pub(super) fn variables(prefix: &str) -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(move |name| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
 }
 
 /// Gives an expression's child a process group of its own: a terminal's Ctrl-C then reaches only the harness, which

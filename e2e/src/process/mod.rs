@@ -4,5 +4,6 @@ pub mod child;
 pub mod command;
 pub mod detached;
 pub mod guard;
+pub mod leftover;
 pub mod log;
 mod spawner;

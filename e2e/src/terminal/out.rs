@@ -95,7 +95,8 @@ pub fn table(rows: &[Vec<String>]) -> Result<(), OutError> {
 pub fn aligned(rows: &[Vec<String>]) -> Result<String, OutError> {
     let mut table = TabWriter::new(Vec::new()).padding(2);
     for row in rows {
-        writeln!(table, "{}", row.join("\t"))?;
+        let cells: Vec<String> = row.iter().map(|cell| plain(cell).replace(['\t', '\n'], " ")).collect();
+        writeln!(table, "{}", cells.join("\t"))?;
     }
     let text = table.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
     Ok(String::from_utf8_lossy(&text).into_owned())

@@ -54,6 +54,11 @@ impl Progress {
         Self::showing(Shown::Nothing)
     }
 
+    /// What is shown of them.
+    pub fn shown(&self) -> Shown {
+        self.shown
+    }
+
     /// Does `work` as a step of that name.
     pub fn step<T>(&self, name: &str, work: impl FnOnce(&Step) -> Result<T>) -> Result<T> {
         let shows_all = self.shown == Shown::All;
@@ -78,7 +83,7 @@ impl Progress {
 
     /// Says something with a mark before it.
     pub fn say(&self, mark: Mark, text: &str) {
-        let line = format!("{mark} {text}");
+        let line = format!("{mark} {}", out::plain(text));
         if matches!(mark, Mark::Fail | Mark::Warn | Mark::Skip) { self.trouble(&line) } else { self.line(&line) }
     }
 
@@ -128,6 +133,7 @@ impl Step {
 
     /// Says what the step is doing now.
     pub fn note(&self, text: &str) {
+        let text = &out::plain(text);
         if let Some(spinner) = &self.spinner {
             spinner.set_message(text.to_owned());
         }

@@ -1,35 +1,46 @@
-//! Ctrl-C and its relatives: the first one asks every wait to end, so that what was started is removed in order;
-//! the second one ends the process at once.
+//! Ctrl-C and its relatives: the first signal ends every wait, so that what was started is removed in order; a later one
+//! ends the process at once.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
-static SEEN: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+static SEEN: AtomicBool = AtomicBool::new(false);
 
 /// The file with which another process asks this one to end.
 static ASKED: OnceLock<PathBuf> = OnceLock::new();
 
-/// The status of a process that a second signal ended, as shells report SIGINT.
-const ENDED_BY_SECOND_SIGNAL: i32 = 130;
+/// The status of a process that a later signal ended, as shells report SIGINT.
+const ENDED_BY_LATER_SIGNAL: i32 = 130;
+
+/// A signal this soon after the first repeats it: where a terminal is closed, the shell and the kernel both send SIGHUP.
+const REPEATED: Duration = Duration::from_secs(1);
 
 /// The error with which a wait ends after SIGINT, SIGTERM or SIGHUP.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Starts to listen for SIGINT, SIGTERM and SIGHUP, except for those that whoever started this process had it ignore:
-/// `nohup lab` is meant to outlive its terminal, and a script's `lab &` its Ctrl-C.
+/// Starts to listen for SIGINT, SIGTERM and SIGHUP, except for those that this process was started to ignore: `nohup lab`
+/// is meant to outlive its terminal, and a script's `lab &` its Ctrl-C.
 pub fn listen() -> std::io::Result<()> {
     let ignored = ignored(&fs_err::read_to_string("/proc/self/status").unwrap_or_default());
-    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0) {
-        // The order matters: the shutdown looks at the flag that the first signal has set.
-        flag::register_conditional_shutdown(signal, ENDED_BY_SECOND_SIGNAL, Arc::clone(&SEEN))?;
-        flag::register(signal, Arc::clone(&SEEN))?;
-    }
+    let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0);
+    let mut signals = Signals::new(heard)?;
+    thread::spawn(move || {
+        let mut signals = signals.forever();
+        let first = signals.next().map(|_| Instant::now());
+        SEEN.store(true, Ordering::Relaxed);
+        if signals.any(|_| first.is_some_and(|first| first.elapsed() >= REPEATED)) {
+            low_level::exit(ENDED_BY_LATER_SIGNAL);
+        }
+    });
     Ok(())
 }
 

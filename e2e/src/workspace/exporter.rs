@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::root;
@@ -16,9 +16,6 @@ const PACKAGE: &str = "mini-node-exporter";
 /// The exporter's binary: the one named, or this workspace's, built now.
 pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
     if let Some(path) = named {
-        if !path.is_file() {
-            bail!("--exporter {}: there is no such file", path.display());
-        }
         return Ok(path.to_owned());
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -40,9 +37,7 @@ pub fn static_binary(step: &Step) -> Result<PathBuf> {
 /// Removes the variables with which cargo describes the package of the program that it runs. Build scripts read them, as
 /// ring's does: with them here and without them in the shell, each `cargo lab` would build half the crates anew, twice.
 fn outside_cargo(command: Cmd) -> Cmd {
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let set = names.filter(|name| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix)));
-    set.fold(command, Cmd::env_remove)
+    command.without_env("CARGO_MANIFEST_").without_env("CARGO_PKG_")
 }
 
 /// The path in cargo's messages, one JSON document a line.

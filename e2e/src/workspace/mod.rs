@@ -30,9 +30,9 @@ pub fn root() -> &'static Path {
 /// go on to read the files of the place where they were built.
 pub fn expect_unmoved() -> Result<&'static Path> {
     let built = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // Cargo names the package's directory to what it runs; what is run by hand lies in `target/` below it.
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let of_cargo = package.filter(|dir| dir.file_name() == built.file_name());
+    // Cargo tells what it runs about its package, which may be another one; what is run by hand lies in `target/` below it.
+    let is_ours = std::env::var("CARGO_PKG_DESCRIPTION").is_ok_and(|own| own == env!("CARGO_PKG_DESCRIPTION"));
+    let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|_| is_ours);
     let program = std::env::current_exe().unwrap_or_default();
     let of_program = || program.ancestors().map(|dir| dir.join("e2e")).find(|dir| dir.join("Cargo.toml").is_file());
     if let Some(here) = of_cargo.or_else(of_program)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::wait::poll;
 use fs_err as fs;
 use rustix::process::Signal;
 
@@ -27,13 +28,44 @@ fn a_termination_before_the_first_scrape() -> Result<()> {
     expect_a_quiet_end(&lab, &running, Signal::TERM)
 }
 
-/// As when the terminal's window is closed.
+/// As when the terminal's window is closed: the shell sends the signal on, and the kernel sends it again.
 #[test]
-fn a_hang_up() -> Result<()> {
+fn a_hang_up_and_its_repetition() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["up"], &lab.parts())?;
     running.wait_for("prometheus  http://")?;
+    running.signal(Signal::HUP)?;
+    poll::pause(Duration::from_millis(20))?;
     expect_a_quiet_end(&lab, &running, Signal::HUP)
+}
+
+/// What a child started and left is neither the kernel's to end with its parent nor in nobody's way.
+#[test]
+fn the_group_of_an_exited_leader_is_ended() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut parts = lab.parts();
+    let exporter = parts[1].to_string_lossy().into_owned();
+    parts[1] = lab.script("leaving-exporter", &format!("'{exporter}' \"$@\" &\nexec sleep 2"))?.into();
+    lab.run(&["up"], &parts)?.expect_code(1)?.expect_stderr("exporter ended with exit status: 0")?;
+    lab.expect_nothing_left()
+}
+
+#[test]
+fn the_next_run_ends_what_a_killed_one_s_children_left() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut parts = lab.parts();
+    let exporter = parts[1].to_string_lossy().into_owned();
+    parts[1] = lab.script("wrapper", &format!("'{exporter}' \"$@\" &\nwait"))?.into();
+    let running = lab.start(&["up"], &parts)?;
+    running.wait_for("prometheus  http://")?;
+    running.signal(Signal::KILL)?;
+    poll::until("its end", Duration::from_secs(10), Duration::from_millis(20), || match running.process.ended() {
+        Some(_) => poll::Attempt::Ready(()),
+        None => poll::Attempt::NotYet("it runs".into()),
+    })?;
+    let ended = lab.run(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exit 3")?))?.expect_code(1)?;
+    ended.expect_stderr("removed what run ")?;
+    lab.expect_nothing_left()
 }
 
 /// `nohup lab up` is meant to outlive its terminal.

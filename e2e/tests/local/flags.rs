@@ -180,6 +180,8 @@ fn keep() -> Result<()> {
     let images = ["--image=exporter=e:1", "--image=prometheus=p:1", "--image=grafana=g:1", "--image=node=n:1"];
     let words = [&["check", "--backend", "kind"], &images[..]].concat();
     World::of_kind()?.shows(&words, "delete the cluster")?;
+    let quiet = World::of_kind()?.shown(&[&words[..], &["--quiet"]].concat())?;
+    ensure!(!quiet.contains("delete the cluster"), "{quiet}");
     World::of_kind()?.shows(&[&words[..], &["--keep"]].concat(), "the cluster stays: `lab down")
 }
 

@@ -11,6 +11,7 @@
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
 //! | `existing` | `lab check` on a stack that somebody else runs |
 //! | `ends` | however a lab ends, it leaves nothing behind |
+//! | `environment` | the caller's environment: proxies, variables of other tools, programs that hang, missing files |
 //! | `places` | odd machines: no locks, odd paths, copied checkouts, builds without a version |
 //! | `background`, `watching` | a lab that goes on in the background, and its nodes while it stays |
 //! | `several`, `ports` | labs beside each other, and ports that are taken |
@@ -30,6 +31,7 @@ mod children;
 mod cluster_needs;
 mod ends;
 mod engine;
+mod environment;
 mod existing;
 #[path = "../support/fault.rs"]
 mod fault;

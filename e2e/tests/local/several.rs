@@ -1,6 +1,7 @@
 //! Several labs at once, one, and none: `status`, `logs` and `down`.
 
 use anyhow::{Result, ensure};
+use fs_err as fs;
 
 use crate::lab::Lab;
 
@@ -13,10 +14,12 @@ pub fn labs_do_not_disturb_each_other() -> Result<()> {
     // A third one's checks pass beside them.
     lab.run(&["check"], &lab.parts())?.expect_code(0)?;
 
-    for command in ["status", "logs", "down"] {
+    for command in ["logs", "down"] {
         let ended = lab.run(&[command], &[])?.expect_code(2)?.expect_stderr("several labs are running")?;
         ended.expect_stderr(&first)?.expect_stderr(&second)?;
     }
+    let all = lab.run(&["status"], &[])?.expect_code(0)?.stdout;
+    ensure!(all.contains(&first) && all.contains(&second), "{all}");
     let ended = lab.run(&["status", "1-1"], &[])?.expect_code(1)?;
     ended.expect_stderr("no lab has the id `1-1`")?.expect_stderr(&first)?;
     let status = lab.run(&["status", &first], &[])?.expect_code(0)?.stdout;
@@ -44,6 +47,21 @@ fn no_lab() -> Result<()> {
     let lab = Lab::new()?;
     for command in ["status", "logs", "down"] {
         lab.run(&[command], &[])?.expect_code(1)?.expect_stderr("no lab is running; `cargo lab` starts one")?;
+    }
+    Ok(())
+}
+
+/// It holds a run as long as it takes.
+#[test]
+fn a_check_of_somebody_else_s_stack_is_no_lab() -> Result<()> {
+    let lab = Lab::new()?;
+    let run = lab.dir().join("mini-node-exporter/runs/2-2");
+    fs::create_dir_all(&run)?;
+    fs::write(run.join("run.json"), r#"{ "pid": 1, "backend": "existing", "links": [] }"#)?;
+    let lock = fs::File::create(run.join("lock"))?;
+    lock.file().lock()?;
+    for words in [&["status"][..], &["down"], &["down", "2-2"]] {
+        lab.run(words, &[])?.expect_code(1)?.expect_stderr("no lab ")?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::docker::{Docker, docker};
 use crate::run::{Run, evidence};
 use crate::stack::{Part, Procfs, Stack};
 use crate::terminal::out::{self, Mark};
-use crate::terminal::progress::Progress;
+use crate::terminal::progress::{Progress, Shown};
 use crate::tools::{self, Tool, pins};
 use crate::wait::interrupt::{self, Interrupted};
 
@@ -39,6 +39,7 @@ pub struct Cluster {
     pub images: Images,
     pub airgap: bool,
     keep: bool,
+    shown: Shown,
     docker: Docker,
     kind: KindCli,
 }
@@ -68,7 +69,8 @@ impl Cluster {
         let run = Run::create("kind")?;
         let kind = KindCli::new(&kind.path, run.id(), run.dir());
         let kubectl = Kubectl::new(&kubectl.path, kind.kubeconfig());
-        Ok(Self { run, kubectl, images, airgap, keep, docker, kind })
+        let shown = progress.shown();
+        Ok(Self { run, kubectl, images, airgap, keep, shown, docker, kind })
     }
 
     /// Makes the cluster, deploys the stack, and waits until all of it runs.
@@ -176,7 +178,7 @@ impl Cluster {
 impl Drop for Cluster {
     /// Deletes the cluster, or leaves it for `lab down`: where that is wanted, and where it cannot be deleted.
     fn drop(&mut self) {
-        let progress = Progress::default();
+        let progress = Progress::showing(self.shown);
         if !self.keep {
             match progress.step("delete the cluster", |_| self.kind.delete()) {
                 Ok(()) => return,

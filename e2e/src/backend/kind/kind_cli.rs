@@ -68,7 +68,8 @@ impl KindCli {
     }
 
     fn command(&self, verb: &str, object: &str) -> Result<Cmd> {
-        let command = Cmd::new(&self.program).args([verb, object, "--name", &self.cluster]);
+        // The shell's `KIND_EXPERIMENTAL_PROVIDER`, say, would have it ask another engine than everything else here does.
+        let command = Cmd::new(&self.program).without_env("KIND_").args([verb, object, "--name", &self.cluster]);
         Ok(if privileges::are_limited() { command.env("PATH", privileges::path()?) } else { command })
     }
 }

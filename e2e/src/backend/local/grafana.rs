@@ -44,7 +44,7 @@ pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<
         Some(Wanted::Home(dir)) => {
             let flag = || format!("--grafana-home {}", dir.display());
             let dir = fs::canonicalize(dir).with_context(flag)?;
-            let program = program_in(&dir).with_context(|| format!("{}: it has no bin/grafana", flag()))?;
+            let program = grafana_in(&dir)?;
             return Ok(Part::Here(Home { program, dir }));
         }
         Some(Wanted::Program(path)) => {
@@ -171,6 +171,11 @@ const FIXED: &[(&str, &str)] = &[
     ("GF_SECURITY_DISABLE_GRAVATAR", "true"),
     ("GF_SNAPSHOTS_EXTERNAL_ENABLED", "false"),
 ];
+
+/// The program in a home, which `--grafana-home` names.
+pub fn grafana_in(home: &Path) -> Result<PathBuf> {
+    program_in(home).with_context(|| format!("--grafana-home {}: it has no bin/grafana", home.display()))
+}
 
 /// A home's own program: `grafana`, or `grafana-server` before Grafana 9.4.
 fn program_in(home: &Path) -> Option<PathBuf> {

@@ -32,7 +32,7 @@ use fleet::Listed;
 use scenario_nodes::{NodeStep, ScenarioNodes};
 
 pub use fleet::Fleet;
-pub use grafana::Wanted as WantedGrafana;
+pub use grafana::{Wanted as WantedGrafana, grafana_in};
 
 /// The least that a check waits, however long the stack has been up: a few scrapes.
 const SETTLED: Duration = Duration::from_secs(10);

@@ -1,19 +1,21 @@
-//! `lab doctor`: what each backend needs, what is there, and how to get the rest.
-//!
-//! Its exit code is 0 whatever is missing, for it only reports. `lab check` says whether a backend
-//! works.
+//! `lab doctor`: what each backend needs, what is installed, and how to get the rest. It only reports: its exit code is 0
+//! whatever is missing.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
 use e2e::backend::kind::{airgap, privileges};
+use e2e::backend::local;
 use e2e::docker::Docker;
 use e2e::process::command::Cmd;
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
-use e2e::tools::{self, Tool};
+use e2e::tools::{self, Found, Tool};
 use serde::Serialize;
+
+use crate::cli::Doctor;
 
 /// How it is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,59 +46,46 @@ struct Need {
 }
 
 enum Program {
-    /// One that the harness looks for in its cache too, and whose version matters.
+    /// One that the harness also searches for in its cache, and whose version matters.
     Tool(Tool),
-    /// One that has to be on `PATH`, and how it is made to say its version.
+    /// One that a flag names.
+    Named(Tool, PathBuf),
+    /// An exporter that a flag names.
+    Exporter(PathBuf),
+    /// One that has to be on `PATH`, and how it prints its version.
     OnPath(&'static str, &'static [&'static str]),
 }
 
-const NEEDS: &[Need] = &[
-    Need {
-        what_for: "everything",
-        program: Program::OnPath("cargo", &["--version"]),
-        fix: "install Rust, as https://rustup.rs says",
-    },
-    Need {
-        what_for: "local",
-        program: Program::Tool(Tool::Prometheus),
-        fix: "`cargo lab check --without grafana` fetches it",
-    },
-    Need {
-        what_for: "local, optional",
-        program: Program::Tool(Tool::Grafana),
-        fix: "`cargo lab` fetches it where its download can be reached",
-    },
-    Need { what_for: "to fetch these", program: Program::OnPath("curl", &["--version"]), fix: "install `curl`" },
-    Need {
-        what_for: "or these instead",
-        program: Program::OnPath("apt-get", &["--version"]),
-        fix: "only Debian and its relatives have it",
-    },
-    Need {
-        what_for: "kind",
-        program: Program::OnPath("docker", &["version", "--format", "{{.Server.Version}}"]),
-        fix: "install Docker and start its daemon",
-    },
-    Need {
-        what_for: "kind",
-        program: Program::Tool(Tool::Kind),
-        fix: "`cargo lab check --backend kind` fetches it from Debian; elsewhere `go install sigs.k8s.io/kind@latest`",
-    },
-    Need { what_for: "kind, tests", program: Program::Tool(Tool::Kubectl), fix: "`cargo test` fetches it" },
-    Need { what_for: "tests", program: Program::Tool(Tool::Promtool), fix: "`cargo test` fetches it" },
-];
+fn needs(args: &Doctor) -> Result<Vec<Need>> {
+    let tool = |tool, named: Option<PathBuf>| named.map_or(Program::Tool(tool), |path| Program::Named(tool, path));
+    let grafana = args.grafana_home.as_deref().map(local::grafana_in).transpose()?;
+    let exporter = args.exporter.clone().map(|path| ("local", Program::Exporter(path), ""));
+    let rows = [
+        ("everything", Program::OnPath("cargo", &["--version"]), "install Rust, see https://rustup.rs"),
+        ("downloads", Program::OnPath("tar", &["--version"]), "install `tar`"),
+        ("local", tool(Tool::Prometheus, args.prometheus.clone()), "`cargo lab check --without grafana` downloads it"),
+        ("local, optional", tool(Tool::Grafana, grafana), "`cargo lab` downloads it"),
+        ("kind", Program::OnPath("docker", &["version", "--format", "{{.Server.Version}}"]), "install Docker"),
+        ("kind", Program::Tool(Tool::Kind), "`cargo lab check --backend kind` downloads it"),
+        ("kind, tests", Program::Tool(Tool::Kubectl), "`cargo test` downloads it"),
+        ("tests", Program::Tool(Tool::Promtool), "`cargo test` downloads it"),
+    ];
+    let rows = rows.into_iter().chain(exporter);
+    Ok(rows.map(|(what_for, program, fix)| Need { what_for, program, fix }).collect())
+}
 
-pub fn doctor(format: Format) -> Result<Exit> {
-    let of_program = |need: &Need| {
+pub fn doctor(args: &Doctor) -> Result<Exit> {
+    let of_program = |need: Need| {
         let (needs, seen) = need.program.look();
         let (state, about) = match seen {
             Ok(seen) => ("ok", seen),
-            Err(reason) => ("missing", format!("{} ({reason})", need.fix)),
+            Err(Trouble::Missing(reason)) => ("missing", format!("{} ({reason})", need.fix)),
+            Err(Trouble::Failed(reason)) => ("failed", reason),
         };
         Seen { what_for: need.what_for, needs, state, about }
     };
-    let seen: Vec<Seen> = NEEDS.iter().map(of_program).chain(of_docker()).collect();
-    match format {
+    let seen: Vec<Seen> = needs(args)?.into_iter().map(of_program).chain(of_docker()).collect();
+    match args.format {
         Format::Json => out::line(&serde_json::to_string_pretty(&seen)?)?,
         Format::Text => {
             let head = ["for", "needs", "state", ""].map(str::to_owned).to_vec();
@@ -110,7 +99,7 @@ pub fn doctor(format: Format) -> Result<Exit> {
 /// What a cluster needs of Docker beyond that it answers; nothing where it does not.
 fn of_docker() -> impl Iterator<Item = Seen> {
     let capabilities = if privileges::are_limited() {
-        ("handled", "root lacks CAP_SYS_RESOURCE, so `kind` gets a `docker` that asks for all the others")
+        ("handled", "root lacks CAP_SYS_RESOURCE; `kind` gets a `docker` that requests all the others")
     } else {
         ("ok", "")
     };
@@ -118,12 +107,12 @@ fn of_docker() -> impl Iterator<Item = Seen> {
         let cgroup = if docker.has_cgroup_v1() {
             ("ok", "version 1")
         } else {
-            ("missing", "only version 1 has been proved: run without `--airgap`")
+            ("missing", "only version 1 is tested; run without `--airgap`")
         };
         let images = if airgap::is_built() {
             ("ok", "")
         } else {
-            ("missing", "`cargo lab images build --airgap` makes them, once, in about ten minutes")
+            ("missing", "`cargo lab images build --airgap` builds them once, in about ten minutes")
         };
         [("kind", "privileges", capabilities), ("kind --airgap", "cgroup", cgroup), ("kind --airgap", "images", images)]
     });
@@ -135,25 +124,42 @@ fn of_docker() -> impl Iterator<Item = Seen> {
     })
 }
 
+/// Why a program cannot be used.
+enum Trouble {
+    /// It is not there, or cannot do what is needed.
+    Missing(String),
+    /// It is there and does not work.
+    Failed(String),
+}
+
 impl Program {
-    /// The program's name, and what is there or why it does not count.
-    fn look(&self) -> (&'static str, Result<String, String>) {
+    /// The program's name, and what is there or why it cannot be used.
+    fn look(&self) -> (&'static str, Result<String, Trouble>) {
+        let shown = |found: Found| format!("{}: {}", found.summary(), found.path.display());
         match self {
             Self::Tool(tool) => {
-                let found = tools::find_present(*tool);
-                let said = found.map(|found| format!("{}: {}", found.summary(), found.path.display()));
-                (tool.name(), said.map_err(|error| format!("{error:#}")))
+                let found = tools::find_present(*tool).map(shown);
+                (tool.name(), found.map_err(|error| Trouble::Missing(format!("{error:#}"))))
             }
-            Self::OnPath(name, args) => {
-                let asked = Cmd::new(name).args(*args).limit(Duration::from_secs(5)).read();
-                let said = asked.map(|said| version(&said));
-                (name, said.map_err(|error| error.reason()))
+            Self::Named(tool, path) => {
+                let found = tools::named(*tool, path).map(shown);
+                (tool.name(), found.map_err(|error| Trouble::Failed(format!("{error:#}"))))
             }
+            Self::Exporter(path) => ("exporter", asked(&path.display().to_string(), &["--version"])),
+            Self::OnPath(name, args) => (name, asked(name, args)),
         }
     }
 }
 
-/// The start of what a program says of itself: the rest of the line names its libraries.
+fn asked(program: &str, args: &[&str]) -> Result<String, Trouble> {
+    let asked = Cmd::new(program).args(args).limit(Duration::from_secs(5)).read();
+    asked.map(|said| version(&said)).map_err(|error| {
+        let reason = error.reason();
+        if error.not_found() { Trouble::Missing(reason) } else { Trouble::Failed(reason) }
+    })
+}
+
+/// The start of what a program prints as its version: the rest of the line names its libraries.
 fn version(said: &str) -> String {
     said.lines().next().unwrap_or_default().split(" (").next().unwrap_or_default().to_owned()
 }

@@ -20,12 +20,12 @@ pub fn logs(which: &Which) -> Result<Exit> {
     for file in files {
         let part = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for line in log::text(&file).lines() {
-            out::line(&format!("{part} | {line}"))?;
+            out::line(&out::plain(&format!("{part} | {line}")))?;
         }
     }
     if run.record.as_ref().is_some_and(|record| record.backend == "kind") {
         for line in kind::logs(&run)?.lines() {
-            out::line(line)?;
+            out::line(&out::plain(line))?;
         }
     }
     Ok(Exit::Ok)

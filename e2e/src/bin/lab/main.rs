@@ -49,7 +49,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Command::Logs(which) => logs::logs(&which),
         Command::Scenario(cli::Scenario::List) => scenario::list(),
         Command::Scenario(cli::Scenario::Run(args)) => scenario::run(&args, progress),
-        Command::Doctor { format } => doctor::doctor(format),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Images(cli::Images::Build { airgap }) => images::build(airgap, progress),
         Command::Completions { shell } => completions::completions(shell),
     }
@@ -61,6 +61,6 @@ fn explain(error: &anyhow::Error) -> Exit {
     if error.downcast_ref().is_some_and(OutError::reader_has_gone) {
         return Exit::Ok;
     }
-    out::error(&format_args!("{error:#}"));
+    out::error(&out::plain(&format!("{error:#}")));
     if error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
 }

@@ -15,6 +15,7 @@ use e2e::wait::interrupt;
 use e2e::workspace::shipped::Shipped;
 
 use crate::cli::ScenarioRun;
+use crate::start::expect_file;
 
 /// `lab scenario list`.
 pub fn list() -> Result<Exit> {
@@ -33,6 +34,8 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let scenario = Scenario::find(&args.name).map_err(|error| Usage(format!("{error:#}")))?;
     let shipped = Shipped::read_from(None, args.rules.as_deref())?;
     let setup = setup(&scenario, args.speed.speed, &shipped)?;
+    expect_file("exporter", args.exporter.as_ref())?;
+    expect_file("prometheus", args.prometheus.as_ref())?;
     interrupt::listen()?;
     sweep::sweep(progress);
     let options = local::Options {

@@ -1,6 +1,8 @@
 //! How every command that needs a stack of its own starts one.
 
-use anyhow::{Context as _, Result, ensure};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
 use e2e::backend::kind::Kind;
 use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{Backend, Ports, sweep};
@@ -10,7 +12,7 @@ use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
 use e2e::workspace::shipped::Shipped;
 
-use crate::cli::{self, Start};
+use crate::cli::{self, Named, Start};
 
 /// A running stack, and the files that it is held against.
 pub struct Started {
@@ -24,7 +26,7 @@ impl Started {
     }
 }
 
-/// Stands the chosen stack up. The sweep comes first, for what a killed run left must not be in the way.
+/// Starts the chosen stack, after removing what killed runs left.
 pub fn start(
     args: &Start,
     shipped: Shipped,
@@ -37,6 +39,10 @@ pub fn start(
         let flag = || format!("--path.procfs {}", root.display());
         ensure!(fs_err::metadata(root).with_context(flag)?.is_dir(), "{}: not a directory", flag());
     }
+    let [prometheus, grafana] = [&args.prometheus, &args.grafana].map(|named| named.as_ref().and_then(Named::file));
+    for (flag, file) in [("exporter", args.exporter.as_ref()), ("prometheus", prometheus), ("grafana", grafana)] {
+        expect_file(flag, file)?;
+    }
     interrupt::listen()?;
     sweep::sweep(progress);
     let backend: Box<dyn Backend> = match args.backend {
@@ -44,4 +50,12 @@ pub fn start(
         cli::Backend::Kind => Box::new(Kind::start(&args.kind(ports), progress)?),
     };
     Ok(Started { backend, shipped })
+}
+
+/// Fails where a flag names a file that does not exist, before anything is built.
+pub fn expect_file(flag: &str, file: Option<&PathBuf>) -> Result<()> {
+    match file {
+        Some(file) if !file.is_file() => bail!("--{flag} {}: no such file", file.display()),
+        _ => Ok(()),
+    }
 }

@@ -1,4 +1,4 @@
-//! `lab status`: a running lab's links, and what its Prometheus has scraped.
+//! `lab status`: the running labs, or one lab's links and what its Prometheus has scraped.
 
 use std::time::Duration;
 
@@ -15,9 +15,14 @@ use e2e::wait::{interrupt, poll};
 use crate::cli::Status;
 use crate::tables;
 use crate::watch::watch;
-use crate::which::choose;
+use crate::which::{choose, labs};
 
 pub fn status(args: &Status) -> Result<Exit> {
+    let several = if args.which.id.is_none() && !args.watch { labs()? } else { Vec::new() };
+    if several.len() > 1 {
+        tables::runs(&several)?;
+        return Ok(Exit::Ok);
+    }
     let run = choose(args.which.id.as_deref())?;
     let Some(prometheus) = links(&run)? else { return Ok(Exit::Ok) };
     let seen = Nodes::look(&prometheus, JOB)?;
@@ -29,7 +34,7 @@ pub fn status(args: &Status) -> Result<Exit> {
     if args.watch {
         interrupt::listen()?;
         let is_it = |other: &Found| other.id == run.id && !other.is_abandoned();
-        // What cannot be looked at may well go on.
+        // One that cannot be looked at may still run.
         let is_there = || run::list().map_or(true, |runs| runs.iter().any(is_it));
         watch(&prometheus, &live, seen.summary(), |time| pause(time, is_there))?;
         if !is_there() {
@@ -39,10 +44,10 @@ pub fn status(args: &Status) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// What a run says about itself: its links. Gives its Prometheus, once there is one.
+/// Prints what a run has recorded: its links. Returns its Prometheus, once it has one.
 pub fn links(run: &Found) -> Result<Option<Prometheus>> {
     let record = run.record.as_ref();
-    let record = record.with_context(|| format!("run {} has not said anything about itself yet", run.id))?;
+    let record = record.with_context(|| format!("run {} has not recorded anything yet", run.id))?;
     let state = if run.alive { "running" } else { "kept" };
     out::line(&format!("run {}  {}  {state}  process {}\n", run.id, record.backend, record.pid))?;
     if record.links.is_empty() {
@@ -57,7 +62,7 @@ pub fn links(run: &Found) -> Result<Option<Prometheus>> {
     Ok(prometheus.map(|(_, base)| Prometheus::new(base)))
 }
 
-/// Lets time pass, for as long as the run is there and nobody interrupts.
+/// Waits, unless the run is gone or an interrupt comes.
 fn pause(time: Duration, is_there: impl Fn() -> bool) -> bool {
     poll::pause(time).is_ok() && is_there()
 }

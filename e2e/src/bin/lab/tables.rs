@@ -1,5 +1,6 @@
 //! The tables that `lab` prints.
 
+use e2e::run::Found;
 use e2e::stack::nodes::Nodes;
 use e2e::stack::samples::NodeSamples;
 use e2e::terminal::out::{self, OutError};
@@ -25,6 +26,22 @@ pub fn nodes(nodes: &Nodes) -> Result<String, OutError> {
         more => format!("and {more} more nodes\n"),
     };
     Ok(out::aligned(&table)? + &more)
+}
+
+/// Several labs, a line each.
+pub fn runs(runs: &[Found]) -> Result<(), OutError> {
+    let mut table = vec![["run", "backend", "state", "process", "prometheus"].map(str::to_owned).to_vec()];
+    for run in runs {
+        let state = if run.alive { "running" } else { "kept" };
+        let (mut backend, mut process, mut address) = ("-".to_owned(), "-".to_owned(), "-".to_owned());
+        if let Some(record) = &run.record {
+            (backend, process) = (record.backend.clone(), record.pid.to_string());
+            let prometheus = record.links.iter().find(|(name, _)| name == "prometheus");
+            address = prometheus.map_or("still starting".into(), |(_, address)| address.clone());
+        }
+        table.push(vec![run.id.clone(), backend, state.into(), process, address]);
+    }
+    out::table(&table)
 }
 
 /// What there is to open: name and address.

@@ -1,4 +1,4 @@
-//! What `lab check` runs, on a stack of its own or on one that runs already.
+//! The flags of `lab check`, for a stack that it starts or one that already runs.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use e2e::checks::report::Format;
 use e2e::client::access::Access;
 use e2e::stack;
 
-use super::{Backend, Named, Start, path};
+use super::start::{Named, Row, Stack, Start, path, refuse};
 
 /// The flags of `lab check`.
 #[derive(Debug, Args)]
@@ -19,23 +19,23 @@ pub struct Check {
     /// Run only this check; may be repeated.
     #[arg(long, value_name = "CHECK", value_parser = check_name())]
     pub only: Vec<String>,
-    /// Leave this check out; may be repeated.
+    /// Exclude this check; may be repeated.
     #[arg(long, value_name = "CHECK", value_parser = check_name())]
     pub skip: Vec<String>,
     /// List the checks, and what each proves.
     #[arg(long)]
     pub list: bool,
-    /// How the report is written.
+    /// The format of the report.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    #[command(flatten, next_help_heading = "A stack that runs already")]
+    #[command(flatten, next_help_heading = "A stack that already runs")]
     pub existing: Existing,
 }
 
-/// How a stack that runs already is reached. Nothing is started or changed there.
+/// How to reach a stack that already runs. Nothing is started or changed there.
 #[derive(Debug, Args)]
 pub struct Existing {
-    /// With the address of a Prometheus: the nodes are those of this kubectl context, and exporters are asked too.
+    /// kubectl context that lists the nodes, and through which exporters are reached (needs `--prometheus URL`).
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// The namespace of the exporters in that context.
@@ -48,62 +48,45 @@ pub struct Existing {
     /// The name of the exporter's scrape job there.
     #[arg(long, value_name = "NAME", default_value = stack::JOB)]
     pub job: String,
-    /// Check these dashboards (*.json) instead of ours.
+    /// Check these dashboards (*.json) instead of the shipped ones.
     #[arg(long, value_name = "DIR", value_parser = path)]
     pub dashboards: Option<PathBuf>,
-    /// Check these rules (*.yml, *.yaml) instead of ours.
+    /// Check these rules (*.yml, *.yaml) instead of the shipped ones.
     #[arg(long, value_name = "DIR", value_parser = path)]
     pub rules: Option<PathBuf>,
 }
 
 impl Check {
-    /// Where a stack is that runs already, if one is meant; the error is a usage error.
+    /// The stack that already runs, if one is meant; the error is a usage error.
     pub fn existing(&self) -> Result<Option<existing::Options>, String> {
         let (start, flags) = (&self.start, &self.existing);
-        let Some(prometheus) = start.prometheus.as_ref().and_then(Named::address) else {
-            let given = [
-                ("--context", flags.context.is_some()),
-                ("--http.config.file", flags.http_config.is_some()),
-                ("--job", flags.job != stack::JOB),
-            ];
-            return match given.iter().find(|(_, given)| *given) {
-                Some((flag, _)) => {
-                    Err(format!("`{flag}` needs `--prometheus URL`, the address of a Prometheus that runs"))
-                }
-                None => Ok(None),
-            };
-        };
-        let grafana = match &start.grafana {
-            Some(Named::File(file)) => {
-                return Err(format!("`--grafana {}` is not an address, and `--prometheus` is", file.display()));
-            }
-            Some(Named::Address(address)) => Some(address.clone()),
-            None => None,
-        };
-        let starts = [
-            ("--backend kind", start.backend == Backend::Kind),
-            ("--path.procfs", start.procfs.is_some()),
-            ("--exporter", start.exporter.is_some()),
-            ("--grafana-home", start.grafana_home.is_some()),
-            ("--nodes", start.nodes.is_some()),
-            ("--image", !start.images.is_empty()),
-            ("--keep", start.keep),
-        ];
-        if let Some((flag, _)) = starts.iter().find(|(_, given)| *given) {
-            return Err(format!("`{flag}` starts something, and `--prometheus {prometheus}` only looks at what runs"));
-        }
+        refuse(&self.rows(), start.stack())?;
+        let Some(prometheus) = start.prometheus.as_ref().and_then(Named::address) else { return Ok(None) };
         let access =
             flags.http_config.as_deref().map(Access::read).transpose().map_err(|error| format!("{error:#}"))?;
         let token = std::env::var("GRAFANA_TOKEN").ok().filter(|token| !token.is_empty());
         let cluster = flags.context.clone();
         Ok(Some(existing::Options {
             prometheus: prometheus.clone(),
-            grafana,
+            grafana: start.grafana.as_ref().and_then(Named::address).cloned(),
             access: access.unwrap_or_default(),
             grafana_access: token.as_deref().map(Access::token).unwrap_or_default(),
             job: flags.job.clone(),
             cluster: cluster.map(|context| existing::Cluster { context, namespace: flags.namespace.clone() }),
         }))
+    }
+
+    /// Every flag that is for some kind of stack only.
+    pub fn rows(&self) -> Vec<Row> {
+        let flags = &self.existing;
+        let mut rows = self.start.rows();
+        rows.extend::<[Row; 4]>([
+            ("--context", flags.context.is_some(), &[Stack::Existing]),
+            ("--namespace", flags.context.is_some(), &[Stack::Existing]),
+            ("--http.config.file", flags.http_config.is_some(), &[Stack::Existing]),
+            ("--job", flags.job != stack::JOB, &[Stack::Existing]),
+        ]);
+        rows
     }
 }
 

@@ -18,55 +18,51 @@ pub use start::{Backend, Named, Start};
 #[derive(Debug, Parser)]
 #[command(name = "lab", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
-    /// What to do; `up` if nothing is named.
+    /// The command; `up` by default.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The flags of `up`.
     #[command(flatten)]
     pub up: Up,
-    /// Write no steps: only results, and what goes wrong.
+    /// Hide progress; print results and errors only.
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 
-/// What `lab` does.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Stands the stack up, shows links and samples, and stays until Ctrl-C.
+    /// Starts the stack, shows links and samples, and stays until Ctrl-C.
     Up(Up),
-    /// Stands the stack up, runs every check, and takes it down; or checks a stack that runs already.
+    /// Starts the stack, runs every check, and stops it; or checks a stack that already runs.
     Check(Check),
-    /// Shows a running lab: its links, and what its Prometheus has scraped.
+    /// Shows the running labs; of one its links and what its Prometheus has scraped.
     Status(Status),
-    /// Ends a running lab, or removes one that was kept.
+    /// Stops a running lab, or removes one that was kept.
     Down(Which),
     /// Prints the logs of a running lab.
     Logs(Which),
     /// Runs scenarios: timelines of nodes from a file, judged by whether the alerts follow.
     #[command(subcommand)]
     Scenario(Scenario),
-    /// Says what each backend needs, what is there, and how to get the rest.
-    Doctor {
-        /// How it is written.
-        #[arg(long, value_enum, default_value_t)]
-        format: doctor::Format,
-    },
-    /// Makes the images that a cluster needs.
+    /// Lists what each backend needs, what is installed, and how to get the rest.
+    Doctor(Doctor),
+    /// Builds the images that a cluster needs.
     #[command(subcommand)]
     Images(Images),
-    /// Prints what a shell needs to complete command lines of `lab`.
+    /// Prints a completion script for a shell.
     Completions {
-        /// The shell, whose start-up file is to read what is printed.
+        /// The shell that loads the script.
         shell: Shell,
     },
 }
 
-/// What `lab images` does.
+/// The commands of `lab images`.
 #[derive(Debug, Subcommand)]
 pub enum Images {
     /// Builds the exporter's image.
     Build {
-        /// Also those of the nodes and of Prometheus, from Debian packages only.
+        /// Also build those of the nodes and of Prometheus, from Debian packages only.
         #[arg(long)]
         airgap: bool,
     },
@@ -112,10 +108,10 @@ pub struct Speed {
 pub struct Up {
     #[command(flatten)]
     pub start: Start,
-    /// Stay for this long, such as `30s` or `5m`, instead of until Ctrl-C.
+    /// Stop after this time, such as `30s` or `5m`, instead of at Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub stay: Option<Duration>,
-    /// Let the lab go on in the background, and end as soon as it is ready; `lab down` ends it.
+    /// Run the lab in the background, and return as soon as it is ready; `lab down` stops it.
     #[arg(long)]
     pub detach: bool,
     /// With local: run this scenario first, on nodes of its own.
@@ -130,15 +126,32 @@ pub struct Up {
 pub struct Status {
     #[command(flatten)]
     pub which: Which,
-    /// Go on showing the nodes until Ctrl-C, or the lab's end.
+    /// Keep showing the nodes until Ctrl-C or until the lab stops.
     #[arg(long)]
     pub watch: bool,
 }
 
-/// Which lab is meant.
+/// The flags of `lab doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The output format.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: doctor::Format,
+    /// Look at this exporter binary, as `lab check` uses it.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub exporter: Option<PathBuf>,
+    /// Look at this Prometheus binary, as `lab check` uses it.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub prometheus: Option<PathBuf>,
+    /// Look at the Grafana in this folder, as `lab check` uses it.
+    #[arg(long, value_name = "DIR", value_parser = path)]
+    pub grafana_home: Option<PathBuf>,
+}
+
+/// The lab that a command is for.
 #[derive(Debug, Args)]
 pub struct Which {
-    /// The run's id; may be left out when there is only one.
+    /// The run's id; may be omitted if there is only one.
     pub id: Option<String>,
 }
 
@@ -208,16 +221,38 @@ mod tests {
         assert_eq!((options.prometheus.as_str(), options.grafana.as_deref()), ("https://p/x", Some("http://g")));
         assert_eq!((options.cluster.unwrap().namespace.as_str(), options.job.as_str()), ("mini-node-exporter", "j"));
         assert!(parse("--prometheus ./prometheus").unwrap().is_none());
+        for (text, address) in [
+            ("HTTPS://p/x", "https://p/x"),
+            (":9090", "http://localhost:9090"),
+            ("p.example:9090/x", "http://p.example:9090/x"),
+            ("[::1]:9090", "http://[::1]:9090"),
+        ] {
+            assert_eq!(parse(&format!("--prometheus {text}")).unwrap().unwrap().prometheus, address);
+        }
         for (words, said) in [
             ("--context c", "`--context` needs `--prometheus URL`"),
-            ("--prometheus http://p --grafana ./g", "is not an address"),
-            ("--prometheus http://p --path.procfs t", "`--path.procfs` starts something"),
+            ("--prometheus http://p --grafana ./g", "`--grafana` is for a stack that `lab` starts"),
+            ("--prometheus http://p --airgap", "`--airgap` is for a stack that `lab` starts"),
+            ("--prometheus http://p --clusters 1 --nodes 1", "`--nodes` is for a stack that `lab` starts"),
         ] {
             assert!(parse(words).unwrap_err().contains(said), "{words}");
         }
         let refused =
             Cli::try_parse_from(["lab", "check", "--prometheus", "http://u:s3cret@p"]).unwrap_err().to_string();
         assert!(refused.contains("must not hold credentials"), "{refused}");
+    }
+
+    /// From which every refusal comes.
+    #[test]
+    fn every_flag_is_in_the_table_of_stacks() {
+        let Some(Command::Check(check)) = Cli::parse_from(["lab", "check"]).command else { panic!("another command") };
+        let listed: Vec<&str> = check.rows().iter().map(|(flag, ..)| *flag).collect();
+        let any_stack = ["--only", "--skip", "--list", "--format", "--dashboards", "--rules"];
+        let command = Cli::command();
+        for argument in command.find_subcommand("check").unwrap().get_arguments() {
+            let flag = format!("--{}", argument.get_long().unwrap());
+            assert!(listed.contains(&&*flag) != any_stack.contains(&&*flag), "{flag}");
+        }
     }
 
     #[test]

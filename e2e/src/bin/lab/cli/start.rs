@@ -1,4 +1,4 @@
-//! Where a stack of one's own runs, and from what.
+//! The flags of a stack that `lab` starts, and which kinds of stack each flag is for.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use e2e::backend::Ports;
 use e2e::backend::kind::{self, images::Override};
 use e2e::backend::local::{self, Fleet, WantedGrafana};
 
-/// Where the stack runs, and from what.
+/// The flags of a stack that `lab` starts.
 #[derive(Debug, Args)]
 pub struct Start {
     /// Where the stack runs.
@@ -19,32 +19,32 @@ pub struct Start {
     /// Use this exporter binary instead of building the workspace's.
     #[arg(long, value_name = "FILE", value_parser = path)]
     pub exporter: Option<PathBuf>,
-    /// Use this Prometheus binary instead of looking for one; `lab check` takes the address of one that runs, too.
+    /// Use this Prometheus binary instead of searching for one; `lab check` also takes the address of a running one.
     #[arg(long, value_name = "FILE|URL", value_parser = named)]
     pub prometheus: Option<Named>,
-    /// Use this Grafana program instead of looking for one; beside the address of a Prometheus, one of a Grafana.
+    /// Use this Grafana program instead of searching for one; with the address of a Prometheus: the address of a Grafana.
     #[arg(long, value_name = "FILE|URL", value_parser = named, conflicts_with_all = ["grafana_home", "without"])]
     pub grafana: Option<Named>,
     /// Use the Grafana in this folder, which holds `bin`, `conf` and `public`.
     #[arg(long, value_name = "DIR", value_parser = path, conflicts_with = "without")]
     pub grafana_home: Option<PathBuf>,
-    /// Leave a part out.
+    /// Omit a part.
     #[arg(long, value_enum, value_name = "PART")]
     pub without: Vec<Part>,
-    /// How many nodes. With local they are simulated, each with a tree of its own, up to 5000; with kind up to 20, the
-    /// control plane included, and 3 if nothing is said.
+    /// How many nodes. With local: simulated ones, up to 5000; with kind: up to 20, including the control plane, 3 by
+    /// default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=5000))]
     pub nodes: Option<u16>,
-    /// With local: spread the simulated nodes over this many clusters, which have nodes of the same names.
+    /// With local: spread the simulated nodes over this many clusters, whose nodes have the same names.
     #[arg(long, value_name = "C", requires = "nodes", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub clusters: Option<u16>,
-    /// With kind: use images made only of Debian packages, and build them if they are missing; also `LAB_AIRGAP=1`.
+    /// With kind: use images made only of Debian packages, and build those that are missing; also `LAB_AIRGAP=1`.
     #[arg(long)]
     pub airgap: bool,
     /// With kind: use this image for exporter, prometheus, grafana or node; also `LAB_IMAGE_NAME=REF`.
     #[arg(long = "image", value_name = "NAME=REF")]
     pub images: Vec<Override>,
-    /// With kind: leave the cluster when this process ends, until `lab down`.
+    /// With kind: keep the cluster after this process exits, until `lab down`.
     #[arg(long)]
     pub keep: bool,
 }
@@ -59,14 +59,14 @@ pub enum Backend {
     Kind,
 }
 
-/// A part that can be left out.
+/// A part that can be omitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// Grafana and the checks that need it.
     Grafana,
 }
 
-/// A program by its file, or one that runs by its address.
+/// A program by its file, or a running one by its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
     File(PathBuf),
@@ -96,41 +96,80 @@ impl Start {
     }
 }
 
+/// The kinds of stack that a flag can be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stack {
+    Local,
+    Kind,
+    /// One that already runs.
+    Existing,
+}
+
+/// A flag, whether it was given, and the stacks that it is for.
+pub type Row = (&'static str, bool, &'static [Stack]);
+
+/// Fails for a flag that was given and is not for this stack; the error says what to do instead.
+pub fn refuse(rows: &[Row], stack: Stack) -> Result<(), String> {
+    let Some((flag, _, of)) = rows.iter().find(|(_, given, of)| *given && !of.contains(&stack)) else { return Ok(()) };
+    Err(match (stack, of) {
+        (Stack::Existing, _) => {
+            format!("`{flag}` is for a stack that `lab` starts, and `--prometheus URL` names one that already runs")
+        }
+        (_, [Stack::Existing]) => format!("`{flag}` needs `--prometheus URL`, the address of a running Prometheus"),
+        (Stack::Local, _) => format!("`{flag}` needs `--backend kind`"),
+        (Stack::Kind, _) => {
+            format!("`{flag}` needs `--backend local`; a cluster runs images, see `--image NAME=REF`")
+        }
+    })
+}
+
 impl Start {
-    /// Fails for a flag that means nothing to the chosen backend; the error says what to do instead.
+    /// The stack that is meant.
+    pub fn stack(&self) -> Stack {
+        match self.backend {
+            _ if self.prometheus.as_ref().is_some_and(|named| named.address().is_some()) => Stack::Existing,
+            Backend::Local => Stack::Local,
+            Backend::Kind => Stack::Kind,
+        }
+    }
+
+    /// Every flag.
+    pub fn rows(&self) -> Vec<Row> {
+        use Stack::{Existing, Kind, Local};
+        let by_file = |named: &Option<Named>| named.as_ref().is_some_and(|named| named.file().is_some());
+        vec![
+            ("--backend", self.backend == Backend::Kind, &[Kind]),
+            ("--path.procfs", self.procfs.is_some(), &[Local, Kind]),
+            ("--exporter", self.exporter.is_some(), &[Local]),
+            ("--prometheus", by_file(&self.prometheus), &[Local]),
+            ("--grafana", by_file(&self.grafana), &[Local]),
+            ("--grafana-home", self.grafana_home.is_some(), &[Local]),
+            ("--without", !self.without.is_empty(), &[Local, Kind, Existing]),
+            ("--nodes", self.nodes.is_some(), &[Local, Kind]),
+            ("--clusters", self.clusters.is_some(), &[Local]),
+            ("--airgap", self.airgap, &[Kind]),
+            ("--image", !self.images.is_empty(), &[Kind]),
+            ("--keep", self.keep, &[Kind]),
+        ]
+    }
+
+    /// Fails for what the chosen backend cannot start; the error says what to do instead.
     pub fn check(&self) -> Result<(), String> {
-        let only_kind = [("--airgap", self.airgap), ("--image", !self.images.is_empty()), ("--keep", self.keep)];
-        let only_local = [
-            ("--exporter", self.exporter.is_some()),
-            ("--prometheus", self.prometheus.is_some()),
-            ("--grafana", self.grafana.is_some()),
-            ("--grafana-home", self.grafana_home.is_some()),
-            ("--clusters", self.clusters.is_some()),
-        ];
         let address = [&self.prometheus, &self.grafana].into_iter().flatten().find_map(Named::address);
         if let Some(address) = address {
-            return Err(format!("`{address}` runs already, and this starts a stack: use `lab check --prometheus URL`"));
+            return Err(format!("`{address}` already runs; `lab check --prometheus URL` checks it"));
         }
+        refuse(&self.rows(), self.stack())?;
         match (self.backend, self.nodes) {
-            (Backend::Kind, Some(21..)) => return Err("`--nodes` is at most 20 with `--backend kind`".into()),
+            (Backend::Kind, Some(21..)) => Err("`--nodes` is at most 20 with `--backend kind`".into()),
             (Backend::Local, Some(_)) if self.procfs.is_some() || self.exporter.is_some() => {
                 let flag = if self.procfs.is_some() { "--path.procfs" } else { "--exporter" };
-                return Err(format!("`{flag}` is for one node, and `--nodes` simulates its own"));
+                Err(format!("`{flag}` is for one node, and `--nodes` simulates its own"))
             }
             (Backend::Local, Some(nodes)) if nodes < self.clusters.unwrap_or(1) => {
-                return Err("`--clusters` is more than `--nodes`: each cluster needs a node".into());
+                Err("`--clusters` is more than `--nodes`: each cluster needs a node".into())
             }
-            _ => {}
-        }
-        let (flags, advice) = match self.backend {
-            Backend::Local => (&only_kind[..], "needs `--backend kind`"),
-            Backend::Kind => {
-                (&only_local[..], "needs `--backend local`; a cluster runs images, see `--image NAME=REF`")
-            }
-        };
-        match flags.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(format!("`{flag}` {advice}")),
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -160,14 +199,23 @@ impl Named {
 
 /// A file, or an address. Credentials in an address would stand in every message about it.
 fn named(text: &str) -> Result<Named, String> {
-    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
-        return path(text).map(Named::File);
-    };
-    let host = rest.split('/').next().unwrap_or_default();
+    let Some(address) = address(text) else { return path(text).map(Named::File) };
+    let host = address.split('/').nth(2).unwrap_or_default();
     if host.contains('@') {
         return Err("an address must not hold credentials: use `--http.config.file`, or `GRAFANA_TOKEN`".into());
     }
-    if host.is_empty() { Err("an address needs a host".into()) } else { Ok(Named::Address(text.to_owned())) }
+    if host.is_empty() { Err("an address needs a host".into()) } else { Ok(Named::Address(address)) }
+}
+
+/// The address that `http://…`, `https://…`, `HOST:PORT` or `:PORT` stands for.
+fn address(text: &str) -> Option<String> {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let scheme = scheme.to_lowercase();
+        return ["http", "https"].contains(&&*scheme).then(|| format!("{scheme}://{rest}"));
+    }
+    let (host, port) = text.split('/').next()?.rsplit_once(':')?;
+    port.parse::<u16>().ok()?;
+    Some(format!("http://{}{text}", if host.is_empty() { "localhost" } else { "" }))
 }
 
 /// A path, made absolute: a bare `FILE` is the one in this directory, never another of that name on `PATH`.
