@@ -15,7 +15,7 @@ build:
 test *arguments:
     cargo test --workspace "$@"
 
-# Plant faults in a local lab, one after the other; exactly the right checks must fail.
+# Plant faults in local labs; exactly the right checks must fail.
 [group('test')]
 faults *arguments:
     cargo test --locked -p e2e --test local planted "$@"

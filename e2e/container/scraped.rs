@@ -67,7 +67,7 @@ impl<'s> Pair<'s> {
             BTreeSet::from([node]),
             vec![client],
             Prometheus::new(prometheus.at(PROMETHEUS)),
-            Part::LeftOut,
+            Part::Omitted,
             Procfs::Fixture(tree),
         );
         let pair = Self { site, stack, exporter, prometheus };

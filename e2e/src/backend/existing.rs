@@ -153,7 +153,7 @@ fn as_scraped(names: BTreeSet<String>, targets: &[Target]) -> BTreeSet<String> {
 
 /// Grafana, and the data source in it that leads to Prometheus: the dashboard's own, or else what it falls back to.
 fn find_grafana(options: &Options, progress: &Progress) -> Result<(Part<Grafana>, Option<String>)> {
-    let Some(base) = &options.grafana else { return Ok((Part::LeftOut, None)) };
+    let Some(base) = &options.grafana else { return Ok((Part::Omitted, None)) };
     let grafana = Grafana::elsewhere(base, &options.grafana_access);
     let datasource = progress.step("ask Grafana", |step| {
         let datasource = grafana.default_prometheus()?;

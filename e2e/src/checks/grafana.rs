@@ -46,7 +46,7 @@ fn with_grafana(
     mut look: impl FnMut(&Grafana) -> Result<String>,
 ) -> Outcome {
     match &subject.stack().grafana {
-        Part::LeftOut => Outcome::Omitted,
+        Part::Omitted => Outcome::Omitted,
         Part::Missing(reason) => Outcome::Skipped { reason: reason.clone() },
         Part::Here(grafana) => Outcome::from(subject.poll(what, limit, || look(grafana))),
     }

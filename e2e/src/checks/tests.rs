@@ -426,7 +426,7 @@ fn every_shipped_rule_is_loaded_and_healthy() {
 fn a_grafana_that_is_omitted_is_not_one_that_is_missing() {
     for name in ["grafana-healthy", "datasource-healthy", "dashboard-loaded"] {
         let judge = |grafana| judged(name, &Stack { grafana, ..stack(Procfs::Unseen, &[]) });
-        let seen = [judge(Part::LeftOut), judge(Part::Missing("not found".into()))];
+        let seen = [judge(Part::Omitted), judge(Part::Missing("not found".into()))];
         assert_eq!(shown(seen), "omit\nskip not found");
     }
 }
@@ -501,12 +501,12 @@ fn every_panel_has_samples_from_prometheus_and_through_grafana() {
     let (one, none) = (vector(&[(json!({}), 1.0)]), vector(&[]));
     let (frame, empty) = (json!([{ "data": { "values": [[1], [1]] } }]), json!([]));
     let seen = [
-        judge(&one, Part::LeftOut),
+        judge(&one, Part::Omitted),
         judge(&one, through(&frame)),
-        judge(&none, Part::LeftOut),
+        judge(&none, Part::Omitted),
         judge(&one, through(&empty)),
         judge(&none, through(&frame)),
-        judge(BAD, Part::LeftOut),
+        judge(BAD, Part::Omitted),
     ];
     assert_snapshot!(shown(seen), @"
     pass all 1 queries answered from Prometheus; there is no Grafana to ask; `$__rate_interval` computed from the targets' scrape interval of 15s
@@ -549,7 +549,7 @@ fn the_interval_of_a_rate_follows_grafana_and_without_it_the_targets() {
         let answers = [(ACTIVE, active(std::slice::from_ref(&slow))), (four_minutes, one), (one_minute, none)];
         let frames = plain(&json!({ "results": { "A": { "frames": [{ "data": { "values": [[1], [1]] } }] } } }));
         let grafana = grafana
-            .map_or(Part::LeftOut, |list| Part::Here(Grafana::new(answering(&[list, ("/api/ds/query", frames)]))));
+            .map_or(Part::Omitted, |list| Part::Here(Grafana::new(answering(&[list, ("/api/ds/query", frames)]))));
         let stack = Stack { grafana, ..stack(Procfs::Unseen, &answers) };
         judged_by("panels-have-data", &stack, &shipped("x$__rate_interval"))
     };
@@ -645,7 +645,7 @@ fn judged_by(name: &str, stack: &Stack, shipped: &Shipped) -> Outcome {
 
 /// A stack of one node `a` whose Prometheus gives these answers.
 fn stack(procfs: Procfs, answers: &[(&str, String)]) -> Stack {
-    Stack::own(["a".to_owned()].into(), Vec::new(), Prometheus::new(answering(answers)), Part::LeftOut, procfs)
+    Stack::own(["a".to_owned()].into(), Vec::new(), Prometheus::new(answering(answers)), Part::Omitted, procfs)
 }
 
 fn answering(answers: &[(&str, String)]) -> String {

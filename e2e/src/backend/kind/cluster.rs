@@ -117,7 +117,7 @@ impl Cluster {
         let grafana = match options.grafana {
             true if self.images.contains_key(&Image::Grafana) => Part::Here(Grafana::new(at(grafana)?)),
             true => Part::Missing("Debian packages no Grafana: use an image of it with `--image grafana=REF`".into()),
-            false => Part::LeftOut,
+            false => Part::Omitted,
         };
         let (exporter, prometheus) = (Exporter::new(at(exporter)?), Prometheus::new(at(prometheus)?));
         Ok(Stack::own(nodes, vec![exporter], prometheus, grafana, self.procfs(options.procfs.as_deref())))

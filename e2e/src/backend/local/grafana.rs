@@ -40,7 +40,7 @@ pub(super) struct Home {
 /// Looks for Grafana. Not finding it is an error only where one was named.
 pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<Home>> {
     let program = match wanted {
-        None => return Ok(Part::LeftOut),
+        None => return Ok(Part::Omitted),
         Some(Wanted::Home(dir)) => {
             let flag = || format!("--grafana-home {}", dir.display());
             let dir = fs::canonicalize(dir).with_context(flag)?;
