@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use e2e::backend::kind::Kind;
 use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{Backend, Ports, sweep};
@@ -36,8 +36,7 @@ pub fn start(
 ) -> Result<Started> {
     args.check().map_err(Usage)?;
     if let Some(root) = &args.procfs {
-        let flag = || format!("--path.procfs {}", root.display());
-        ensure!(fs_err::metadata(root).with_context(flag)?.is_dir(), "{}: not a directory", flag());
+        ensure!(root.is_dir(), "--path.procfs {}: no such directory", root.display());
     }
     let [prometheus, grafana] = [&args.prometheus, &args.grafana].map(|named| named.as_ref().and_then(Named::file));
     for (flag, file) in [("exporter", args.exporter.as_ref()), ("prometheus", prometheus), ("grafana", grafana)] {
