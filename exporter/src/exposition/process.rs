@@ -2,29 +2,45 @@
 //!
 //! Always from the kernel's own `/proc`, whatever tree describes the node.
 
-use std::time::{Duration, SystemTime, SystemTimeError};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::proto::MetricFamily;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::collector::{counter, gauge};
-use crate::procfs::{ProcRoot, ProcessStat, open_fds};
+use crate::procfs::{ProcRoot, ProcessStat, Uptime, open_fds};
 
-/// The kernel's own tree, which keeps its descriptors from one scrape to the next.
-#[derive(Default)]
-pub(super) struct Process(ProcRoot);
+pub(super) struct Process {
+    /// The kernel's own tree, which keeps its descriptors from one scrape to the next.
+    root: ProcRoot,
+    began: Instant,
+    boot: Mutex<Option<Boot>>,
+}
+
+/// When the node booted, in seconds since the Unix epoch.
+struct Boot {
+    seconds: f64,
+    /// When this process began, by the wall clock that this was computed with.
+    began: SystemTime,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self { root: ProcRoot::default(), began: Instant::now(), boot: Mutex::default() }
+    }
+}
 
 impl Process {
     /// Adds the families of what can be read.
     pub(super) fn collect(&self, families: &mut Vec<MetricFamily>) {
-        if let Ok(stat) = self.0.read::<ProcessStat>() {
+        if let Ok(stat) = self.root.read::<ProcessStat>() {
             let help = "User and system CPU time of this process in seconds.";
             families.push(counter("process_cpu_seconds_total", help, seconds(stat.cpu_ticks)));
-            if let Ok(boot) = boot_time() {
+            if let Some(boot) = self.boot() {
                 let help = "Start time of this process in seconds since the Unix epoch.";
-                families.push(value("process_start_time_seconds", help, float(boot) + seconds(stat.start_ticks)));
+                families.push(value("process_start_time_seconds", help, boot + seconds(stat.start_ticks)));
             }
             let resident = stat.resident_pages.saturating_mul(page_size() as u64);
             families.extend([
@@ -45,18 +61,27 @@ impl Process {
             families.push(value("process_max_fds", help, float(limit)));
         }
     }
+
+    /// Computes it again when the wall clock was set: a node without a battery is in 1970 until it has asked the time.
+    fn boot(&self) -> Option<f64> {
+        let now = SystemTime::now();
+        let began = now.checked_sub(self.began.elapsed())?;
+        let mut boot = self.boot.lock().unwrap_or_else(PoisonError::into_inner);
+        if boot.as_ref().is_none_or(|boot| difference(boot.began, began) > Duration::from_secs(1)) {
+            let up = self.root.read::<Uptime>().ok()?.seconds;
+            let seconds = (now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs_f64() - up).floor();
+            *boot = Some(Boot { seconds, began });
+        }
+        boot.as_ref().map(|boot| boot.seconds)
+    }
+}
+
+fn difference(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other).unwrap_or_else(|error| error.duration())
 }
 
 fn value(name: &str, help: &str, value: f64) -> MetricFamily {
     gauge(name, help, [([], value)])
-}
-
-/// Returns when the node booted, in whole seconds since the Unix epoch, as `btime` in `/proc/stat`. That file is long and
-/// slow on a node with many CPUs; the clocks cost no system call.
-fn boot_time() -> Result<u64, SystemTimeError> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let since_boot = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default();
-    Ok(now.saturating_sub(since_boot).as_secs())
 }
 
 fn seconds(ticks: u64) -> f64 {
@@ -95,9 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn the_boot_time_is_the_kernels() {
+    fn the_boot_time_is_the_kernels_also_after_the_clock_was_set() {
         let stat = std::fs::read_to_string("/proc/stat").unwrap();
-        let kernels: u64 = stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok()).unwrap();
-        assert!(boot_time().unwrap().abs_diff(kernels) <= 1);
+        let kernels: f64 = stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok()).unwrap();
+        let process = Process::default();
+        assert!((process.boot().unwrap() - kernels).abs() <= 1.0);
+        *process.boot.lock().unwrap() = Some(Boot { seconds: 1.0, began: SystemTime::UNIX_EPOCH });
+        assert!((process.boot().unwrap() - kernels).abs() <= 1.0);
     }
 }

@@ -1,35 +1,27 @@
-//! At most so many scrapes at once, each counted until the last of its answer has been handed over.
+//! At most so many requests at once, each counted until its permit is dropped.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Hands out as many permits as the limit says; a limit of 0 is none.
 pub(super) struct Limit {
     most: usize,
-    permits: Option<Arc<Semaphore>>,
-}
-
-/// One scrape under way.
-pub(super) struct Permit {
-    _held: Option<OwnedSemaphorePermit>,
+    permits: Arc<Semaphore>,
 }
 
 impl Limit {
+    /// 0 is no limit.
     pub(super) fn new(most: usize) -> Self {
-        let permits = (most > 0).then(|| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
-        Self { most, permits }
+        let permits = if most == 0 { Semaphore::MAX_PERMITS } else { most.min(Semaphore::MAX_PERMITS) };
+        Self { most, permits: Arc::new(Semaphore::new(permits)) }
     }
 
     pub(super) fn most(&self) -> usize {
         self.most
     }
 
-    /// None when the limit is reached: whoever scrapes should hear so at once, not wait.
-    pub(super) fn acquire(&self) -> Option<Permit> {
-        match &self.permits {
-            None => Some(Permit { _held: None }),
-            Some(permits) => Arc::clone(permits).try_acquire_owned().ok().map(|permit| Permit { _held: Some(permit) }),
-        }
+    /// Returns none when the limit is reached: a client learns so at once instead of waiting.
+    pub(super) fn acquire(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 }
