@@ -1,6 +1,7 @@
 //! The limits of a connection from both sides: nothing is cut before its time is over, and everything right after. The
 //! clock is tokio's, and goes on to the next timer as soon as nothing else is left to do.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,6 +9,7 @@ use axum::body::Body;
 use axum::http::Request;
 use mini_node_exporter::http::{self, Endpoints, Options};
 use mini_node_exporter::server;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -63,6 +65,17 @@ async fn a_connection_between_two_requests() {
     assert_ends_after(MOMENT, server).await;
 }
 
+/// It has begun, even if it came together with the request before.
+#[tokio::test(start_paused = true)]
+async fn a_half_request_behind_a_whole_one() {
+    for half in ["G", "GET /metrics HTTP/1.1\r\nHost: test\r\n"] {
+        let (mut client, server) = connect(&app(Options::default()));
+        client.write_all(format!("{LIVE}{half}").as_bytes()).await.unwrap();
+        assert_eq!(status(&mut client).await, "200");
+        assert_ends_after(HEAD, server).await;
+    }
+}
+
 /// A client that reads a little now and then is slow, not gone.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_taken() {
@@ -112,6 +125,26 @@ async fn the_size_of_a_head() {
         let head = format!("{begin}{}\r\n\r\n", "x".repeat(size - begin.len() - 4));
         assert_eq!(asked(&app, &head).await, expected, "a head of {size} bytes");
     }
+}
+
+/// What clients that never read leave in the kernel counts for the limit of the container. Doubled, because each buffer
+/// may also hold the kernel's own book-keeping.
+#[test]
+fn every_connection_fits_into_the_memory_limit_of_the_manifest() {
+    let listener = server::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    listener.set_nonblocking(false).unwrap();
+    let (connection, _) = listener.accept().unwrap();
+    let connection = SockRef::from(&connection);
+    let buffers = connection.send_buffer_size().unwrap() + connection.recv_buffer_size().unwrap();
+    let kernel = server::MOST_CONNECTIONS * buffers * 2;
+    // Room for what the exporter itself holds with every connection open: `abuse` measures that on the shipped binary.
+    let resident = 10 << 20;
+    let manifest = include_str!("../../kustomize/exporter/daemon-set.yaml");
+    let limit =
+        manifest.split("limits:").nth(1).and_then(|rest| rest.split("memory: ").nth(1)?.lines().next()).unwrap();
+    let limit = limit.strip_suffix("Mi").unwrap().parse::<usize>().unwrap() << 20;
+    assert!(kernel + resident < limit, "{kernel} bytes of buffers and {resident} resident exceed {limit}");
 }
 
 fn app(config: Options) -> Router {

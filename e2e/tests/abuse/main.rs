@@ -2,6 +2,7 @@
 //!
 //! - [`crowd`]: clients that only hold a connection, up to 5,000 of them
 //! - [`slow`]: clients that send or read slowly, and many that scrape at once
+//! - [`handshakes`]: TLS handshakes, many that never finish and many that do
 //! - [`requests`]: what is no request, or an unusual one
 //! - [`tree`]: a procfs root that is replaced, emptied and restored under load
 //! - [`signals`]: SIGTERM, SIGSTOP and SIGCONT under load, and a log that nobody reads
@@ -10,6 +11,7 @@
 //! `ABUSE_EXPORTER` names another binary to attack, such as one with a limit taken out: these tests then have to fail.
 
 mod crowd;
+mod handshakes;
 mod requests;
 mod signals;
 mod slow;

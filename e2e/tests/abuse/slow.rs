@@ -2,8 +2,10 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use fs_err as fs;
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{Client, Exporter, SCRAPE, allow_descriptors, patience, pause, until};
@@ -47,6 +49,48 @@ fn answers_that_nobody_reads() {
     println!("300 clients that do not read: {more} bytes more");
     assert!(more < 16_000_000, "{more} bytes for 300 clients that do not read");
     drop(clients);
+}
+
+/// The container's limit counts what the kernel buffers for clients that do not read, in addition to the exporter itself.
+#[test]
+#[ignore = "needs cgroup v2 and root, and the release binary: the workflow runs it"]
+fn clients_that_do_not_read_in_a_cgroup_of_the_manifests_size() {
+    let manifest = include_str!("../../../kustomize/exporter/daemon-set.yaml");
+    let limit = manifest.split("limits:").nth(1).and_then(|rest| rest.split("memory: ").nth(1)?.lines().next());
+    let limit = limit.unwrap().strip_suffix("Mi").unwrap().parse::<u64>().unwrap() << 20;
+    let group = Cgroup::new(limit);
+    let exporter = Exporter::start(&[]);
+    fs::write(group.0.join("cgroup.procs"), exporter.id().to_string()).unwrap();
+    let clients: Vec<TcpStream> = (0..250).map(|_| client_that_does_not_read(&exporter)).collect();
+    for _ in 0..4 {
+        exporter.assert_answers_at_once("250 clients that do not read in a cgroup");
+    }
+    let used = fs::read_to_string(group.0.join("memory.peak")).unwrap_or_default();
+    let events = fs::read_to_string(group.0.join("memory.events")).unwrap();
+    println!("250 clients that do not read in a cgroup of {limit} bytes: {} used", used.trim());
+    assert!(events.contains("oom_kill 0"), "{events}");
+    drop(clients);
+}
+
+/// A control group of its own, which is removed with the test.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new(memory: u64) -> Self {
+        let group = PathBuf::from(format!("/sys/fs/cgroup/mini-node-exporter-{}", std::process::id()));
+        fs::create_dir(&group).unwrap();
+        let group = Self(group);
+        fs::write(group.0.join("memory.max"), memory.to_string()).unwrap();
+        fs::write(group.0.join("memory.swap.max"), "0").unwrap();
+        group
+    }
+}
+
+impl Drop for Cgroup {
+    /// Its process has just been killed, and takes a moment to go.
+    fn drop(&mut self) {
+        until("the cgroup is empty", patience(10), || fs::remove_dir(&self.0).is_ok());
+    }
 }
 
 /// Without a newcomer that needs the place it is given up all the same.

@@ -160,6 +160,10 @@ impl Exporter {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }

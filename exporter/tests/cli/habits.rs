@@ -4,6 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
+use mini_node_exporter::server;
+use socket2::SockRef;
+
 use crate::support::running::{Running, address_in, command, get, output};
 use crate::support::tree::{HOSTNAME, Tree};
 
@@ -40,8 +43,12 @@ pub fn a_socket_of_systemd_is_listened_on() {
     let script = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" --web.systemd-socket";
     let mut service = Command::new("sh");
     service.args(["-c", script]).arg(command().get_program()).env_remove("NODE_NAME");
+    let ours = socket.try_clone().unwrap();
     service.stdin(Stdio::from(OwnedFd::from(socket)));
     let running = Running::start_command(service);
+    let bound = server::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
+    let buffers = |socket: &SockRef<'_>| (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap());
+    assert_eq!(buffers(&SockRef::from(&ours)), buffers(&SockRef::from(&bound)), "other buffers than of a bound socket");
     assert_eq!(running.address(), address);
     assert_eq!(running.get("/healthz/live").0, 200);
 }

@@ -3,12 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
-use crate::support::running::{Running, SOON, command, length};
+use crate::support::running::{Guarded, Running, SOON, command, length};
 
 /// With no request being answered, it may take no longer.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -25,6 +26,30 @@ fn either_signal_ends_it_with_0() {
         assert_eq!(code, Some(0), "{signal:?}: {log:#?}");
         assert!(took < AT_ONCE, "{signal:?}: {took:?}");
     }
+}
+
+/// As process 1 it would get no other signal: until it has a handler, the kernel drops what it is sent.
+#[test]
+fn a_signal_while_it_starts_ends_it_with_0() {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    while writer.write(b"x").is_ok() {}
+    fcntl_setfl(&writer, OFlags::empty()).unwrap();
+    // Its help does not fit into the pipe: it never gets beyond its command line.
+    let mut child = Guarded(command().arg("--help").stdout(writer).spawn().unwrap());
+    let status = format!("/proc/{}/status", child.0.id());
+    let began = Instant::now();
+    while !std::fs::read_to_string(&status).is_ok_and(|status| status.contains("State:\tS")) {
+        assert!(began.elapsed() < SOON, "it does not wait for its standard output");
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
+    while child.0.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < SOON * 2, "it goes on");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+    reader.read_exact(&mut [0; 4096]).unwrap();
 }
 
 /// `nohup`, and a shell that starts a job in the background.

@@ -6,12 +6,13 @@
 mod support;
 mod tree;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::running::{Running, SOON, command};
 use support::tree::{LOADAVG, UPTIME};
-use tree::{CPUS, HangingTree, ROOT};
+use tree::{CPUS, HangingTree, ROOT, WEB_CONFIG};
 
 /// What Prometheus would announce. A machine that is busy with other tests may take some of it.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -51,6 +52,32 @@ fn a_tree_that_hangs_at_the_start_does_not_hold_it_up() {
     assert!(tree.waiting() > 0);
     tree.let_go();
     assert_heals(&running);
+    ended(running);
+}
+
+/// As on a network file system whose server is gone.
+#[test]
+#[ignore = "needs /dev/fuse: run `just hanging`"]
+fn a_web_configuration_that_hangs_stops_nothing() {
+    let tree = HangingTree::mount();
+    let running = Running::start(["--web.config.file".into(), tree.path(WEB_CONFIG)]);
+    let running = Exporter { tree: &tree, running: Some(running) };
+    assert_eq!(running.get("/metrics").0, 200);
+    tree.hang(ROOT);
+    tree.hang(WEB_CONFIG);
+    let began = Instant::now();
+    while tree.waiting() == 0 {
+        assert!(began.elapsed() < SOON, "nobody looks at it");
+        let mut asks = running.connect();
+        asks.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    let began = Instant::now();
+    for path in ["/metrics", "/healthz/live", "/info/load"] {
+        assert_eq!(running.get(path).0, 200, "{path}");
+    }
+    assert!(began.elapsed() < TIMEOUT, "{:?}", began.elapsed());
+    tree.let_go();
     ended(running);
 }
 

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::support::tree::{HOSTNAME, LOADAVG, UPTIME};
 
 /// Each path with what is in it; a directory has no text. The number of a path is its place, and one.
-const PATHS: [(&str, Option<&str>); 7] = [
+const PATHS: [(&str, Option<&str>); 8] = [
     ("", None),
     (UPTIME, Some("1761.77 6531.02\n")),
     (LOADAVG, Some("0.57 0.80 0.77 2/816 12345\n")),
@@ -24,10 +24,14 @@ const PATHS: [(&str, Option<&str>); 7] = [
     ("sys/kernel", None),
     (HOSTNAME, Some("worker-1\n")),
     (CPUS, Some("0-3\n")),
+    (WEB_CONFIG, Some("rate_limit: {interval: 1s, burst: 1000}\n")),
 ];
 
 /// What a test mounts over the file of sysfs.
 pub const CPUS: &str = "online";
+
+/// What a test gives as `--web.config.file`.
+pub const WEB_CONFIG: &str = "web.yml";
 
 pub struct HangingTree {
     place: TempDir,
@@ -127,7 +131,7 @@ impl Filesystem for Files {
         number: INodeNo,
         _: FileHandle,
         offset: u64,
-        _: u32,
+        size: u32,
         _: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyData,
@@ -135,6 +139,7 @@ impl Filesystem for Files {
         let file = path(number.0);
         let text = text(number.0).unwrap_or_default();
         let rest = text.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        let rest = rest.get(..usize::try_from(size).unwrap()).unwrap_or(rest);
         let mut held = lock(&self.0);
         if held.hanging.contains(file) {
             held.replies.push((reply, rest));

@@ -16,6 +16,7 @@ pub const SERVER_NAME: &str = "node.example";
 /// | `ca` | signed `server` and `client` |
 /// | `server` | for `node.example` and 127.0.0.1 |
 /// | `client` | for `prometheus.example`, 192.0.2.7, `team@example.org`, `spiffe://example.org/prometheus` |
+/// | `any-usage` | as `client`, and good for any usage instead of client authentication |
 /// | `expired` | as `client`, and its time is over |
 /// | `stranger` | as `client`, signed by nobody that is known |
 /// | `own` | signed itself and calls itself a CA, as `openssl req -x509` makes them |
@@ -40,6 +41,9 @@ impl Pki {
             params
         };
         pki.sign("client", &client(), &ca);
+        let mut any_usage = client();
+        any_usage.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
+        pki.sign("any-usage", &any_usage, &ca);
         pki.sign("expired", &over(client()), &ca);
         pki.sign("stranger", &client(), &authority("another CA"));
         pki.sign_itself("own", &a_ca("self"));

@@ -153,6 +153,33 @@ fn the_client_ca_is_followed_when_its_file_alone_changes() {
     end(running, 0);
 }
 
+/// A client whose certificate is good no more must not go on over the connection that it has.
+#[test]
+fn a_reload_ends_what_was_opened_before_it() {
+    let pki = Pki::new();
+    let verify = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
+    let running = start(&pki, &format!("{TLS}{verify}"));
+    let mut stream = Client::with(&pki, "client").connect(running.address()).unwrap();
+    let mut ask = || -> std::io::Result<Vec<u8>> {
+        stream.write_all(b"GET /healthz/live HTTP/1.1\r\nHost: test\r\n\r\n")?;
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\nok\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            seen.push(byte[0]);
+        }
+        Ok(seen)
+    };
+    assert!(ask().is_ok() && ask().is_ok(), "a connection is kept");
+    let (without, own) = (Client::new(&pki), Client::with(&pki, "own"));
+    assert!(without.get(running.address(), "/healthz/live").is_err());
+    pki.replace("ca.crt", pki.read("own.crt"));
+    eventually("the new CA is in force", || own.get(running.address(), "/healthz/live").is_ok());
+    assert!(ask().is_err(), "a request is answered under rules that are in force no more");
+    assert!(without.get(running.address(), "/healthz/live").is_err());
+    end(running, 0);
+}
+
 #[test]
 fn users_come_and_go_but_never_the_last_one() {
     let pki = Pki::new();

@@ -2,7 +2,7 @@
 
 use crate::support::https::Client;
 use crate::support::pki::Pki;
-use crate::support::running::Running;
+use crate::support::running::{Running, SOON};
 use crate::{TLS, start};
 
 const NONE: &str = "";
@@ -38,6 +38,25 @@ fn each_policy_lets_in_whom_it_should() {
         // Whoever is turned away, nothing dies of it.
         assert!(running.is_running());
     }
+}
+
+/// Go accepts this one, for it is good for any usage.
+#[test]
+fn a_refused_client_is_logged_once_a_minute() {
+    let pki = Pki::new();
+    let policy = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
+    let running = start(&pki, &format!("{TLS}{policy}"));
+    for certificate in ["any-usage", NONE, "any-usage", "stranger"] {
+        assert!(!is_let_in(&pki, &running, certificate), "{certificate}");
+    }
+    assert!(is_let_in(&pki, &running, "client"));
+    running.signal(rustix::process::Signal::TERM);
+    let (_, log, _) = running.wait(SOON);
+    let refused: Vec<_> = log.iter().filter(|line| line.contains("TLS handshake failed")).collect();
+    assert!(
+        refused.len() == 1 && refused[0].contains("level=info") && refused[0].contains("peer=127.0.0.1"),
+        "{log:#?}"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use crate::support::pki::Pki;
-use crate::support::running::{SOON, ask};
+use crate::support::running::{Running, SOON, ask, command};
 use crate::{TLS, basic, hash, start, start_with, user};
 
 #[test]
@@ -149,12 +149,40 @@ fn nothing_of_a_password_is_in_the_log() {
     }
     running.signal(Signal::TERM);
     let (_, log, _) = running.wait(SOON);
+    let failed: Vec<_> = log.iter().filter(|line| line.contains("login failed")).collect();
+    assert!(failed.len() == 1 && failed[0].contains("peer=127.0.0.1"), "not once a minute: {failed:?}");
     let log = log.join("\n");
     assert!(log.contains("passwords cross the network in plain text"), "{log}");
     let encoded = basic("alice", "sesame");
     for secret in ["sesame", "simsim", "$2b$", encoded.rsplit(' ').next().unwrap().trim()] {
         assert!(!log.contains(secret), "{secret} in:\n{log}");
     }
+}
+
+/// As under `pids.max` or a seccomp filter: its address space has no room for the stack of another thread.
+#[test]
+fn without_a_thread_for_it_a_password_is_refused_and_the_reason_is_given() {
+    let pki = Pki::new();
+    let file = pki.write("web.yml", user("alice", "secret"));
+    let start_within = |limit: &str| {
+        let mut limited = std::process::Command::new("sh");
+        let script = "ulimit -v \"$1\" && exec \"$0\" --web.listen-address=127.0.0.1:0 --web.config.file=\"$2\"";
+        limited.args(["-c", script]).arg(command().get_program()).arg(limit).arg(&file);
+        // A thread's own arena would take room in which another's stack fits.
+        limited.env("MALLOC_ARENA_MAX", "1").env_remove("NODE_NAME");
+        Running::start_command(limited)
+    };
+    let free = start_within("unlimited");
+    assert_eq!(free.get("/metrics").0, 401);
+    let status = std::fs::read_to_string(free.proc("status")).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
+    let limit = size.unwrap().parse::<u64>().unwrap() + 1024;
+    let mut running = start_within(&limit.to_string());
+    let reason = "cannot check the password: no thread can be started";
+    let (status, answer) = running.ask("/metrics", &basic("alice", "secret"));
+    assert!(status == 503 && answer.contains(reason), "{answer}");
+    running.wait_for_line(reason);
+    assert_eq!(running.get("/healthz/live").0, 200);
 }
 
 /// A browser asks without a password whether the page may send one, and reads that it has to.
