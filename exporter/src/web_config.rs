@@ -10,8 +10,10 @@ mod format;
 mod passwords;
 mod problem;
 mod rate;
+mod section;
 mod step_down;
 mod tls;
+mod yaml;
 
 use std::net::IpAddr;
 use std::path::Path;

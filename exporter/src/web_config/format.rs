@@ -1,7 +1,5 @@
 //! The format of the file: exporter-toolkit's, key by key.
 
-use std::collections::BTreeMap;
-
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, X_XSS_PROTECTION,
 };
@@ -10,11 +8,11 @@ use bcrypt::HashParts;
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{self, kx_group};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
-use serde::Deserialize;
-use serde_saphyr::{Options, Spanned};
 
 use super::problem::Problem;
 use super::rate::Rate;
+use super::section::{Section, Text};
+use super::yaml;
 
 /// What a file says. Nothing that it names has been read yet.
 #[derive(Default)]
@@ -42,19 +40,12 @@ pub(super) enum Pem {
     File(&'static str, String),
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientAuth {
-    #[default]
-    #[serde(rename = "NoClientCert", alias = "")]
     None,
-    #[serde(rename = "RequestClientCert")]
     Request,
-    /// The alias is what it was called in the format's first days.
-    #[serde(rename = "RequireAnyClientCert", alias = "RequireClientCert")]
     RequireAny,
-    #[serde(rename = "VerifyClientCertIfGiven")]
     VerifyIfGiven,
-    #[serde(rename = "RequireAndVerifyClientCert")]
     RequireAndVerify,
 }
 
@@ -66,82 +57,51 @@ pub(super) struct User {
     pub(super) cost: u32,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct File {
-    tls_server_config: Option<TlsSection>,
-    http_server_config: Option<HttpSection>,
-    basic_auth_users: Option<BTreeMap<String, Spanned<String>>>,
-    rate_limit: Option<RateSection>,
-}
-
-#[derive(Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct TlsSection {
-    cert_file: Option<String>,
-    cert: Option<String>,
-    key_file: Option<String>,
-    key: Option<String>,
-    client_ca_file: Option<String>,
-    client_ca: Option<String>,
-    client_auth_type: Option<ClientAuth>,
-    client_allowed_sans: Option<Vec<String>>,
-    min_version: Option<Version>,
-    max_version: Option<Version>,
-    cipher_suites: Option<Vec<Spanned<String>>>,
-    curve_preferences: Option<Vec<Spanned<String>>>,
-    /// Changes nothing: every cipher suite here is a good one.
-    prefer_server_cipher_suites: Option<bool>,
-}
-
-#[derive(Clone, Copy, PartialEq, PartialOrd, Deserialize)]
-#[allow(clippy::upper_case_acronyms)]
-enum Version {
-    TLS12,
-    TLS13,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct HttpSection {
-    /// Changes nothing: HTTP/2 is offered to a client, never forced on it, and this server does not offer it.
-    #[serde(rename = "http2")]
-    _http2: Option<bool>,
-    headers: Option<BTreeMap<String, Spanned<String>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RateSection {
-    interval: Option<Spanned<String>>,
-    burst: Option<u32>,
-}
-
 impl Policy {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let mut options = Options::default();
-        options.with_snippet = false;
-        let file: Option<File> = serde_saphyr::from_str_with_options(text, options)?;
-        let file = file.unwrap_or_default();
-        let headers = file.http_server_config.and_then(|section| section.headers).unwrap_or_default();
+        let keys = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
+        let Some(mut file) = Section::new(yaml::parse(text)?, &keys)? else { return Ok(Self::default()) };
+        let [tls_keys, http_keys, rate_keys]: [&[&str]; 3] = [&TLS_KEYS, &["http2", "headers"], &["interval", "burst"]];
+        let users = file.section("basic_auth_users", &[])?;
         Ok(Self {
-            tls: file.tls_server_config.filter(|section| *section != TlsSection::default()).map(tls).transpose()?,
-            headers: headers.into_iter().map(header).collect::<Result<_, _>>()?,
-            users: file.basic_auth_users.unwrap_or_default().into_iter().map(user).collect::<Result<_, _>>()?,
-            rate: file.rate_limit.map(rate).transpose()?.flatten(),
+            tls: file.section("tls_server_config", tls_keys)?.map(tls).transpose()?,
+            headers: file.section("http_server_config", http_keys)?.map_or(Ok(Vec::new()), headers)?,
+            users: users.map_or(Ok(Vec::new()), |users| users.into_texts().map(|entry| user(entry?)).collect())?,
+            rate: file.section("rate_limit", rate_keys)?.map_or(Ok(None), rate)?,
         })
     }
 }
 
-fn tls(section: TlsSection) -> Result<TlsPolicy, Problem> {
+const TLS_KEYS: [&str; 13] = [
+    "cert_file",
+    "cert",
+    "key_file",
+    "key",
+    "client_ca_file",
+    "client_ca",
+    "client_auth_type",
+    "client_allowed_sans",
+    "min_version",
+    "max_version",
+    "cipher_suites",
+    "curve_preferences",
+    "prefer_server_cipher_suites",
+];
+
+fn tls(mut section: Section) -> Result<TlsPolicy, Problem> {
     let refuse = |what: &str| Err(Problem::new(format!("tls_server_config: {what}")));
-    let client_auth = section.client_auth_type.unwrap_or_default();
-    let client_ca = pem("client_ca_file", section.client_ca_file, "client_ca", section.client_ca);
-    let versions = versions(section.min_version, section.max_version);
-    let Some(cert) = pem("cert_file", section.cert_file, "cert", section.cert) else {
+    // It changes nothing: every cipher suite here is a good one.
+    section.check_boolean("prefer_server_cipher_suites")?;
+    let client_auth = client_auth(section.text("client_auth_type")?)?;
+    let client_ca = pem(&mut section, "client_ca_file", "client_ca")?;
+    let allowed_sans = section.texts("client_allowed_sans")?;
+    let allowed_sans = allowed_sans.map(|sans| sans.into_iter().map(|san| san.value).collect::<Vec<_>>());
+    let versions = versions(section.text("min_version")?, section.text("max_version")?)?;
+    let (suites, curves) = (suites(section.texts("cipher_suites")?)?, curves(section.texts("curve_preferences")?)?);
+    let Some(cert) = pem(&mut section, "cert_file", "cert")? else {
         return refuse("cert_file or cert is missing");
     };
-    let Some(key) = pem("key_file", section.key_file, "key", section.key) else {
+    let Some(key) = pem(&mut section, "key_file", "key")? else {
         return refuse("key_file or key is missing");
     };
     if versions.is_empty() {
@@ -153,7 +113,7 @@ fn tls(section: TlsSection) -> Result<TlsPolicy, Problem> {
     if client_ca.is_none() && matches!(client_auth, ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify) {
         return refuse("this client_auth_type needs client_ca_file or client_ca: there are no system CAs to use");
     }
-    match &section.client_allowed_sans {
+    match &allowed_sans {
         Some(sans) if sans.is_empty() => return refuse("an empty client_allowed_sans would let nobody in"),
         Some(_) if !matches!(client_auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify) => {
             return refuse(
@@ -162,26 +122,44 @@ fn tls(section: TlsSection) -> Result<TlsPolicy, Problem> {
         }
         _ => {}
     }
-    let allowed_sans = section.client_allowed_sans;
-    let (suites, curves) = (suites(section.cipher_suites)?, curves(section.curve_preferences)?);
     Ok(TlsPolicy { cert, key, client_ca, client_auth, allowed_sans, versions, suites, curves })
 }
 
-/// Of the two, the file's name wins, as it does for exporter-toolkit.
-fn pem(file: &'static str, path: Option<String>, inline: &'static str, text: Option<String>) -> Option<Pem> {
-    let given = |text: &String| !text.is_empty();
-    let path = path.filter(given).map(|path| Pem::File(file, path));
-    path.or_else(|| text.filter(given).map(|text| Pem::Inline(inline, text)))
+fn client_auth(name: Option<Text>) -> Result<ClientAuth, Problem> {
+    const KNOWN: [(&str, ClientAuth); 6] = [
+        ("NoClientCert", ClientAuth::None),
+        ("RequestClientCert", ClientAuth::Request),
+        ("RequireAnyClientCert", ClientAuth::RequireAny),
+        // What it was called in the format's first days.
+        ("RequireClientCert", ClientAuth::RequireAny),
+        ("VerifyClientCertIfGiven", ClientAuth::VerifyIfGiven),
+        ("RequireAndVerifyClientCert", ClientAuth::RequireAndVerify),
+    ];
+    let Some(name) = name else { return Ok(ClientAuth::None) };
+    let known = KNOWN.iter().find(|(known, _)| *known == name.value).map(|(_, auth)| *auth);
+    known.ok_or_else(|| unknown(&name, "value", &KNOWN.map(|(known, _)| known).join(", ")))
 }
 
-fn versions(min: Option<Version>, max: Option<Version>) -> Vec<&'static SupportedProtocolVersion> {
-    let range = min.unwrap_or(Version::TLS12)..=max.unwrap_or(Version::TLS13);
-    let all = [(Version::TLS13, &version::TLS13), (Version::TLS12, &version::TLS12)];
-    all.into_iter().filter(|(version, _)| range.contains(version)).map(|(_, version)| version).collect()
+/// Of the two, the file's name wins, as it does for exporter-toolkit.
+fn pem(section: &mut Section, file: &'static str, inline: &'static str) -> Result<Option<Pem>, Problem> {
+    let (path, text) = (section.text(file)?, section.text(inline)?);
+    Ok(path.map(|path| Pem::File(file, path.value)).or(text.map(|text| Pem::Inline(inline, text.value))))
+}
+
+fn versions(min: Option<Text>, max: Option<Text>) -> Result<Vec<&'static SupportedProtocolVersion>, Problem> {
+    let number = |name: Option<Text>, default: u8| match name {
+        None => Ok(default),
+        Some(name) if name.value == "TLS12" => Ok(12),
+        Some(name) if name.value == "TLS13" => Ok(13),
+        Some(name) => Err(unknown(&name, "value", "TLS12, TLS13")),
+    };
+    let range = number(min, 12)?..=number(max, 13)?;
+    let all = [(13, &version::TLS13), (12, &version::TLS12)];
+    Ok(all.into_iter().filter(|(number, _)| range.contains(number)).map(|(_, version)| version).collect())
 }
 
 /// Those of TLS 1.3 are always on, as they are in Go.
-fn suites(names: Option<Vec<Spanned<String>>>) -> Result<Vec<SupportedCipherSuite>, Problem> {
+fn suites(names: Option<Vec<Text>>) -> Result<Vec<SupportedCipherSuite>, Problem> {
     let all = || ring::ALL_CIPHER_SUITES.iter().copied();
     let Some(names) = names.filter(|names| !names.is_empty()) else { return Ok(all().collect()) };
     let mut chosen: Vec<_> = all().filter(|suite| suite.tls13().is_some()).collect();
@@ -200,8 +178,8 @@ fn name_of(suite: SupportedCipherSuite) -> String {
     suite.suite().as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1)
 }
 
-fn curves(names: Option<Vec<Spanned<String>>>) -> Result<Vec<&'static dyn SupportedKxGroup>, Problem> {
-    let curve = |name: Spanned<String>| match name.value.as_str() {
+fn curves(names: Option<Vec<Text>>) -> Result<Vec<&'static dyn SupportedKxGroup>, Problem> {
+    let curve = |name: Text| match name.value.as_str() {
         "X25519" => Ok(kx_group::X25519),
         "CurveP256" => Ok(kx_group::SECP256R1),
         "CurveP384" => Ok(kx_group::SECP384R1),
@@ -213,7 +191,15 @@ fn curves(names: Option<Vec<Spanned<String>>>) -> Result<Vec<&'static dyn Suppor
     }
 }
 
-fn header((name, value): (String, Spanned<String>)) -> Result<(HeaderName, HeaderValue), Problem> {
+fn headers(mut section: Section) -> Result<Vec<(HeaderName, HeaderValue)>, Problem> {
+    // HTTP/2 is offered to a client, never forced on it, and this server does not offer it.
+    section.check_boolean("http2")?;
+    let Some(headers) = section.section("headers", &[])? else { return Ok(Vec::new()) };
+    let is_given = |entry: &Result<(String, Text), Problem>| !matches!(entry, Ok((_, text)) if text.value.is_empty());
+    headers.into_texts().filter(is_given).map(|entry| header(entry?)).collect()
+}
+
+fn header((name, value): (String, Text)) -> Result<(HeaderName, HeaderValue), Problem> {
     const KNOWN: [(&str, HeaderName, &[&str]); 5] = [
         ("Content-Security-Policy", CONTENT_SECURITY_POLICY, &[]),
         ("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY, &[]),
@@ -229,12 +215,12 @@ fn header((name, value): (String, Spanned<String>)) -> Result<(HeaderName, Heade
     }
     match HeaderValue::from_str(&value.value) {
         Ok(value) => Ok((header, value)),
-        Err(_) => Err(Problem::at(value.referenced.line(), format!("control character in {name}"))),
+        Err(_) => Err(Problem::at(value.line, format!("control character in {name}"))),
     }
 }
 
-fn user((name, hash): (String, Spanned<String>)) -> Result<User, Problem> {
-    let line = hash.referenced.line();
+fn user((name, hash): (String, Text)) -> Result<User, Problem> {
+    let line = hash.line;
     if name.is_empty() || name.contains(|letter: char| letter == ':' || letter.is_control()) {
         return Err(Problem::at(line, "invalid user name: empty, or with a colon or a control character"));
     }
@@ -247,10 +233,16 @@ fn user((name, hash): (String, Spanned<String>)) -> Result<User, Problem> {
 }
 
 /// An interval of 0 is no limit.
-fn rate(section: RateSection) -> Result<Option<Rate>, Problem> {
-    let Some(interval) = section.interval else { return Ok(None) };
-    let line = interval.referenced.line();
-    match (super::rate::duration(&interval.value), section.burst.unwrap_or(0)) {
+fn rate(mut section: Section) -> Result<Option<Rate>, Problem> {
+    let (interval, burst) = (section.text("interval")?, section.text("burst")?);
+    let burst = match &burst {
+        None => 0,
+        Some(text) => {
+            text.value.parse().map_err(|_| Problem::at(text.line, "invalid burst; expected a count, e.g. 10"))?
+        }
+    };
+    let Some(Text { line, value }) = interval else { return Ok(None) };
+    match (super::rate::duration(&value), burst) {
         (None, _) => Err(Problem::at(line, "invalid duration; expected e.g. 500ms or 1m30s")),
         (Some(interval), _) if interval.is_zero() => Ok(None),
         (Some(_), 0) => Err(Problem::at(line, "rate_limit: a burst of 0 would refuse every request")),
@@ -258,8 +250,8 @@ fn rate(section: RateSection) -> Result<Option<Rate>, Problem> {
     }
 }
 
-fn unknown(value: &Spanned<String>, what: &str, known: &str) -> Problem {
-    Problem::at(value.referenced.line(), format!("unknown {what}; expected one of {known}"))
+fn unknown(value: &Text, what: &str, known: &str) -> Problem {
+    Problem::at(value.line, format!("unknown {what}; expected one of {known}"))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn what_is_invalid_is_named_with_its_line() {
         ("hello\n", "line 1: invalid value; expected mapping"),
         ("- tls_server_config\n", "line 1: invalid value; expected mapping"),
         ("\ntls_server_config: [a]\n", "line 2: invalid value; expected mapping"),
-        ("tls_server_config:\n  cert: {\n", "line 2: invalid value; expected string"),
+        ("tls_server_config: {}\nx: {\n", "line 2: invalid YAML"),
         ("rate_limit:\nrate_limit:\n", "line 2: duplicate key"),
         ("rate_limit:\n---\nrate_limit:\n", "line 3: more than one document"),
         ("# one\ntls_config: {}\n", "line 2: unknown key; expected one of tls_server_config, http_server_config,"),
@@ -94,7 +94,7 @@ fn what_is_invalid_is_named_with_its_line() {
         (&format!("basic_auth_users:\n  'a:b': {HASH}\n"), "line 2: invalid user name"),
         (&format!("basic_auth_users:\n  a: {HASH}\n  a: {HASH}\n"), "line 3: duplicate key"),
         ("rate_limit: {interval: fast, burst: 5}\n", "line 1: invalid duration; expected e.g. 500ms"),
-        ("rate_limit:\n  interval: 1s\n  burst: -1\n", "line 3: invalid value; expected u32"),
+        ("rate_limit:\n  interval: 1s\n  burst: -1\n", "line 3: invalid burst; expected a count"),
         ("rate_limit: {interval: 1s}\n", "line 1: rate_limit: a burst of 0 would refuse every request"),
     ] {
         let seen = bad(text);
