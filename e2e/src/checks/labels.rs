@@ -59,8 +59,8 @@ fn check(stack: &Stack, sample: &Sample) -> Result<()> {
         return Ok(());
     }
     let mut wanted: Vec<&str> = LABELS.into_iter().chain(["__name__"]).collect();
-    // Where the stack's nodes have a cluster, their samples have it too.
-    wanted.extend((!sample.label("cluster").is_empty()).then_some("cluster"));
+    // Where the stack's nodes have a cluster, their samples have it too; and those of Kubernetes have a namespace.
+    wanted.extend(["cluster", "namespace"].into_iter().filter(|label| !sample.label(label).is_empty()));
     if metric == "node_load" {
         wanted.push("duration");
     }

@@ -45,7 +45,9 @@ fn attached(config: &Value) -> Jobs {
 fn every_prometheus_scrapes_the_same_jobs_and_attaches_the_same_labels() {
     let expected: Labels = ["instance", "job", "node"].map(str::to_owned).into();
     for (place, config) in configurations() {
-        let jobs = attached(&config);
+        let mut jobs = attached(&config);
+        // Processes have no namespace.
+        assert_eq!(jobs.get_mut(JOB).unwrap().remove("namespace"), place != "the local lab", "{place}");
         assert_eq!(jobs[JOB], expected, "{place}: job `{JOB}`");
         assert!(jobs.keys().eq(self::jobs().keys()), "{place}: {:?}", jobs.keys());
     }
