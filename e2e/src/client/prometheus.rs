@@ -99,6 +99,8 @@ impl Target {
 pub struct RuleGroup {
     /// Its name.
     pub name: String,
+    /// How often it is evaluated, in seconds.
+    pub interval: f64,
     /// Its rules.
     pub rules: Vec<Rule>,
 }

@@ -67,10 +67,11 @@ fn every_alert_has_its_section_in_the_runbook() {
 }
 
 #[test]
-fn no_two_rules_have_the_same_name() {
+fn no_two_rules_have_the_same_name_and_labels() {
     let mut names = BTreeSet::new();
     problems(|rule| {
-        if names.insert(rule.name().to_owned()) { Vec::new() } else { vec!["another rule has this name".to_owned()] }
+        let new = names.insert((rule.name().to_owned(), rule.labels.clone()));
+        if new { Vec::new() } else { vec!["another rule has this name".to_owned()] }
     });
 }
 

@@ -51,8 +51,8 @@ fn answers() -> BTreeMap<Query, Vec<Answer>> {
         ((2, "A"), total(4.0)),
         ((3, "A"), total(1.0)),
         ((4, "A"), total(1.0)),
-        // TargetDown, NodeNotScraped, CollectorFailing, LoadHigh and UpTooLong, one each.
-        ((5, "A"), total(5.0)),
+        // TargetDown, NodeNotScraped, NodesDown, CollectorFailing, LoadHigh and UpTooLong, one each.
+        ((5, "A"), total(6.0)),
         // Shortest uptime, highest load.
         ((6, "A"), nodes(&[("us", "b", 1000.0)])),
         ((7, "A"), nodes(&[("us", "c", 48.0)])),

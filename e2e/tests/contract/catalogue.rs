@@ -43,7 +43,7 @@ pub const CLUSTER: &str = "cluster";
 
 /// What kube-state-metrics says of a node, and its labels besides those that scraping attaches.
 const OF_KUBE_STATE_METRICS: [(&str, &[&str]); 4] = [
-    ("kube_node_info", &[]),
+    ("kube_node_info", &["os_image", "kubelet_version"]),
     ("kube_node_spec_unschedulable", &[]),
     ("kube_node_spec_taint", &["key", "value", "effect"]),
     ("kube_node_status_capacity", &["resource", "unit"]),
@@ -53,7 +53,7 @@ const OF_KUBE_STATE_METRICS: [(&str, &[&str]); 4] = [
 const FIXED: [&str; 2] = ["collector", "duration"];
 
 /// What a query can know about one metric: its labels, and for some of them every value that they can have.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metric {
     /// The labels of its series.
     pub labels: Labels,
@@ -94,23 +94,33 @@ impl Catalogue {
         catalogue
     }
 
-    /// Adds what the rules record, and the `ALERTS` that they raise. A rule may use what stands before it.
+    /// Adds what the rules record, and the `ALERTS` that they raise.
     pub fn with_rules(mut self, files: &[RuleFile]) -> Self {
+        // A rule may use what another records, or its own past: the labels are known once they no longer change.
+        loop {
+            let before = self.metrics.clone();
+            self.add(files);
+            if self.metrics == before {
+                return self;
+            }
+        }
+    }
+
+    fn add(&mut self, files: &[RuleFile]) {
         for rule in files.iter().flat_map(RuleFile::rules) {
             let Some(record) = &rule.record else { continue };
-            let mut labels = promql::check(&rule.expr, &self).labels;
+            let mut labels = promql::check(&rule.expr, self).labels;
             labels.extend(rule.labels.keys().cloned());
-            self.metrics.insert(record.clone(), Metric { labels, ..Metric::default() });
+            self.metrics.entry(record.clone()).or_default().labels.extend(labels);
         }
         let mut alerts = Metric::default();
         for rule in files.iter().flat_map(RuleFile::rules).filter(|rule| rule.alert.is_some()) {
-            alerts.labels.extend(promql::check(&rule.expr, &self).labels);
+            alerts.labels.extend(promql::check(&rule.expr, self).labels);
             alerts.labels.extend(rule.labels.keys().cloned());
             alerts.values.entry("alertname".to_owned()).or_default().extend(rule.alert.clone());
         }
         alerts.labels.extend(["alertname".to_owned(), "alertstate".to_owned()]);
         self.metrics.insert("ALERTS".to_owned(), alerts);
-        self
     }
 
     /// The metric of that name.
@@ -135,7 +145,8 @@ mod tests {
         let labels = ["job", "instance", "node"].map(str::to_owned).into();
         let rules = RuleFile::parse(
             "rules.yml",
-            "groups: [{name: g, rules: [{record: 'a:b', expr: sum by (node) (up), labels: {kind: x}},
+            "groups: [{name: g, rules: [{record: 'c:d', expr: 'a:b'},
+             {record: 'a:b', expr: 'sum by (node) (up) or a:b', labels: {kind: x}},
              {alert: High, expr: 'node_load > 1', labels: {severity: page}}]}]",
         )
         .unwrap();
@@ -156,6 +167,7 @@ mod tests {
     #[test]
     fn recorded_metrics_and_alerts_have_the_labels_of_their_rules() {
         assert_eq!(labels("a:b"), "kind node");
+        assert_eq!(labels("c:d"), "kind node", "recorded before what it uses");
         assert_eq!(labels("ALERTS"), "alertname alertstate cluster duration hostname instance job node severity");
     }
 

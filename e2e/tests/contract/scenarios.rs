@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use crate::{promtool, shipped};
 
 /// What has to ship.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "broken-procfs",
+    "crash-loop",
     "flapping-node",
     "load-spike",
     "node-lost",
@@ -70,9 +71,9 @@ fn no_scenario_about_a_threshold_passes_with_another() {
         })
     };
     for (scenario, rules) in [
-        ("load-spike", moved("mini_node_exporter:load_threshold", "8 *", "10 *")),
-        ("slow-climb", moved("mini_node_exporter:load_threshold", "8 *", "9 *")),
-        ("quiet-day", moved("mini_node_exporter:load_threshold", "8 *", "7 *")),
+        ("load-spike", moved("node:node_load:threshold", "8 *", "10 *")),
+        ("slow-climb", moved("node:node_load:threshold", "8 *", "9 *")),
+        ("quiet-day", moved("node:node_load:threshold", "8 *", "7 *")),
         ("reboot", moved("MiniNodeExporterNodeRebooted", "1800", "2400")),
         ("reboot-loop", moved("MiniNodeExporterNodeRebooted", "1800", "2400")),
     ] {

@@ -42,7 +42,7 @@ fn units_are_followed_to_the_result() {
         ("rate(process_cpu_seconds_total[1m])", Unit::Ratio),
         ("count(node_uptime > 3) or vector(0)", Unit::Number),
         ("topk(3, max_over_time(scrape_duration_seconds[1h:1m] @ end()))", Unit::Seconds),
-        ("node_load / on (node) mini_node_exporter:load_threshold", Unit::Ratio),
+        ("node_load / on (node) node:node_load:threshold", Unit::Ratio),
         ("2 * node_uptime and up", Unit::Seconds),
         ("a_seconds / b_bytes", Unit::Number),
     ] {

@@ -42,7 +42,12 @@ const POD: Pod = Pod { name: "a", ip: "10.244.1.2", phase: "Running", ready: "tr
 
 #[test]
 fn a_node_is_a_target_by_the_labels_of_the_contract() {
-    let contract = [("instance", "worker-1"), ("job", "mini-node-exporter"), ("node", "worker-1")];
+    let contract = [
+        ("instance", "worker-1"),
+        ("job", "mini-node-exporter"),
+        ("namespace", "mini-node-exporter"),
+        ("node", "worker-1"),
+    ];
     assert_eq!(scraped(&POD), [labels(&contract)]);
 }
 

@@ -1,4 +1,4 @@
-//! Scenarios on real exporters and a real Prometheus: every shipped one, and two more, so that every alert is seen to
+//! Scenarios on real exporters and a real Prometheus: every shipped one, and three more, so that every alert is seen to
 //! fire and to resolve. They run in one lab at once, each in a cluster of its own. The unit tests made of the same files
 //! are in the `contract` tier.
 
@@ -94,7 +94,8 @@ fn a_command_line_that_makes_no_sense_is_refused() -> Result<()> {
 /// The shipped scenarios, and those beside this file.
 fn all() -> Result<Vec<Scenario>> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local/scenarios");
-    let own = ["every-node-lost", "up-too-long"].map(|name| Scenario::read(&dir.join(name).with_extension("yml")));
+    let own = ["every-node-lost", "pods-evicted", "up-too-long"]
+        .map(|name| Scenario::read(&dir.join(name).with_extension("yml")));
     let own = own.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(Scenario::all()?.into_iter().chain(own).collect())
 }
