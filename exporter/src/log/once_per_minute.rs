@@ -1,6 +1,5 @@
 //! Log lines that clients can cause, once a minute for each address.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,17 +10,17 @@ const ADDRESSES: usize = 64;
 
 /// Remembers which addresses were logged within the last minute.
 #[derive(Default)]
-pub struct OncePerMinute(Mutex<HashMap<IpAddr, Instant>>);
+pub struct OncePerMinute(Mutex<Vec<(IpAddr, Instant)>>);
 
 impl OncePerMinute {
     /// Whether to log for this address now.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        logged.retain(|_, at| at.elapsed() < MINUTE);
-        let allowed = logged.len() < ADDRESSES && !logged.contains_key(&address);
+        logged.retain(|(_, at)| at.elapsed() < MINUTE);
+        let allowed = logged.len() < ADDRESSES && logged.iter().all(|(known, _)| *known != address);
         if allowed {
-            logged.insert(address, Instant::now());
+            logged.push((address, Instant::now()));
         }
         allowed
     }
