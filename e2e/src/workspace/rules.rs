@@ -1,4 +1,4 @@
-//! Prometheus rule files: as the contract tests read them, and quickened for a test that waits for an alert.
+//! Prometheus rule files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -71,21 +71,6 @@ impl RuleFile {
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter()
     }
-
-    /// The file with every `for` and `keep_firing_for` replaced by `hold`, such as `1s`, so that a test need not wait
-    /// for minutes: the one setting that shortens them all. It is written as JSON, which Prometheus reads as YAML.
-    pub fn quickened(&self, hold: &str) -> String {
-        let mut groups = self.groups.clone();
-        let lists = groups.as_array_mut().into_iter().flatten().filter_map(|group| group.get_mut("rules"));
-        for rule in lists.filter_map(Value::as_array_mut).flatten() {
-            for key in ["for", "keep_firing_for"] {
-                if let Some(value) = rule.get_mut(key) {
-                    *value = hold.into();
-                }
-            }
-        }
-        serde_json::json!({ "groups": groups }).to_string()
-    }
 }
 
 impl Rule {
@@ -114,15 +99,6 @@ groups:
     fn reads_both_kinds_of_rules() {
         let file = RuleFile::parse("x.yml", TEXT).unwrap();
         assert_eq!(file.rules().map(Rule::name).collect::<Vec<_>>(), ["A", "b"]);
-    }
-
-    #[test]
-    fn quickening_shortens_what_waits_and_changes_nothing_else() {
-        let file = RuleFile::parse("x.yml", TEXT).unwrap();
-        let quick = RuleFile::parse("quick.yml", &file.quickened("1s")).unwrap();
-        assert_eq!(quick.groups[0]["rules"][0]["for"], "1s");
-        assert_eq!(quick.groups[0]["rules"][0]["expr"], "up == 0");
-        assert_eq!(quick.groups[0]["rules"][1], file.groups[0]["rules"][1]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! | module | what is proved |
 //! |---|---|
-//! | `passing`, `shared` | every check passes on what is right, and fails where something else is expected |
+//! | `passing`, `shared` | every check passes on what is right |
 //! | `planted` | faults: exactly these checks fail of each, and name the cause |
 //! | `fleet` | simulated nodes, in clusters whose nodes have the same names |
 //! | `scenarios` | every shipped scenario passes, and every alert fires and resolves |
