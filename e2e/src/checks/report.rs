@@ -8,7 +8,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
 use crate::terminal::exit::Exit;
-use crate::terminal::out::Mark;
+use crate::terminal::out::{self, Mark};
 
 /// The outcome of a check.
 #[derive(Debug, Serialize)]
@@ -39,8 +39,8 @@ pub enum Outcome {
 impl From<Result<String>> for Outcome {
     fn from(result: Result<String>) -> Self {
         match result {
-            Ok(observed) => Self::Passed { observed, details: Vec::new() },
-            Err(error) => Self::Failed { observed: format!("{error:#}") },
+            Ok(observed) => Self::Passed { observed: out::plain(&observed), details: Vec::new() },
+            Err(error) => Self::Failed { observed: out::plain(&format!("{error:#}")) },
         }
     }
 }
@@ -201,6 +201,13 @@ mod tests {
     fn report(outcomes: Vec<Outcome>) -> Report {
         let checks = outcomes.into_iter().map(|outcome| CheckReport { name: "load", outcome, seconds: 0.5 }).collect();
         Report { backend: "local", images: BTreeMap::new(), steps: Vec::new(), checks }
+    }
+
+    /// A target's last error, say, comes from another program.
+    #[test]
+    fn no_control_character_gets_into_a_report() {
+        let failed = Outcome::from(Err(anyhow::anyhow!("\u{1b}[31mred\u{1b}[0m\u{7} alert")));
+        assert!(matches!(failed, Outcome::Failed { observed } if observed == "red alert"));
     }
 
     #[test]

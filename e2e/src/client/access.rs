@@ -34,7 +34,7 @@ impl Access {
         Self { authorization: Some(format!("Bearer {token}")), tls: None }
     }
 
-    /// As a file says. What this program cannot do is refused by its name; no error shows a value.
+    /// Reads a file. An unsupported key is an error that names it; no error shows a value.
     pub fn read(file: &Path) -> Result<Self> {
         let context = || format!("--http.config.file {}", file.display());
         let text = fs::read_to_string(file).context("--http.config.file")?;

@@ -20,6 +20,7 @@ use ureq::{Agent, Body, Proxy, RequestBuilder};
 
 use super::access::Access;
 use super::tls::Tls;
+use crate::terminal::out;
 use crate::wait::poll;
 
 /// The deadline of one request; `LAB_PATIENCE` extends it.
@@ -156,7 +157,7 @@ pub fn open(url: &str) -> Result<impl Read> {
     let request = Request { method: "GET", url: url.to_owned(), proxy: proxy.as_ref().map(named) };
     let limit = |seconds| Some(Duration::from_secs(seconds).mul_f64(poll::patience()));
     let config = Agent::config_builder().proxy(proxy).tls_config(system_roots()).https_only(url.starts_with("https:"));
-    let config = config.timeout_connect(limit(5)).timeout_per_read(limit(20)).timeout_global(limit(600));
+    let config = config.timeout_connect(limit(5)).timeout_per_read(limit(120)).timeout_global(limit(600));
     let answer = Agent::from(config.http_status_as_error(false).build()).get(url).call();
     let answer = answer.map_err(|error| request.failed(&error))?;
     ensure!(answer.status().is_success(), "{request}: {}", answer.status());
@@ -214,5 +215,5 @@ fn named(proxy: &Proxy) -> String {
 
 /// As much of a body as fits a message.
 fn start(body: &str) -> String {
-    body.trim().chars().take(200).collect()
+    out::plain(body.trim()).chars().take(200).collect()
 }

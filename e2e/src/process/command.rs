@@ -186,7 +186,7 @@ impl Cmd {
         }
     }
 
-    /// Kills the whole group, for a grandchild could hold the pipes open for ever.
+    /// Kills the whole group: a grandchild could hold the pipes open.
     fn end(&self, handle: &Handle) -> Output {
         signal_group(handle, Signal::KILL);
         let last = handle.wait_timeout(Duration::from_secs(2)).ok().flatten();

@@ -18,7 +18,7 @@ pub fn last(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Lines with a bar before each, below the message that they belong to.
+/// Lines with a bar before each, for below a message.
 pub fn quoted(name: &str, text: &str) -> String {
     text.lines().map(|line| format!("  {name}| {}", out::plain(line))).collect::<Vec<_>>().join("\n")
 }
@@ -56,7 +56,7 @@ pub fn newest<'l>(lines: impl DoubleEndedIterator<Item = &'l str>, count: usize)
 pub struct Line<'l>(pub &'l str);
 
 impl Line<'_> {
-    /// What it says, without its time and level; the whole line where its form is not known.
+    /// The message without time and level; the whole line if its format is unknown.
     pub fn message(&self) -> String {
         self.field("msg")
             .or_else(|| self.field("message"))

@@ -1,5 +1,4 @@
-//! Runs: each lab has an id and a directory that it holds by a lock, so that any later run can tell a living lab from
-//! what a killed one left behind.
+//! Runs: each lab has an id, and a directory that it holds by a lock, by which other runs recognize a running lab.
 
 pub mod evidence;
 
@@ -21,7 +20,7 @@ const RECORD: &str = "run.json";
 const KEPT: &str = "kept";
 const END: &str = "end";
 
-/// What a run says about itself to other processes.
+/// What a run records for other processes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The process that holds the run, for people: in another PID namespace, or on another host over the same
@@ -143,13 +142,13 @@ fn list_in(state: &Path) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// What a killed run left: its lock is free, and nobody asked to keep it.
+/// The runs that were killed: their lock is free, and they are not kept.
 pub fn abandoned() -> Result<Vec<Found>> {
     Ok(list()?.into_iter().filter(Found::is_abandoned).collect())
 }
 
 impl Found {
-    /// Whether nobody holds it, and nobody asked to keep it.
+    /// Whether no process holds it and it is not kept.
     pub fn is_abandoned(&self) -> bool {
         !self.alive && !self.kept
     }
@@ -189,7 +188,7 @@ fn runs(state: &Path) -> Result<PathBuf> {
     Ok(runs)
 }
 
-/// Held while a run is made or looked at: between its directory and its lock, a new run would look abandoned.
+/// Held while a run is made or listed: between making its directory and its lock, it would look abandoned.
 fn gate(runs: &Path) -> Result<Lock> {
     lock::hold(&runs.join("gate"), Duration::from_secs(5), |_| {})
         .context("a lab that was stopped may hold this lock; continue it (`kill -CONT`) or end it")

@@ -1,4 +1,4 @@
-//! How a command ends, for whoever started it.
+//! Exit codes.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Lines and tables. Colour is for terminals, as `NO_COLOR` and `CLICOLOR_FORCE` have it, and never says what the words
-//! do not. Whoever reads may go at any time, as `head` does, and that is no reason to panic.
+//! Lines and tables. Colour follows `NO_COLOR` and `CLICOLOR_FORCE`, and repeats what the words say. A reader that closes
+//! the pipe, as `head` does, is no error.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use tabwriter::TabWriter;
 pub struct OutError(#[from] io::Error);
 
 impl OutError {
-    /// Whether the reader has gone, which is its right: it has seen what it wanted.
+    /// Whether the reader closed the pipe.
     pub fn reader_has_gone(&self) -> bool {
         self.0.kind() == io::ErrorKind::BrokenPipe
     }
@@ -28,7 +28,7 @@ pub enum Mark {
     Pass,
     /// A step or a check failed.
     Fail,
-    /// Something was not run, and nobody had asked for that.
+    /// Something was not run, although it was not excluded.
     Skip,
     /// A check was excluded on request.
     Omit,

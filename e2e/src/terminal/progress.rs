@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::out::{self, Mark};
 use crate::wait::interrupt;
 
-/// A plain step says that it still works this often.
+/// How often a long step without a spinner prints a line.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// The steps of one run.
@@ -94,7 +94,7 @@ impl Progress {
         }
     }
 
-    /// As [`Progress::line`], about what has gone wrong.
+    /// Like [`Progress::line`], for errors and warnings.
     pub fn trouble(&self, text: &str) {
         if self.shown != Shown::Nothing {
             self.write(text);

@@ -30,7 +30,7 @@ pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
         .with_context(|| format!("apt-get downloaded no `{package}`"))?;
     let tree = scratch.path().join("tree");
     Cmd::new("dpkg-deb").arg("--extract").arg(&archive).arg(&tree).limit(Duration::from_secs(120)).run()?;
-    // `prometheus_2.53.3+ds1-2_amd64.deb` says the version.
+    // The file's name is such as `prometheus_2.53.3+ds1-2_amd64.deb`.
     let name = archive.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let version = name.split('_').nth(1).unwrap_or(DEBIAN_SUITE);
     Ok(cache::publish(tool, &format!("debian-{package}-{version}"), &tree)?.join("usr/bin").join(tool.name()))

@@ -57,7 +57,7 @@ impl Tool {
         }
     }
 
-    /// A configuration that the program must accept in `check config`, where a version alone does not tell what it can do.
+    /// A configuration that the program must accept in `check config`, where its version does not show what it can do.
     pub(super) fn must_accept(self) -> Option<&'static str> {
         // Debian 12 builds its Prometheus without Kubernetes discovery, which the manifests' configuration uses.
         let pods = "scrape_configs: [{ job_name: pods, kubernetes_sd_configs: [{ role: pod }] }]";

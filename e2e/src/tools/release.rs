@@ -3,9 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use fs_err::{self as fs, File};
 
 use super::cache;
@@ -14,7 +18,10 @@ use super::known::Tool;
 use crate::client::http;
 use crate::process::command::Cmd;
 use crate::terminal::progress::Step;
-use crate::wait::interrupt;
+use crate::wait::poll::{self, Attempt};
+
+/// The longest that a download takes.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// Downloads, checks and unpacks a tool's release, and returns the program's path.
 pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
@@ -40,23 +47,37 @@ pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
     Ok(cache::publish(tool, &release.version, &tree)?.join(program))
 }
 
-/// Downloads a file and returns its SHA-256.
+/// Downloads a file and returns its SHA-256. A thread of its own does it: an interrupt does not wait for a host that is slow.
 fn download(url: &str, to: &Path, step: &Step) -> Result<String> {
     let mirror = std::env::var("LAB_MIRROR").ok().filter(|mirror| !mirror.is_empty());
     let url = mirror.map_or(url.to_owned(), |mirror| mirrored(&mirror, url));
-    let mut body = http::open(&url)?;
-    let (mut file, mut hash, mut length) = (File::create(to)?, Sha256::default(), 0);
-    let mut chunk = vec![0; 64 * 1024];
+    let length = Arc::new(AtomicU64::new(0));
+    let (ended, result) = mpsc::channel();
+    let (asked, file, counted) = (url.clone(), to.to_owned(), Arc::clone(&length));
+    thread::spawn(move || ended.send(copy(&asked, &file, &counted)));
+    poll::until(&format!("the download of {url}"), LIMIT, Duration::from_millis(20), || {
+        let so_far = format!("{} MiB", length.load(Ordering::Relaxed) >> 20);
+        step.note(&format!("downloading {url}: {so_far}"));
+        match result.try_recv() {
+            Ok(done) => done.map_or_else(Attempt::Failed, Attempt::Ready),
+            Err(TryRecvError::Empty) => Attempt::NotYet(so_far),
+            Err(TryRecvError::Disconnected) => Attempt::Failed(anyhow!("the download of {url} panicked")),
+        }
+    })
+}
+
+/// Copies a file from an address, counts its bytes, and returns its SHA-256.
+fn copy(url: &str, to: &Path, length: &AtomicU64) -> Result<String> {
+    let mut body = http::open(url)?;
+    let (mut file, mut hash, mut chunk) = (File::create(to)?, Sha256::default(), vec![0; 64 * 1024]);
     loop {
-        interrupt::check()?;
-        let read = body.read(&mut chunk).with_context(|| format!("{url}: stopped after {length} bytes"))?;
+        let read = body.read(&mut chunk).with_context(|| url.to_owned())?;
         if read == 0 {
             return Ok(hash.finish());
         }
-        length += read;
         hash.update(&chunk[..read]);
         file.write_all(&chunk[..read])?;
-        step.note(&format!("downloading {url}: {} MiB", length >> 20));
+        length.fetch_add(read as u64, Ordering::Relaxed);
     }
 }
 

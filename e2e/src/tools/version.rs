@@ -29,8 +29,8 @@ pub(super) fn ask(tool: Tool, path: &Path) -> Result<Option<Version>> {
     Ok(said(&output.stdout).or_else(|| said(&output.stderr)))
 }
 
-/// What a program says after the word `version`, or without that word first of all. One that was built without a
-/// version says `version  (branch: …)`, and the Go version further on is not its own.
+/// The version after the word `version`, or at the start of a text without that word. A program that was built without a
+/// version prints `version  (branch: …)`, and the Go version after that is not its own.
 fn said(text: &str) -> Option<Version> {
     let lower = text.to_lowercase();
     let after = lower.split_once("version").map_or(lower.as_str(), |(_, after)| after);

@@ -63,7 +63,7 @@ pub fn check() -> Result<(), Interrupted> {
     if seen() { Err(Interrupted) } else { Ok(()) }
 }
 
-/// The signals that are ignored, one bit each, as the kernel writes them; none where it does not say.
+/// The signals that are ignored, one bit each, as the kernel writes them; none if the line is missing.
 fn ignored(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)

@@ -10,7 +10,7 @@ use crate::wait::interrupt;
 pub enum Attempt<T> {
     /// What was waited for, and the end of the wait.
     Ready(T),
-    /// Not there yet; the text says what is there instead.
+    /// Not ready; the text is what was seen instead.
     NotYet(String),
     /// Waiting longer cannot help.
     Failed(anyhow::Error),
@@ -58,7 +58,7 @@ pub fn patience() -> f64 {
     check_patience().unwrap_or(1.0)
 }
 
-/// As [`patience`], for the one place that can tell a person about a value that makes no sense.
+/// Like [`patience`], with an error for an invalid value.
 pub fn check_patience() -> Result<f64> {
     std::env::var_os("LAB_PATIENCE").map_or(Ok(1.0), |text| parse_patience(&text.to_string_lossy()))
 }

@@ -68,7 +68,7 @@ impl KindCli {
     }
 
     fn command(&self, verb: &str, object: &str) -> Result<Cmd> {
-        // The shell's `KIND_EXPERIMENTAL_PROVIDER`, say, would have it ask another engine than everything else here does.
+        // With the shell's `KIND_EXPERIMENTAL_PROVIDER` it would use another engine than the other commands here.
         let command = Cmd::new(&self.program).without_env("KIND_").args([verb, object, "--name", &self.cluster]);
         Ok(if privileges::are_limited() { command.env("PATH", privileges::path()?) } else { command })
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use fs_err as fs;
 use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 
 use super::fleet::{self, Listed};
 use crate::process::child::Process;
@@ -51,8 +53,26 @@ pub struct ScenarioNodes {
 
 struct Node {
     now: NodeStep,
-    address: String,
     process: Option<Process>,
+    port: Port,
+}
+
+/// A port of loopback that no other program gets, even while the node's exporter is gone: it is bound here, too, but nothing
+/// listens, so that a connection is refused.
+struct Port {
+    address: String,
+    _bound: Socket,
+}
+
+impl Port {
+    fn reserve() -> Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        // With this, and only as long as nothing listens, the exporter can bind the same port.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket().context("no address")?.to_string();
+        Ok(Self { address, _bound: socket })
+    }
 }
 
 impl ScenarioNodes {
@@ -66,8 +86,9 @@ impl ScenarioNodes {
             let (_, hostname) = split(name);
             fs::write(tree.join("sys/kernel/hostname"), format!("{hostname}\n"))?;
             write(&tree, step)?;
-            let (process, address) = started.exporter(name, "127.0.0.1:0")?;
-            nodes.insert(name.clone(), Node { now: *step, address, process: Some(process) });
+            let port = Port::reserve()?;
+            let process = Some(started.exporter(name, &port.address)?);
+            nodes.insert(name.clone(), Node { now: *step, process, port });
         }
         started.list(&nodes)?;
         *started.lock() = nodes;
@@ -90,8 +111,7 @@ impl ScenarioNodes {
             ExporterState::Gone | ExporterState::Undiscovered => drop(node.process.take()),
             ExporterState::Answers | ExporterState::Hangs => {
                 if node.process.is_none() {
-                    let (process, address) = self.exporter(name, &node.address)?;
-                    (node.process, node.address) = (Some(process), address);
+                    node.process = Some(self.exporter(name, &node.port.address)?);
                 }
                 let hangs = step.state == ExporterState::Hangs;
                 node.process.iter().for_each(|process| process.signal(if hangs { Signal::STOP } else { Signal::CONT }));
@@ -120,32 +140,17 @@ impl ScenarioNodes {
         fleet::trees_in(&self.dir).join(name)
     }
 
-    /// Starts an exporter on its previous address, or on another if that one is taken.
-    fn exporter(&self, name: &str, address: &str) -> Result<(Process, String)> {
+    /// Starts a node's exporter on its address.
+    fn exporter(&self, name: &str, address: &str) -> Result<Process> {
         let mut tree = std::ffi::OsString::from("--path.procfs=");
         tree.push(self.tree(name));
-        let start = |address: &str| {
-            let args = [format!("--web.listen-address={address}").into(), tree.clone()];
-            let process = Process::start(
-                "exporter",
-                &self.binary,
-                &args,
-                &[],
-                self.dir.join(format!("{}.log", name.replace('/', "-"))),
-            )?;
-            let bound = process.wait_for_line("its address", Duration::from_secs(30), |line| {
-                (Line(line).message() == "listening").then(|| Line(line).field("address")).flatten()
-            });
-            match bound {
-                Ok(bound) => Ok(Some((process, bound))),
-                Err(_) if process.found_address_taken() => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        match start(address)? {
-            Some(started) => Ok(started),
-            None => start("127.0.0.1:0")?.context("no address is free"),
-        }
+        let args = [format!("--web.listen-address={address}").into(), tree];
+        let log = self.dir.join(format!("{}.log", name.replace('/', "-")));
+        let process = Process::start("exporter", &self.binary, &args, &[], log)?;
+        process.wait_for_line("its address", Duration::from_secs(30), |line| {
+            (Line(line).message() == "listening").then_some(())
+        })?;
+        Ok(process)
     }
 
     fn list(&self, nodes: &BTreeMap<String, Node>) -> Result<()> {
@@ -161,7 +166,7 @@ fn listed(nodes: &BTreeMap<String, Node>) -> Vec<Listed> {
     let discovered = nodes.iter().filter(|(_, node)| node.now.state != ExporterState::Undiscovered);
     let listed = |(name, node): (&String, &Node)| {
         let (cluster, own) = split(name);
-        Listed::new(cluster.map(str::to_owned), own.to_owned(), node.address.clone())
+        Listed::new(cluster.map(str::to_owned), own.to_owned(), node.port.address.clone())
     };
     discovered.map(listed).collect()
 }
@@ -192,4 +197,26 @@ fn write(tree: &Path, step: &NodeStep) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_reserved_port_refuses_connections_and_is_only_for_who_names_it() {
+        let port = Port::reserve().unwrap();
+        let connect = || TcpStream::connect(&port.address).map_err(|error| error.kind());
+        assert_eq!(connect().unwrap_err(), io::ErrorKind::ConnectionRefused);
+        let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let address: SocketAddr = port.address.parse().unwrap();
+        assert_eq!(other.bind(&address.into()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        // As the exporter does, with SO_REUSEADDR.
+        let exporter = TcpListener::bind(&port.address).unwrap();
+        connect().unwrap();
+        drop(exporter);
+        assert_eq!(connect().unwrap_err(), io::ErrorKind::ConnectionRefused);
+    }
 }

@@ -9,7 +9,7 @@ use e2e::terminal::out;
 use crate::cli::Cli;
 
 pub fn completions(shell: Shell) -> Result<Exit> {
-    // Not written by clap itself, which panics where the reader has gone.
+    // Not written by clap itself, which panics on a closed pipe.
     let mut script = Vec::new();
     generate(shell, &mut Cli::command(), "lab", &mut script);
     out::line(String::from_utf8(script)?.trim_end())?;

@@ -24,7 +24,7 @@ pub fn down(which: &Which, progress: &Progress) -> Result<Exit> {
         found.ask_to_end()?;
         let ended = poll::until("its end", LIMIT, Duration::from_millis(100), || match still_there(&found.id) {
             Ok(None) => Attempt::Ready(()),
-            // Whoever holds a cluster that is kept leaves it, even when asked to end.
+            // A lab whose cluster is kept leaves it when it ends.
             Ok(Some(run)) if !run.alive => sweep::remove(&run).map_or_else(Attempt::Failed, Attempt::Ready),
             Ok(Some(run)) => Attempt::NotYet(format!("{} is still there", run.dir.display())),
             Err(error) => Attempt::Failed(error),

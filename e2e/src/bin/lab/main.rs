@@ -57,7 +57,7 @@ fn run(cli: Cli) -> Result<Exit> {
 
 /// Says what went wrong, and gives the exit that it means.
 fn explain(error: &anyhow::Error) -> Exit {
-    // Whoever closes our output has seen enough: no failure of ours.
+    // A reader that closed the pipe, as `head` does, is no failure.
     if error.downcast_ref().is_some_and(OutError::reader_has_gone) {
         return Exit::Ok;
     }

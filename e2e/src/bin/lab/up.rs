@@ -1,4 +1,4 @@
-//! `lab up`: stands the stack up, shows what there is to see, and stays.
+//! `lab up`: starts the stack, shows links and samples, and stays.
 
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -27,7 +27,7 @@ use crate::start::start;
 use crate::watch::watch;
 use crate::{cli, detach, scenario, tables};
 
-/// How often the parts are looked at; one that ended is reported within this time and a little more.
+/// How often to check whether every part still runs.
 const LOOK: Duration = Duration::from_millis(250);
 
 pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
@@ -69,7 +69,7 @@ fn find(name: &str, args: &cli::Up) -> Result<Scenario> {
     Ok(Scenario::find(name).map_err(|error| Usage(format!("{error:#}")))?)
 }
 
-/// Whether a lab that stays was ended by what ends labs: a signal, or a reader who has gone.
+/// Whether a lab was ended by a signal, or by a reader that closed the pipe.
 fn is_an_end(error: &anyhow::Error) -> bool {
     error.is::<Interrupted>() || error.downcast_ref().is_some_and(OutError::reader_has_gone)
 }
@@ -130,7 +130,7 @@ fn stay(backend: &dyn Backend, args: &cli::Up, scenario: Option<&Scenario>, live
         live.line("")?;
         scenario::run_on(scenario, args.speed.speed, backend, &|text| live.line(text))?;
     }
-    // A time too long for the clock is for ever.
+    // A time too long for the clock has no end.
     let end = args.stay.and_then(|stay| Instant::now().checked_add(stay));
     while end.is_none_or(|end| Instant::now() < end) {
         backend.alive().context("the lab lost a part")?;

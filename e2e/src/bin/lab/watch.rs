@@ -11,7 +11,7 @@ use e2e::terminal::live::Live;
 
 use crate::tables;
 
-/// How long Prometheus may take to answer: whoever ends the lab waits for the answer that is due.
+/// The deadline of a request: the lab's end waits for the answer.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// How often Prometheus is asked, in a lab that is small: looking must not be what the machine is busy with.
