@@ -27,11 +27,55 @@ fn every_query_gives_the_known_answer() {
         let answer = known.remove(&(query.key.0, &*query.key.1));
         let answer = answer.unwrap_or_else(|| panic!("{query}: no answer is known"));
         // Rounded, for a rate is extrapolated. What is not asked for is summed, so that a second series shows.
-        let expr = format!("sum by (cluster, node, collector, version, revision) (round({}, 0.001))", query.expr);
+        let expr =
+            format!("sum by (alertname, cluster, node, collector, version, revision) (round({}, 0.001))", query.expr);
         questions.push((expr, answer));
     }
     assert_eq!(known.keys().collect::<BTreeSet<_>>(), BTreeSet::new(), "no such query");
     promtool::ask(&series(), AT, &questions);
+}
+
+/// In a partial outage no tile about the nodes is green, and none says 0.
+#[test]
+fn no_tile_is_green_or_0_while_nodes_are_missing() {
+    let up = |cluster: &str, node: &str, values: &str| {
+        (format!("up{{job=\"mini-node-exporter\", {cluster}node=\"{node}\"}}"), values.to_owned())
+    };
+    let known = |cluster: &str, node: &str, values: &str| {
+        (format!("kube_node_info{{job=\"kube-state-metrics\", {cluster}node=\"{node}\"}}"), values.to_owned())
+    };
+    let (eu, us) = ("cluster=\"eu\", ", "cluster=\"us\", ");
+    let gone = "1x59 stale";
+    let nine_of_ten = (0..10).map(|node| up("", &format!("n{node}"), if node == 0 { "1x240" } else { gone })).collect();
+    let pending = vec![up("", "a", "1x240"), up("", "b", gone), known("", "a", "1x240"), known("", "b", "1x240")];
+    let cluster =
+        vec![up(eu, "a", gone), up(eu, "b", gone), known(eu, "a", gone), known(eu, "b", gone), up(us, "a", "1x240")];
+    // Up, expected and down, and the alerts that fire.
+    let situations: [(Vec<_>, [f64; 3], &[&str]); 3] = [
+        (nine_of_ten, [1.0, 10.0, 9.0], &["NodesDown"]),
+        (pending, [1.0, 2.0, 1.0], &["NodeNotScraped"]),
+        (cluster, [1.0, 3.0, 2.0], &["Absent", "NodeNotScraped"]),
+    ];
+    let queries = shipped::queries(&shipped::dashboard().values());
+    for (series, counts, alerts) in situations {
+        let tile = |id: u64, answer: Vec<Answer>| {
+            let query = queries.iter().find(|query| query.key.0 == id).unwrap();
+            for (_, value) in &answer {
+                let steps = query.owner["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array().unwrap();
+                let step = steps.iter().rfind(|step| step["value"].as_f64().is_none_or(|from| from <= *value)).unwrap();
+                assert!(*value > 0.0 && step["color"] != "green", "{query}: {value} is {}", step["color"]);
+            }
+            (format!("sum by (alertname) ({})", query.expr), answer)
+        };
+        let count = |value| vec![("{}".to_owned(), value)];
+        let firing = |name: &&str| {
+            let nodes = if *name == "NodeNotScraped" { counts[2] } else { 1.0 };
+            (format!("{{alertname=\"MiniNodeExporter{name}\"}}"), nodes)
+        };
+        let tiles = [(2, count(counts[0])), (27, count(counts[1])), (3, count(counts[2]))].into_iter();
+        let tiles = tiles.chain([(5, alerts.iter().map(firing).collect())]).map(|(id, answer)| tile(id, answer));
+        promtool::ask(&series, "200m", &tiles.collect::<Vec<_>>());
+    }
 }
 
 fn answers() -> BTreeMap<Query, Vec<Answer>> {
@@ -47,15 +91,25 @@ fn answers() -> BTreeMap<Query, Vec<Answer>> {
     let uptimes =
         nodes(&[("eu", "a", 600_000.0), ("us", "a", 86_400.0), ("us", "b", 1000.0), ("us", "c", 15_552_001.0)]);
     BTreeMap::from([
-        // Nodes up, down, no longer scraped; alerts firing.
+        // Nodes up, expected and down; failing collectors; the rules are loaded.
         ((2, "A"), total(4.0)),
-        ((3, "A"), total(1.0)),
-        ((4, "A"), total(1.0)),
-        // TargetDown, NodeNotScraped, NodesDown, CollectorFailing, LoadHigh and UpTooLong, one each.
-        ((5, "A"), total(6.0)),
-        // Shortest uptime, highest load.
+        ((27, "A"), total(6.0)),
+        ((3, "A"), total(2.0)),
+        ((19, "A"), total(1.0)),
+        ((28, "A"), total(1.0)),
+        // UpTooLong fires too, and is information.
+        (
+            (5, "A"),
+            others(&[
+                ("cluster=\"eu\", alertname=\"MiniNodeExporterTargetDown\"", 1.0),
+                ("cluster=\"eu\", alertname=\"MiniNodeExporterNodeNotScraped\"", 1.0),
+                ("cluster=\"eu\", alertname=\"MiniNodeExporterNodesDown\"", 1.0),
+                ("cluster=\"eu\", alertname=\"MiniNodeExporterCollectorFailing\"", 1.0),
+                ("cluster=\"us\", alertname=\"MiniNodeExporterLoadHigh\"", 1.0),
+            ]),
+        ),
+        // Shortest uptime.
         ((6, "A"), nodes(&[("us", "b", 1000.0)])),
-        ((7, "A"), nodes(&[("us", "c", 48.0)])),
         // The table: state, uptime, loads, share of the threshold.
         (
             (8, "A"),
@@ -86,7 +140,6 @@ fn answers() -> BTreeMap<Query, Vec<Answer>> {
         ((16, "A"), nodes(&[("us", "c", 12.0)])),
         ((17, "A"), nodes(&[("us", "c", 24.0)])),
         // The exporter.
-        ((19, "A"), total(1.0)),
         (
             (20, "A"),
             others(&[
@@ -129,7 +182,7 @@ fn series() -> Vec<(String, String)> {
     for (cluster, node, values) in [
         ("eu", "a", "1x60"),
         ("eu", "b", "1x9 0x50"),
-        ("eu", "c", "1x9 stale"),
+        ("eu", "c", "1x14 stale"),
         ("us", "a", "1x60"),
         ("us", "b", "1x60"),
         ("us", "c", "1x60"),

@@ -84,6 +84,8 @@ fn merger(part: &Expr, total: Total) -> Option<String> {
     };
     let has_cluster = |labels: &[String]| labels.iter().any(|label| label == CLUSTER);
     match modifier {
+        // The second if the first is empty.
+        Some(LabelModifier::Include(kept)) if operator == "or" && kept.labels.is_empty() => None,
         Some(LabelModifier::Include(kept)) if !has_cluster(&kept.labels) => {
             Some(format!("`{operator} {} ({})` merges clusters: add `cluster`", words.0, kept.labels.join(", ")))
         }

@@ -58,7 +58,8 @@ pub fn ask(series: &[(String, String)], at: &str, questions: &[(String, Vec<Answ
         json!({ "expr": expr, "eval_time": at, "exp_samples": samples })
     });
     let test = json!({ "interval": "1m", "input_series": series, "promql_expr_test": questions.collect::<Vec<_>>() });
-    let file = json!({ "rule_files": files(RULES), "evaluation_interval": "1m", "tests": [test] });
+    let rules = [files(RULES), vec![shipped::path(NODE_LEAVING)]].concat();
+    let file = json!({ "rule_files": rules, "evaluation_interval": "1m", "tests": [test] });
     let directory = tempfile::tempdir().unwrap();
     // JSON is YAML.
     let path = directory.path().join("questions.yml");

@@ -53,7 +53,7 @@ fn units_are_followed_to_the_result() {
 /// How Grafana calls a unit.
 fn spellings(unit: Unit) -> &'static [&'static str] {
     match unit {
-        Unit::Seconds => &["s", "dtdurations"],
+        Unit::Seconds => &["s", "dtdurations", "dtdhms"],
         Unit::Bytes => &["bytes", "decbytes"],
         Unit::Ratio => &["percentunit"],
         Unit::Number => &["none", "short"],
@@ -100,6 +100,7 @@ fn of_metric(name: &str) -> Unit {
         Some("seconds") => Unit::Seconds,
         Some("bytes") => Unit::Bytes,
         _ if name == "node_uptime" => Unit::Seconds,
+        _ if name.ends_with(":ratio") => Unit::Ratio,
         _ => Unit::Number,
     }
 }
