@@ -19,8 +19,10 @@ pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
         return Ok(path.to_owned());
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // With the harness beside it, its crates get the same features, and are not compiled a second time.
     let built = outside_cargo(Cmd::new(cargo))
-        .args(["build", "--locked", "-p", PACKAGE, "--message-format=json-render-diagnostics"])
+        .args(["build", "--locked", "-p", PACKAGE, "-p", "e2e", "--bin", PACKAGE])
+        .arg("--message-format=json-render-diagnostics")
         .dir(root())
         .limit(Duration::from_secs(900))
         .run_telling(|line| step.note(line))?;
