@@ -6,7 +6,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue};
 use bcrypt::HashParts;
 use rustls::crypto::SupportedKxGroup;
-use rustls::crypto::ring::{self, kx_group};
+use rustls::crypto::ring::{self, cipher_suite, kx_group};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::problem::Problem;
@@ -158,24 +158,30 @@ fn versions(min: Option<Text>, max: Option<Text>) -> Result<Vec<&'static Support
     Ok(all.into_iter().filter(|(number, _)| range.contains(number)).map(|(_, version)| version).collect())
 }
 
+/// Those of TLS 1.2, by the names that Go gives them. rustls knows the names of all that ever were.
+const SUITES: [(&str, SupportedCipherSuite); 6] = [
+    ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+    ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
+    ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+    ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
+    ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
+    ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
+];
+
 /// Those of TLS 1.3 are always on, as they are in Go.
 fn suites(names: Option<Vec<Text>>) -> Result<Vec<SupportedCipherSuite>, Problem> {
-    let all = || ring::ALL_CIPHER_SUITES.iter().copied();
-    let Some(names) = names.filter(|names| !names.is_empty()) else { return Ok(all().collect()) };
-    let mut chosen: Vec<_> = all().filter(|suite| suite.tls13().is_some()).collect();
+    const TLS13: [&str; 3] = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+    let all = ring::default_provider().cipher_suites;
+    let Some(names) = names.filter(|names| !names.is_empty()) else { return Ok(all) };
+    let mut chosen: Vec<_> = all.into_iter().filter(|suite| suite.tls13().is_some()).collect();
     for name in names {
-        match all().find(|suite| name_of(*suite) == name.value) {
-            Some(suite) if !chosen.contains(&suite) => chosen.push(suite),
-            Some(_) => {}
-            None => return Err(unknown(&name, "cipher suite", &all().map(name_of).collect::<Vec<_>>().join(", "))),
+        match SUITES.iter().find(|(known, _)| *known == name.value) {
+            Some((_, suite)) => chosen.push(*suite),
+            None if TLS13.contains(&name.value.as_str()) => {}
+            None => return Err(unknown(&name, "cipher suite", &SUITES.map(|(known, _)| known).join(", "))),
         }
     }
     Ok(chosen)
-}
-
-/// The name that Go gives it.
-fn name_of(suite: SupportedCipherSuite) -> String {
-    suite.suite().as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1)
 }
 
 fn curves(names: Option<Vec<Text>>) -> Result<Vec<&'static dyn SupportedKxGroup>, Problem> {
