@@ -69,10 +69,16 @@ impl Node {
         }
     }
 
+    /// A file that can be read shows that its tree can be, too.
     fn note_good<T: ProcFile>(&self) {
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-        if !bad.is_empty() && bad.remove(&self.root.path_of::<T>()) {
-            tracing::info!(file = %self.root.path_of::<T>().display(), "procfs file is good again");
+        if bad.is_empty() {
+            return;
+        }
+        for path in [self.root.path_of::<T>(), self.root.path().to_path_buf()] {
+            if bad.remove(&path) {
+                tracing::info!(file = %path.display(), "procfs file is good again");
+            }
         }
     }
 }
@@ -127,7 +133,7 @@ impl<'a> Scrape<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::procfs::{NODE_FILES, Uptime};
+    use crate::procfs::{NODE_FILES, Reason, Uptime};
 
     #[test]
     fn a_bad_file_is_remembered_until_it_heals() {
@@ -138,6 +144,8 @@ mod tests {
             assert!(node.read::<Uptime>().is_err());
             assert_eq!(node.bad.lock().unwrap().iter().collect::<Vec<_>>(), [&file]);
         }
+        // Such as a read that timed out before it had begun.
+        node.note_bad(&Error::new(folder.path().to_path_buf(), Reason::TimedOut));
         std::fs::write(file, "1.5 2\n").unwrap();
         assert!(node.read::<Uptime>().is_ok());
         assert!(node.bad.lock().unwrap().is_empty());

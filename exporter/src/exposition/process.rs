@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use prometheus::proto::MetricFamily;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
+use rustix::system::sysinfo;
 
 use crate::collector::{counter, gauge};
-use crate::procfs::{ProcRoot, ProcessStat, Uptime, open_fds};
+use crate::procfs::{ProcRoot, ProcessStat, open_fds};
 
 pub(super) struct Process {
     /// The kernel's own tree, which keeps its descriptors from one scrape to the next.
@@ -63,13 +64,14 @@ impl Process {
     }
 
     /// Computes it again when the wall clock was set: a node without a battery is in 1970 until it has asked the time.
+    /// `/proc/uptime` is not read, because lxcfs may cover it: it then counts from the container's start, and may hang.
     fn boot(&self) -> Option<f64> {
         let now = SystemTime::now();
         let began = now.checked_sub(self.began.elapsed())?;
         let mut boot = self.boot.lock().unwrap_or_else(PoisonError::into_inner);
         if boot.as_ref().is_none_or(|boot| difference(boot.began, began) > Duration::from_secs(1)) {
-            let up = self.root.read::<Uptime>().ok()?.seconds;
-            let seconds = (now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs_f64() - up).floor();
+            let up = Duration::from_secs(u64::try_from(sysinfo().uptime).ok()?);
+            let seconds = float(now.checked_sub(up)?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs());
             *boot = Some(Boot { seconds, began });
         }
         boot.as_ref().map(|boot| boot.seconds)

@@ -7,7 +7,7 @@ mod support;
 mod tree;
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 use support::running::{Running, SOON, command};
@@ -86,15 +86,30 @@ fn a_web_configuration_that_hangs_stops_nothing() {
 #[ignore = "needs /dev/fuse and root: run `just hanging`"]
 fn a_single_file_of_sysfs_may_hang() {
     let tree = HangingTree::mount();
-    let mut covered = std::process::Command::new("unshare");
-    let script = "mount --bind \"$1\" /sys/devices/system/cpu/online && exec \"$0\" --web.listen-address=127.0.0.1:0 --collector.cpus";
-    covered.args(["--mount", "sh", "-c", script]).arg(command().get_program()).arg(tree.path(CPUS));
-    let running = Exporter { tree: &tree, running: Some(Running::start_command(covered)) };
+    let running = start_covered(&tree, CPUS, "/sys/devices/system/cpu/online", &["--collector.cpus"]);
     assert!(running.get("/metrics").1.contains("node_cpus{"));
     tree.hang(CPUS);
     assert_collectors_fail(&running, &["cpus"]);
     tree.let_go();
     assert_heals(&running);
+    ended(running);
+}
+
+/// The metrics about the exporter itself are collected on the thread that serves.
+#[test]
+#[ignore = "needs /dev/fuse and root: run `just hanging`"]
+fn a_single_file_of_proc_may_hang_before_the_first_scrape() {
+    let tree = HangingTree::mount();
+    tree.hang(UPTIME);
+    let running = start_covered(&tree, UPTIME, "/proc/uptime", &[]);
+    assert_collectors_fail(&running, &["uptime"]);
+    tree.let_go();
+    assert_heals(&running);
+    let metrics = running.get("/metrics").1;
+    let began = metrics.lines().find_map(|line| line.strip_prefix("process_start_time_seconds "));
+    let began: f64 = began.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((now - began).abs() < 120.0, "it began {} s ago", now - began);
     ended(running);
 }
 
@@ -122,6 +137,19 @@ impl Drop for Exporter<'_> {
 fn start(tree: &HangingTree) -> Exporter<'_> {
     let running = Running::start(["--path.procfs".as_ref(), tree.root().as_os_str()]);
     Exporter { tree, running: Some(running) }
+}
+
+/// Starts it with the kernel's own trees, where a file of this one covers `path`.
+fn start_covered<'a>(tree: &'a HangingTree, file: &str, path: &str, flags: &[&str]) -> Exporter<'a> {
+    let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$0\" --web.listen-address=127.0.0.1:0 \"$@\"";
+    let mut unshare = std::process::Command::new("unshare");
+    unshare
+        .args(["--mount", "sh", "-c", script])
+        .arg(command().get_program())
+        .arg(tree.path(file))
+        .arg(path)
+        .args(flags);
+    Exporter { tree, running: Some(Running::start_command(unshare)) }
 }
 
 /// Scrapes as Prometheus does, with its timeout.
