@@ -28,7 +28,7 @@ Endpoints:
   /healthz/live, /healthz/ready   200, or 503 naming each bad file
   /                               a page with these links
 
-Exit codes: 0 after SIGTERM or SIGINT, 1 when it cannot run, 2 for a bad command line.";
+Exit codes: 0 after SIGTERM or SIGINT, 1 on a startup error, 2 for a bad command line.";
 
 /// Exposes a Linux node's hostname, uptime and load to Prometheus.
 ///
@@ -43,28 +43,28 @@ pub struct Settings {
     #[arg(value_parser = parsed::<ListenAddress>())]
     pub listen: Vec<ListenAddress>,
 
-    /// Listen on the sockets that systemd passes, instead of an address
+    /// Use systemd socket activation instead of --web.listen-address
     #[arg(long = "web.systemd-socket")]
     pub systemd_socket: bool,
 
-    /// TLS, client certificates, passwords, headers, rate limit: see docs/reference.md
+    /// Configuration file: TLS, authentication, headers, rate limit; see docs/reference.md
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub web_config: Option<PathBuf>,
 
-    /// Address for /healthz/* alone, without TLS, for probes
+    /// Additional plain HTTP address that serves only /healthz/*, for probes
     #[arg(long = "web.health-address", value_name = "ADDRESS", value_parser = parsed::<ListenAddress>())]
     pub health: Option<ListenAddress>,
 
-    /// Origins whose web pages may read the answers; has to match a whole origin
+    /// Regular expression of allowed CORS origins; fully anchored
     #[arg(long = "web.cors.origin", value_name = "REGEX", value_parser = parsed::<http::Origins>())]
     pub cors: Option<http::Origins>,
 
-    /// Path of the metrics
+    /// Path under which to expose metrics
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
     #[arg(value_parser = parsed::<http::TelemetryPath>())]
     pub telemetry_path: http::TelemetryPath,
 
-    /// Most scrapes to answer at once; 0 for no limit
+    /// Maximum number of concurrent scrapes; 0 for no limit
     #[arg(long = "web.max-requests", value_name = "COUNT", default_value = "40", value_parser = parsed::<usize>())]
     pub max_requests: usize,
 
@@ -154,7 +154,7 @@ fn node_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Ok(String::new());
     }
-    Hostname::parse(text).map(|name| name.0).map_err(|reason| format!("not a node name: {reason}"))
+    Hostname::parse(text).map(|name| name.0).map_err(|reason| reason.to_string())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const USUAL_FAMILIES: usize = 16;
 const USUAL_TEXT: usize = 4096;
 
-/// Exposes what the collectors read, and how the exporter does.
+/// Builds the metrics of the node and of this process.
 pub struct Exposition {
     collectors: Vec<&'static dyn Collector>,
     process: Option<Process>,

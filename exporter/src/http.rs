@@ -115,7 +115,7 @@ impl Endpoints {
 
     fn too_many_requests(&self) -> Response {
         let most = self.requests.most();
-        let reason = format_args!("already serving {most} requests at once, as many as --web.max-requests allows");
+        let reason = format_args!("too many concurrent requests: limit is {most} (--web.max-requests)");
         line(StatusCode::SERVICE_UNAVAILABLE, reason)
     }
 }
@@ -133,7 +133,7 @@ pub fn router(endpoints: Arc<Endpoints>) -> Router {
         .with_state(endpoints)
 }
 
-/// Of the endpoints, those about health alone.
+/// Returns the health endpoints only.
 pub fn health(endpoints: Arc<Endpoints>) -> Router {
     Router::new().route(path::LIVE, get(health::live)).route(path::READY, get(health::ready)).with_state(endpoints)
 }

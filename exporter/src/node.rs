@@ -65,7 +65,7 @@ impl Node {
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
         if bad.insert(error.path().to_path_buf()) {
             let (file, reason) = (error.path().display(), error.reason());
-            tracing::error!(%file, %reason, "procfs file is bad");
+            tracing::error!(%file, %reason, "cannot read procfs file");
         }
     }
 
@@ -77,7 +77,7 @@ impl Node {
         }
         for path in [self.root.path_of::<T>(), self.root.path().to_path_buf()] {
             if bad.remove(&path) {
-                tracing::info!(file = %path.display(), "procfs file is good again");
+                tracing::info!(file = %path.display(), "procfs file is readable again");
             }
         }
     }

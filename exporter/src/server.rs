@@ -46,7 +46,7 @@ pub use signals::Signals;
 
 /// How long requests being answered get after the first signal.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long to leave a listener alone that could not accept, for instance for want of file descriptors.
+/// Pause after a failed accept, e.g. without a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers until a signal's name arrives. Logs one line `listening` per listener, with the address really bound.
@@ -73,8 +73,8 @@ pub async fn serve(listeners: Vec<Listener>, mut signals: UnboundedReceiver<&'st
     let _ = stop.send(true);
     tokio::select! {
         () = connections.ended() => {}
-        () = tokio::time::sleep(GRACE) => tracing::warn!("dropped requests that were still being answered"),
-        signal = signals.recv() => tracing::warn!(signal, "second signal: ending at once"),
+        () = tokio::time::sleep(GRACE) => tracing::warn!("shutdown timed out; dropped active requests"),
+        signal = signals.recv() => tracing::warn!(signal, "received second signal; exiting"),
     }
     Ok(())
 }
@@ -96,7 +96,7 @@ async fn accept(socket: TcpListener, serving: Serving, connections: Arc<Connecti
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
-                tracing::debug!(%peer, "connection");
+                tracing::debug!(%peer, "accepted connection");
                 let activity = serving.activity();
                 connections.admit(activity.clone(), serving.clone().serve(stream, peer, activity)).await;
             }

@@ -1,4 +1,4 @@
-//! `--web.config.file`: who may connect and who may ask, in exporter-toolkit's format.
+//! Access control from `--web.config.file`, in exporter-toolkit's format.
 //!
 //! A thread of its own looks at the file, and at those that it names, once a second: a read on a network file system can
 //! hang. Files that changed and then stayed the same for a second are read again. An invalid configuration is logged
@@ -63,7 +63,7 @@ impl WebConfig {
         thread::Builder::new()
             .name("web-config".to_string())
             .spawn(move || follow(files, &sender))
-            .map_err(|error| Problem::new(format!("cannot start a thread to follow it: {error}")))?;
+            .map_err(|error| Problem::new(format!("cannot watch the file: cannot start thread: {error}")))?;
         Ok(Self { rules, passwords: Passwords::new()? })
     }
 
@@ -73,7 +73,7 @@ impl WebConfig {
         Arc::clone(&self.rules.borrow())
     }
 
-    /// What is in force now, and a way to hear when it changes.
+    /// Returns a receiver of what is in force now and later.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<Rules>> {
         let mut rules = self.rules.clone();
@@ -107,7 +107,7 @@ fn follow(mut files: Files, current: &watch::Sender<Arc<Rules>>) {
         let rules = current.borrow().clone();
         match Rules::read(&mut again).and_then(|next| next.instead_of(&rules)) {
             Ok(rules) => {
-                tracing::info!(%file, tls = rules.has_tls(), auth = rules.has_users(), "web configuration has changed");
+                tracing::info!(%file, tls = rules.has_tls(), auth = rules.has_users(), "reloaded web configuration");
                 rules.warn();
                 current.send_replace(Arc::new(rules));
             }
@@ -129,7 +129,7 @@ impl Rules {
         Ok(Self { policy, tls, bucket })
     }
 
-    /// Takes the place of others, if it may.
+    /// Replaces `before`, or fails on a step-down.
     fn instead_of(mut self, before: &Self) -> Result<Self, Problem> {
         if let Some(what) = step_down::between(&before.policy, &self.policy) {
             return Err(Problem::new(format!("{what}; restart to apply it")));
@@ -143,7 +143,7 @@ impl Rules {
 
     fn warn(&self) {
         if self.has_users() && !self.has_tls() {
-            tracing::warn!("basic_auth_users without tls_server_config: passwords cross the network in plain text");
+            tracing::warn!("basic_auth_users without tls_server_config: passwords are sent in plain text");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `node_cpus`: how many CPUs the node has, by which a load is high or not. Off by default.
+//! `node_cpus`: the number of CPUs, to relate the load to. Off by default.
 
 use prometheus::proto::MetricFamily;
 
@@ -28,6 +28,6 @@ impl Collector for Cpus {
     fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
         let OnlineCpus(count) = scrape.read()?;
         let hostname = scrape.hostname()?;
-        Ok(vec![gauge("node_cpus", "CPUs that are online.", [([("hostname", hostname)], count.into())])])
+        Ok(vec![gauge("node_cpus", "Number of online CPUs.", [([("hostname", hostname)], count.into())])])
     }
 }

@@ -8,7 +8,7 @@ use crate::collector::{self, Collector};
 pub(super) enum BadFilter {
     #[error("`collect[]` and `exclude[]` cannot be combined")]
     Both,
-    #[error("`{0}` names an unknown collector")]
+    #[error("unknown collector in `{0}`")]
     Unknown(&'static str),
     #[error("the collector `{0}` is disabled")]
     Disabled(&'static str),

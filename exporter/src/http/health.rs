@@ -1,4 +1,4 @@
-//! Liveness: the process answers. Readiness: what it would answer is true.
+//! Liveness: the process answers. Readiness: all needed files are readable.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http_body_util::BodyExt;
 
-/// The same body, which drops `held` when it is dropped itself: when the connection has taken all of it over, or is gone.
+/// Keeps `held` until the body is dropped: when it was sent, or the connection closed.
 pub fn hold<T: Send + 'static>(held: T, body: Body) -> Body {
     Body::new(body.map_err(move |error| {
         let _ = &held;

@@ -38,7 +38,7 @@ pub(super) async fn scrape(
         }
         Err(error) => {
             tracing::error!(%error, "cannot encode the metrics");
-            line(StatusCode::INTERNAL_SERVER_ERROR, "cannot encode the metrics; the log has the reason")
+            line(StatusCode::INTERNAL_SERVER_ERROR, "cannot encode the metrics; see the log")
         }
     }
 }

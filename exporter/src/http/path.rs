@@ -28,7 +28,7 @@ pub enum BadPath {
     #[error("expected `/` and segments of letters, digits, `-`, `_` and `.`, such as `/metrics`")]
     Shape,
     /// No client requests it: they resolve these segments themselves.
-    #[error("clients resolve `.` and `..` before they send a request")]
+    #[error("path segments `.` and `..` are not allowed")]
     Dots,
     /// Another endpoint has it.
     #[error("another endpoint already has this path")]

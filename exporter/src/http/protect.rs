@@ -1,4 +1,4 @@
-//! What `--web.config.file` asks of a request before an endpoint sees it.
+//! Authentication, rate limit and response headers of `--web.config.file`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ struct Guard {
 }
 
 /// The same endpoints behind the rate limit, the passwords and the headers of a web configuration. Health needs no
-/// password and has no limit: a kubelet has none to give, and must not depend on what others do.
+/// password and has no limit: probes send no password, and must not depend on what other clients do.
 pub fn protected(app: Router, web_config: Arc<WebConfig>) -> Router {
     let guard = Guard { web_config, failures: OncePerMinute::default() };
     app.layer(from_fn_with_state(Arc::new(guard), protect))
@@ -43,22 +43,20 @@ async fn protect(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
 impl Guard {
     async fn refuse(&self, rules: &Rules, peer: IpAddr, headers: &HeaderMap) -> Option<Response> {
         if !rules.allow() {
-            return Some(line(StatusCode::TOO_MANY_REQUESTS, "more requests than `rate_limit` allows"));
+            return Some(line(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded"));
         }
         let verdict = self.web_config.check(rules, headers, peer).await;
         let (status, reason) = match verdict {
             Verdict::Good => return None,
-            Verdict::Missing | Verdict::Bad => (StatusCode::UNAUTHORIZED, "a user's name and password are needed"),
-            Verdict::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many passwords are waiting to be checked"),
-            Verdict::NoThread => {
-                (StatusCode::SERVICE_UNAVAILABLE, "cannot check the password: no thread can be started")
-            }
+            Verdict::Missing | Verdict::Bad => (StatusCode::UNAUTHORIZED, "user name and password required"),
+            Verdict::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many pending password checks"),
+            Verdict::NoThread => (StatusCode::SERVICE_UNAVAILABLE, "cannot check password: cannot start thread"),
         };
         if verdict != Verdict::Missing && self.failures.allows(peer) {
             match verdict {
                 Verdict::NoThread => tracing::error!(%peer, "{reason}"),
                 Verdict::Busy => tracing::warn!(%peer, "{reason}"),
-                _ => tracing::info!(%peer, "login failed"),
+                _ => tracing::info!(%peer, "authentication failed"),
             }
         }
         let mut response = line(status, reason);

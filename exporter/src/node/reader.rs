@@ -97,7 +97,7 @@ impl Reader {
     }
 }
 
-/// Returns none once nothing can block any more.
+/// Returns `None` once the sender is gone.
 async fn until_blocked(current: &mut watch::Receiver<Option<CurrentRead>>) -> Option<Error> {
     let read = current.wait_for(|read| blocked(read.as_ref()).is_some()).await.ok()?;
     blocked(read.as_ref())
@@ -157,7 +157,7 @@ mod tests {
             // Its own timeout is far.
             reader.run(Path::new("/root"), LONG, || ()),
         );
-        assert_eq!(blocks.unwrap_err().to_string(), "/root/uptime: reading it timed out");
+        assert_eq!(blocks.unwrap_err().to_string(), "/root/uptime: read timed out");
         assert_eq!(queued.unwrap_err().to_string(), "/root/uptime: a previous read is still blocked");
         assert_eq!(run(&reader, LONG, || ()).await, Err(Reason::Blocked));
         assert!(began.elapsed() < LONG / 2, "they waited {:?}", began.elapsed());
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_impatient_request_blocks_no_other() {
+    async fn a_short_timeout_fails_no_other_request() {
         let reader = Arc::new(Reader::default());
         let (let_go, wait) = channel::<()>();
         let reading = Arc::clone(&reader);

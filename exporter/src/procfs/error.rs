@@ -58,16 +58,16 @@ pub enum Reason {
     #[error("{0} is too large")]
     TooLarge(&'static str),
     /// A sandbox wrote zeros for what it does not know.
-    #[error("no load: 0 threads exist")]
+    #[error("invalid load: thread count is 0")]
     NoThreads,
     /// Reading it took longer than the request may.
-    #[error("reading it timed out")]
+    #[error("read timed out")]
     TimedOut,
     /// It blocks the thread that reads, so that nothing else is read either.
     #[error("a previous read is still blocked")]
     Blocked,
     /// There is no thread to read it on.
-    #[error("cannot start a thread to read it: {0}")]
+    #[error("cannot start reader thread: {0}")]
     NoThread(Errno),
     /// It has no name in it.
     #[error("empty")]

@@ -31,7 +31,7 @@ pub(super) fn is_live(root: &Path, files: &[&'static str]) -> bool {
 }
 
 fn examine(root: &Path, files: &[&str]) -> Result<bool> {
-    // A link in the path can lead elsewhere tomorrow.
+    // A symlink may change later.
     if std::fs::canonicalize(root).ok().as_deref() != Some(root) || !lies_on(PROC_SUPER_MAGIC, root, ".")? {
         return Ok(false);
     }

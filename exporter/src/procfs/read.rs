@@ -9,7 +9,7 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::Reason;
 
-/// The longest file that is read, in bytes. Those of procfs that are read have a few dozen.
+/// The longest file that is read, in bytes. Usual files are under 100 bytes.
 pub const LIMIT: u64 = 64 * 1024;
 
 /// Room for every usual file, in bytes.
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_huge_file_no_more_than_the_limit_is_read() {
+    fn reading_stops_at_the_limit() {
         use std::io::Seek;
 
         let mut file = tempfile::tempfile().unwrap();

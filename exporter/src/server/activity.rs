@@ -41,7 +41,7 @@ enum Phase {
     NextHead,
 }
 
-/// What would be lost with a connection, least first.
+/// Eviction rank of a connection, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value {
     /// Its TLS handshake is under way.
@@ -60,7 +60,7 @@ impl Activity {
         Self(Arc::new(Mutex::new(Seen { phase, since: Instant::now(), stalled: None, tail: *b"\n\n" })))
     }
 
-    /// What evicting it would cost, and since when; `None` while a request is being answered.
+    /// Returns the eviction rank and its start; `None` while a request is being answered.
     pub(super) fn value(&self) -> Option<(Value, Instant)> {
         let seen = self.lock();
         match (seen.stalled, seen.phase) {
@@ -93,7 +93,7 @@ impl Activity {
         self.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// The first head has what the handshake has left of its time.
+    /// Keeps `since`: the handshake and the first head share one deadline.
     pub(super) fn end_handshake(&self) {
         self.lock().phase = Phase::FirstHead;
     }

@@ -31,7 +31,7 @@ use crate::web_config::{Rules, WebConfig};
 /// A head that does not fit is answered with 431.
 const BUFFER: usize = 16 * 1024;
 
-/// What the clients of one listener are answered, over what, and until when.
+/// What every connection of one listener needs.
 #[derive(Clone)]
 pub(super) struct Serving {
     pub(super) app: Router,
@@ -46,7 +46,7 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Serving {
-    /// That of a new connection.
+    /// Returns the activity of a new connection.
     pub(super) fn activity(&self) -> Activity {
         Activity::new(self.web_config.as_ref().is_some_and(|web_config| web_config.rules().has_tls()))
     }
@@ -106,7 +106,7 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
             Some(stream)
         }
         Err(error) => {
-            // Other clients have only gone away.
+            // Other errors are disconnects.
             if error.kind() == ErrorKind::InvalidData && refused.allows(peer) {
                 tracing::info!(%peer, %error, "TLS handshake failed");
             }
@@ -168,7 +168,7 @@ async fn before_deadline<F: Future>(mut future: Pin<&mut F>, activity: &Activity
     }
 }
 
-/// Waits until the deadline has passed, which moves meanwhile. A timer that is due earlier is left to run out.
+/// Waits for the deadline, which may move; a timer that fires before it is set again.
 fn expired(activity: &Activity, mut timer: Pin<&mut Sleep>) -> impl Future<Output = ()> {
     poll_fn(move |cx| {
         while let Some(deadline) = activity.deadline() {

@@ -1,4 +1,4 @@
-//! The table of open connections, in which there is always room for one more.
+//! The open connections, and the eviction of the least valuable one.
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -71,7 +71,7 @@ impl Connections {
         let mut open = self.lock();
         let idle = open.iter().enumerate().filter_map(|(place, one)| Some((one.activity.value()?, place)));
         let ((value, _), place) = idle.min()?;
-        tracing::debug!(?value, "no room for another connection: evicted one");
+        tracing::debug!(?value, "connection or handshake limit reached; evicted a connection");
         Some(open.swap_remove(place).task)
     }
 

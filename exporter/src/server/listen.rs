@@ -1,4 +1,4 @@
-//! What listens, and what is answered there.
+//! Listeners.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// The endpoints, over TLS where a web configuration says so. What else it asks for is up to the endpoints:
-    /// [`protected`](crate::http::protected).
+    /// Serves the endpoints, over TLS if the web configuration has it. Its passwords, rate limit and headers are applied
+    /// by [`protected`](crate::http::protected).
     #[must_use]
     pub fn new(socket: TcpListener, app: Router, web_config: Option<Arc<WebConfig>>) -> Self {
         Self { socket, app, web_config, message: "listening" }

@@ -37,7 +37,7 @@ impl Signals {
         Ok(Self { caught, starting })
     }
 
-    /// Hands over the name of each from now on instead. Needs a tokio runtime with I/O.
+    /// From now on sends the name of each signal to the returned receiver. Needs a tokio runtime with I/O.
     ///
     /// # Errors
     ///

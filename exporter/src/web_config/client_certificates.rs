@@ -63,7 +63,7 @@ impl Authorities {
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()
             .map(|verifier| Self { verifier, listed })
-            .map_err(|error| Problem::new(format!("the client CA cannot be used: {error}")))
+            .map_err(|error| Problem::new(format!("cannot use client CA: {error}")))
     }
 }
 
@@ -93,7 +93,7 @@ impl ClientCertVerifier for ClientCertificates {
         if let Some(allowed) = &self.allowed_sans
             && !names(&parse(end_entity)?).iter().any(|name| allowed.contains(name))
         {
-            return Err(Error::General("none of its names is in client_allowed_sans".to_string()));
+            return Err(Error::General("no subject alternative name is allowed by client_allowed_sans".to_string()));
         }
         Ok(ClientCertVerified::assertion())
     }

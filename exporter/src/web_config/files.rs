@@ -10,13 +10,13 @@ use rustix::fs::OFlags;
 /// The longest file that is read, in bytes: room for a bundle of every public CA.
 const LONGEST: u64 = 1024 * 1024;
 
-/// What one reading of the configuration has read, in order, and as what it found each file.
+/// The files that were read for a configuration, in order, with their metadata.
 pub(super) struct Files {
     first: PathBuf,
     read: Vec<(PathBuf, State)>,
 }
 
-/// Device, inode, size, modification and change of a file, or `None` if it cannot be had. A copy can keep the time of
+/// Device, inode, size, modification and change of a file, or `None` if it is missing. A copy can keep the time of
 /// modification, but not that of the change.
 type State = Option<[i64; 7]>;
 
@@ -31,7 +31,7 @@ impl Files {
         &self.first
     }
 
-    /// A path as it is meant.
+    /// Resolves a path relative to the first file's directory.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.first.parent().unwrap_or(Path::new("")).join(path)
     }

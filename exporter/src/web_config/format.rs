@@ -108,16 +108,16 @@ fn tls(mut section: Section) -> Result<TlsPolicy, Problem> {
         return refuse("min_version is above max_version");
     }
     if client_ca.is_some() && client_auth == ClientAuth::None {
-        return refuse("a client CA without client_auth_type would verify nobody");
+        return refuse("a client CA requires client_auth_type, e.g. RequireAndVerifyClientCert");
     }
     if client_ca.is_none() && matches!(client_auth, ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify) {
-        return refuse("this client_auth_type needs client_ca_file or client_ca: there are no system CAs to use");
+        return refuse("this client_auth_type requires client_ca_file or client_ca; system CAs are not used");
     }
     match &allowed_sans {
-        Some(sans) if sans.is_empty() => return refuse("an empty client_allowed_sans would let nobody in"),
+        Some(sans) if sans.is_empty() => return refuse("client_allowed_sans is empty"),
         Some(_) if !matches!(client_auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify) => {
             return refuse(
-                "client_allowed_sans needs client_auth_type RequireAnyClientCert or RequireAndVerifyClientCert",
+                "client_allowed_sans requires client_auth_type RequireAnyClientCert or RequireAndVerifyClientCert",
             );
         }
         _ => {}
@@ -130,7 +130,7 @@ fn client_auth(name: Option<Text>) -> Result<ClientAuth, Problem> {
         ("NoClientCert", ClientAuth::None),
         ("RequestClientCert", ClientAuth::Request),
         ("RequireAnyClientCert", ClientAuth::RequireAny),
-        // What it was called in the format's first days.
+        // Its former name.
         ("RequireClientCert", ClientAuth::RequireAny),
         ("VerifyClientCertIfGiven", ClientAuth::VerifyIfGiven),
         ("RequireAndVerifyClientCert", ClientAuth::RequireAndVerify),
@@ -228,13 +228,13 @@ fn header((name, value): (String, Text)) -> Result<(HeaderName, HeaderValue), Pr
 fn user((name, hash): (String, Text)) -> Result<User, Problem> {
     let line = hash.line;
     if name.is_empty() || name.contains(|letter: char| letter == ':' || letter.is_control()) {
-        return Err(Problem::at(line, "invalid user name: empty, or with a colon or a control character"));
+        return Err(Problem::at(line, "invalid user name; must not be empty or contain `:` or control characters"));
     }
     match hash.value.parse::<HashParts>() {
         Ok(parts) if (4..=31).contains(&parts.get_cost()) => {
             Ok(User { name, hash: hash.value, cost: parts.get_cost() })
         }
-        _ => Err(Problem::at(line, "invalid password hash; expected bcrypt as of `htpasswd -nBC 10 USER`")),
+        _ => Err(Problem::at(line, "invalid password hash; expected bcrypt, e.g. from `htpasswd -nBC 10 USER`")),
     }
 }
 
@@ -251,7 +251,7 @@ fn rate(mut section: Section) -> Result<Option<Rate>, Problem> {
     match (super::rate::duration(&value), burst) {
         (None, _) => Err(Problem::at(line, "invalid duration; expected e.g. 500ms or 1m30s")),
         (Some(interval), _) if interval.is_zero() => Ok(None),
-        (Some(_), 0) => Err(Problem::at(line, "rate_limit: a burst of 0 would refuse every request")),
+        (Some(_), 0) => Err(Problem::at(line, "rate_limit: burst is missing or 0; expected at least 1")),
         (Some(interval), burst) => Ok(Some(Rate { interval, burst })),
     }
 }

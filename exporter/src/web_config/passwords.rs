@@ -25,18 +25,18 @@ const REMEMBERED: usize = 128;
 /// How many checks may wait.
 const WAITING: usize = 16;
 
-/// Whether a name and a password are good.
+/// The result of checking a name and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// They are.
+    /// Valid.
     Good,
-    /// There are none.
+    /// Missing.
     Missing,
-    /// They are not good.
+    /// Invalid.
     Bad,
-    /// Too many wait to be checked.
+    /// Not checked: too many checks are pending.
     Busy,
-    /// No thread can be started to check them.
+    /// Not checked: the thread cannot be started.
     NoThread,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Passwords {
 impl Passwords {
     pub(super) fn new() -> Result<Self, Problem> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        let key = key.map_err(|_| Problem::new("the kernel gives no random numbers"))?;
+        let key = key.map_err(|_| Problem::new("cannot get random numbers"))?;
         Ok(Self { key, checker: Arc::default() })
     }
 
@@ -86,7 +86,7 @@ impl Passwords {
         }
     }
 
-    /// Stands for a user's password, and tells nothing of it to a reader of this process's memory.
+    /// Returns a keyed hash of a user's password, so that no password is kept in memory.
     fn tag(&self, user: &User, password: &[u8]) -> Tag {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [user.name.as_bytes(), user.hash.as_bytes(), password] {

@@ -3,7 +3,7 @@
 use super::format::{ClientAuth, Policy, TlsPolicy};
 
 /// Names the setting through which `after` admits a client that `before` refuses, if there is one. Adding a CA, an allowed
-/// name or a user does not count, as long as there were some: that says who else is let in.
+/// name or a user is allowed if there was one before, and so is removing `rate_limit`, which admits nobody new.
 pub(super) fn between(before: &Policy, after: &Policy) -> Option<&'static str> {
     match (&before.tls, &after.tls) {
         (Some(_), None) => Some("TLS was removed"),

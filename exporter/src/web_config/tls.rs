@@ -1,4 +1,4 @@
-//! From what the file says to what rustls serves.
+//! Builds rustls' configuration from the file's.
 
 use std::sync::Arc;
 
@@ -22,12 +22,14 @@ pub(super) fn server(tls: &TlsPolicy, files: &mut Files) -> Result<Arc<ServerCon
     let (cert, chain) = certificates(&tls.cert, files)?;
     let (key, text) = read(&tls.key, files)?;
     // Its error is not repeated: nothing of a key's file belongs into a log.
-    let private =
-        PrivateKeyDer::from_pem_slice(&text).map_err(|_| Problem::new(format!("{key} holds no private key")))?;
+    let private = PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|_| Problem::new(format!("cannot use {key}: no private key found")))?;
     let authorities = tls.client_ca.as_ref().map(|pem| certificates(pem, files)).transpose()?;
     let refused = |error: Error| match error {
-        Error::InconsistentKeys(_) => Problem::new(format!("{key} is not the key of the certificate")),
-        Error::InvalidCertificate(reason) => Problem::new(format!("{cert}, the exporter's own certificate: {reason}")),
+        Error::InconsistentKeys(_) => Problem::new(format!("{key} does not match the certificate")),
+        Error::InvalidCertificate(reason) => {
+            Problem::new(format!("cannot use {cert} as the exporter's own certificate: {reason}"))
+        }
         error => Problem::new(format!("cannot set up TLS: {error}")),
     };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -47,11 +49,11 @@ fn certificates(pem: &Pem, files: &mut Files) -> Result<(String, Vec<Certificate
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok((name, chain)),
-        _ => Err(Problem::new(format!("{name} holds no certificate"))),
+        _ => Err(Problem::new(format!("cannot use {name}: no certificate found"))),
     }
 }
 
-/// What to call it, and its bytes.
+/// Returns its name for messages, and its bytes.
 fn read(pem: &Pem, files: &mut Files) -> Result<(String, Vec<u8>), Problem> {
     match pem {
         Pem::Inline(key, text) => Ok(((*key).to_string(), text.clone().into_bytes())),

@@ -1,4 +1,4 @@
-//! A YAML file as a small tree in which everything knows its line.
+//! Parses YAML into nodes with line numbers.
 //!
 //! The crate serde-saphyr, which would do this in fewer lines, adds 0.6 MB to the binary.
 
@@ -82,7 +82,7 @@ impl<'a> Events<'a> {
                 check(tag.as_deref(), line)?;
                 self.map(depth)?
             }
-            _ => return Err(Problem::at(line, "aliases are not supported: write the value out")),
+            _ => return Err(Problem::at(line, "YAML aliases are not supported; repeat the value")),
         };
         Ok(Node { line, value })
     }
@@ -103,7 +103,7 @@ impl<'a> Events<'a> {
             let (line, key) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(Value::Map(entries)),
                 (Event::Scalar(key, ..), line) => (line, key.into_owned()),
-                (_, line) => return Err(Problem::at(line, "a key is not plain text")),
+                (_, line) => return Err(Problem::at(line, "invalid key; expected text")),
             };
             if entries.iter().any(|entry| entry.key == key) {
                 return Err(Problem::at(line, "duplicate key"));

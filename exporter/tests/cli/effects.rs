@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::running::{Running, SOON};
 use crate::support::tree::Tree;
-use crate::{flags, habits, log};
+use crate::{flags, log, startup};
 
 /// One test for each row, which is the argument's.
 macro_rules! effects {
@@ -28,7 +28,7 @@ effects! {
     help: "help" => flags::help();
     version: "version" => flags::version();
     listen_address: "web.listen-address" => shows(["--web.listen-address=127.0.0.2:0"], "/", "address=127.0.0.2:");
-    systemd_socket: "web.systemd-socket" => habits::a_socket_of_systemd_is_listened_on();
+    systemd_socket: "web.systemd-socket" => startup::a_socket_of_systemd_is_listened_on();
     web_config: "web.config.file" => {
         let place = Tree::new();
         place.write("web.yml", "http_server_config:\n  headers:\n    X-Frame-Options: deny\n");

@@ -62,7 +62,7 @@ fn without_another_thread_a_tree_that_may_hang_is_not_read_and_the_reason_is_giv
     limited.args(["-c", script]).arg(command().get_program()).arg(limit.to_string()).arg(tree.root());
     let running = Running::start_command(limited);
     assert!(running.get("/metrics").1.contains("node_scrape_collector_success{collector=\"uptime\"} 0\n"));
-    let reason = "cannot start a thread to read it: Resource temporarily unavailable (os error 11)";
+    let reason = "cannot start reader thread: Resource temporarily unavailable (os error 11)";
     let line = format!("{}: {reason}\n", tree.root().display());
     assert_eq!(running.get("/info/uptime"), (500, line.clone()));
     assert_eq!(running.get("/healthz/ready"), (503, line));

@@ -80,7 +80,7 @@ fn a_bad_file_changes_nothing_and_is_one_line() {
     let said = |text: &str| log.iter().any(|line| line.contains(text));
     assert!(
         said("unknown key; expected one of")
-            && said("holds no private key")
+            && said("no private key found")
             && said("TLS was removed; restart to apply it"),
         "{log:#?}"
     );

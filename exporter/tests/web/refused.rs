@@ -46,23 +46,23 @@ fn a_file_that_is_missing_or_no_certificate_or_key_is_named() {
         ),
         (tls("server.crt", "directory"), format!("key_file {}: not a regular file", path("directory"))),
         (tls("server.crt", "fifo"), format!("key_file {}: not a regular file", path("fifo"))),
-        (tls("empty", "server.key"), format!("cert_file {} holds no certificate", path("empty"))),
-        (tls("server.key", "server.key"), format!("cert_file {} holds no certificate", path("server.key"))),
-        (tls("server.crt", "server.crt"), format!("key_file {} holds no private key", path("server.crt"))),
-        (tls("server.crt", "full"), format!("key_file {} holds no private key", path("full"))),
+        (tls("empty", "server.key"), format!("cannot use cert_file {}: no certificate found", path("empty"))),
+        (tls("server.key", "server.key"), format!("cannot use cert_file {}: no certificate found", path("server.key"))),
+        (tls("server.crt", "server.crt"), format!("cannot use key_file {}: no private key found", path("server.crt"))),
+        (tls("server.crt", "full"), format!("cannot use key_file {}: no private key found", path("full"))),
         (tls("server.crt", "huge"), format!("key_file {}: longer than 1048576 bytes", path("huge"))),
-        (tls("server.crt", "client.key"), format!("key_file {} is not the key of the certificate", path("client.key"))),
+        (tls("server.crt", "client.key"), format!("key_file {} does not match the certificate", path("client.key"))),
         (
             "tls_server_config:\n  cert: hello\n  key_file: server.key\n".to_string(),
-            "cert holds no certificate".to_string(),
+            "cannot use cert: no certificate found".to_string(),
         ),
         (ca("none.crt"), format!("client_ca_file {}: No such file or directory (os error 2)", path("none.crt"))),
-        (ca("empty"), format!("client_ca_file {} holds no certificate", path("empty"))),
+        (ca("empty"), format!("cannot use client_ca_file {}: no certificate found", path("empty"))),
     ] {
         assert_eq!(refusal(&pki, &config), problem, "{config}");
     }
-    assert!(refusal(&pki, &tls("broken.crt", "server.key")).contains("broken.crt, the exporter's own certificate: "));
-    assert!(refusal(&pki, &ca("broken.crt")).starts_with("the client CA cannot be used: "));
+    assert!(refusal(&pki, &tls("broken.crt", "server.key")).contains("broken.crt as the exporter's own certificate: "));
+    assert!(refusal(&pki, &ca("broken.crt")).starts_with("cannot use client CA: "));
 }
 
 #[test]
