@@ -85,6 +85,7 @@ pub struct Endpoints {
     exposition: Exposition,
     telemetry_path: TelemetryPath,
     requests: Limit,
+    readiness_checks: Limit,
 }
 
 impl Endpoints {
@@ -98,6 +99,7 @@ impl Endpoints {
             exposition: Exposition::new(options.collectors, options.exporter_metrics),
             telemetry_path: options.telemetry_path,
             requests: Limit::new(options.max_requests),
+            readiness_checks: Limit::new(health::MOST_CHECKS),
         })
     }
 

@@ -1,7 +1,7 @@
 //! A lean Prometheus exporter for a Linux node: its hostname, its uptime and its load.
 //!
-//! Dependencies point one way: [`server`] and [`http`] know [`web_config`], and [`http`] knows [`exposition`], which knows
-//! [`collector`], which knows [`node`], which knows [`procfs`], which knows the file system and nothing else.
+//! Dependencies point one way: [`server`] knows [`http`], both know [`web_config`], and [`http`] knows [`exposition`],
+//! which knows [`collector`], which knows [`node`], which knows [`procfs`], which knows the file system and nothing else.
 //!
 //! What Prometheus would scrape from a procfs tree, without a socket:
 //!

@@ -265,7 +265,7 @@ async fn a_family_that_cannot_be_encoded_is_an_error_of_the_server() {
 /// A file whose read hangs while its test says so.
 struct Hanging<const TEST: usize>;
 
-static HANGS: [AtomicBool; 2] = [const { AtomicBool::new(true) }; 2];
+static HANGS: [AtomicBool; 3] = [const { AtomicBool::new(true) }; 3];
 
 impl<const TEST: usize> ProcFile for Hanging<TEST> {
     const PATH: &'static str = "uptime";
@@ -340,6 +340,23 @@ async fn info_counts_as_a_request_on_a_tree_that_can_hang() {
         third.body
     );
     HANGS[1].store(false, SeqCst);
+}
+
+#[tokio::test]
+async fn readiness_checks_of_a_tree_that_can_hang_are_limited() {
+    let app = app(Options { collectors: vec![&Hanging::<2>], ..ordinary() });
+    let mut checks = tokio::task::JoinSet::new();
+    for _ in 0..9 {
+        let app = app.clone();
+        checks.spawn(async move { get(&app, "/healthz/ready").await });
+    }
+    let refused = checks.join_next().await.unwrap().unwrap();
+    assert_eq!(refused.body, "too many concurrent readiness checks: limit is 8\n");
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    HANGS[2].store(false, SeqCst);
+    for answer in checks.join_all().await {
+        assert_eq!(answer.body, "ok\n");
+    }
 }
 
 #[test]

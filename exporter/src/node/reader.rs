@@ -5,17 +5,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::procfs::{Error, Reason, errno};
 
-/// A request that timed out does not block the others when the read has only just begun.
-const BLOCKED_AFTER: Duration = Duration::from_secs(1);
+/// A read that takes longer is blocked, whatever the timeout of any request.
+const BLOCKED_AFTER: Duration = Duration::from_secs(5);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -30,7 +30,6 @@ pub struct Reader {
 struct CurrentRead {
     file: PathBuf,
     since: Instant,
-    is_blocked: bool,
 }
 
 impl Reader {
@@ -45,8 +44,8 @@ impl Reader {
         timeout: Duration,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let mut current = self.current.subscribe();
-        if let Some(error) = blocked(current.borrow().as_ref()) {
+        let (mut current, began) = (self.current.subscribe(), Instant::now());
+        if let Some(error) = blocked(current.borrow().as_ref(), began) {
             return Err(error);
         }
         let (answer, answered) = oneshot::channel();
@@ -60,14 +59,14 @@ impl Reader {
         tokio::select! {
             biased;
             Ok(answer) = answered => Ok(answer),
-            Some(error) = until_blocked(&mut current) => Err(error),
+            Some(error) = until_blocked(&mut current, began) => Err(error),
             () = sleep(timeout) => Err(self.time_out(root)),
         }
     }
 
     /// Notes which file the thread reads, until the guard is dropped.
     pub(super) fn begin(&self, file: PathBuf) -> impl Drop {
-        self.current.send_replace(Some(CurrentRead { file, since: Instant::now(), is_blocked: false }));
+        self.current.send_replace(Some(CurrentRead { file, since: Instant::now() }));
         Reading(&self.current)
     }
 
@@ -86,26 +85,33 @@ impl Reader {
     }
 
     fn time_out(&self, root: &Path) -> Error {
-        let mut file = root.to_path_buf();
-        self.current.send_if_modified(|current| {
-            let Some(read) = current else { return false };
-            file.clone_from(&read.file);
-            read.is_blocked |= read.since.elapsed() >= BLOCKED_AFTER;
-            read.is_blocked
-        });
-        Error::new(file, Reason::TimedOut)
+        let file = self.current.borrow().as_ref().map(|read| read.file.clone());
+        Error::new(file.unwrap_or_else(|| root.to_path_buf()), Reason::TimedOut)
     }
 }
 
 /// Returns `None` once the sender is gone.
-async fn until_blocked(current: &mut watch::Receiver<Option<CurrentRead>>) -> Option<Error> {
-    let read = current.wait_for(|read| blocked(read.as_ref()).is_some()).await.ok()?;
-    blocked(read.as_ref())
+async fn until_blocked(current: &mut watch::Receiver<Option<CurrentRead>>, began: Instant) -> Option<Error> {
+    loop {
+        let since = current.borrow_and_update().as_ref().map(|read| read.since);
+        match since {
+            None => current.changed().await.ok()?,
+            Some(since) => tokio::select! {
+                changed = current.changed() => changed.ok()?,
+                () = sleep_until(since + BLOCKED_AFTER) => {}
+            },
+        }
+        if let Some(error) = blocked(current.borrow().as_ref(), began) {
+            return Some(error);
+        }
+    }
 }
 
-fn blocked(current: Option<&CurrentRead>) -> Option<Error> {
-    let read = current.filter(|read| read.is_blocked)?;
-    Some(Error::new(read.file.clone(), Reason::Blocked))
+/// Returns an error if the read is blocked. `began` is when the request began.
+fn blocked(current: Option<&CurrentRead>, began: Instant) -> Option<Error> {
+    let read = current.filter(|read| read.since.elapsed() >= BLOCKED_AFTER)?;
+    let reason = if read.since < began { Reason::Blocked } else { Reason::TimedOut };
+    Some(Error::new(read.file.clone(), reason))
 }
 
 struct Reading<'a>(&'a watch::Sender<Option<CurrentRead>>);
@@ -158,8 +164,9 @@ mod tests {
             reader.run(Path::new("/root"), LONG, || ()),
         );
         assert_eq!(blocks.unwrap_err().to_string(), "/root/uptime: read timed out");
-        assert_eq!(queued.unwrap_err().to_string(), "/root/uptime: a previous read is still blocked");
-        assert_eq!(run(&reader, LONG, || ()).await, Err(Reason::Blocked));
+        assert_eq!(queued.unwrap_err().to_string(), "/root/uptime: read timed out");
+        let later = reader.run(Path::new("/root"), LONG, || ()).await;
+        assert_eq!(later.unwrap_err().to_string(), "/root/uptime: a previous read is still blocked");
         assert!(began.elapsed() < LONG / 2, "they waited {:?}", began.elapsed());
         drop(let_go);
         while run(&reader, LONG, || ()).await.is_err() {
@@ -176,8 +183,15 @@ mod tests {
             let _reading = reading.begin("/root/uptime".into());
             let _ = wait.recv();
         };
-        assert_eq!(run(&reader, Duration::from_millis(10), slow).await, Err(Reason::TimedOut));
-        drop(let_go);
-        assert_eq!(run(&reader, LONG, || 7).await, Ok(7));
+        let short = async {
+            sleep(Duration::from_millis(1100)).await;
+            let outcome = run(&reader, Duration::from_millis(1), || ()).await;
+            // Room for the other to fail.
+            sleep(Duration::from_millis(100)).await;
+            drop(let_go);
+            outcome
+        };
+        let (slow, short) = tokio::join!(run(&reader, LONG, slow), short);
+        assert_eq!((slow, short), (Ok(()), Err(Reason::TimedOut)));
     }
 }

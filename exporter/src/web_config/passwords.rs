@@ -200,10 +200,10 @@ impl Queue {
     }
 }
 
-/// An IPv4 address, or the 64 bits that one IPv6 client can hardly choose.
+/// An IPv4 address, or the /48 of an IPv6 address: one site usually has as many /64s as it wants.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 80 << 80).into()),
         address @ IpAddr::V4(_) => address,
     }
 }

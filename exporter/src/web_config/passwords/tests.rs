@@ -124,10 +124,24 @@ fn the_longest_queue_makes_room() {
 }
 
 #[test]
+fn one_site_with_many_ipv6_networks_drops_no_other_check() {
+    let mut queue = Queue::default();
+    let mut waiting = Vec::new();
+    for subnet in 0..100 {
+        let (job, answered) = job("flood");
+        queue.push(network(Ipv6Addr::new(0x2001, 0xdb8, 0, subnet, 0, 0, 0, 1).into()), job);
+        waiting.push(answered);
+    }
+    let (scrape, mut answered) = job("scrape");
+    queue.push(network(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1).into()), scrape);
+    assert_eq!(answered.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+}
+
+#[test]
 fn a_network_is_what_one_client_can_hardly_choose() {
     let address = |text: &str| text.parse::<IpAddr>().unwrap();
-    assert_eq!(network(address("2001:db8::1")), network(address("2001:db8::2:3:4:5")));
-    assert_ne!(network(address("2001:db8::1")), network(address("2001:db8:0:1::1")));
+    assert_eq!(network(address("2001:db8::1")), network(address("2001:db8:0:2:3:4:5:6")));
+    assert_ne!(network(address("2001:db8::1")), network(address("2001:db8:1::1")));
     assert_eq!(network(address("::ffff:192.0.2.1")), address("192.0.2.1"));
     assert_eq!(network(Ipv6Addr::LOCALHOST.into()), address("::"));
 }
