@@ -66,14 +66,17 @@ impl Tool {
 
     /// The name of its folders in the cache. A release of Prometheus holds both of its programs.
     pub(super) fn folder(self) -> &'static str {
-        if self == Self::Promtool { Self::Prometheus.name() } else { self.name() }
+        match self {
+            Self::Prometheus | Self::Promtool => Self::Prometheus.name(),
+            Self::Grafana | Self::Kind | Self::Kubectl => self.name(),
+        }
     }
 
     /// The Debian package that holds it.
     pub fn debian_package(self) -> Option<&'static str> {
         match self {
             Self::Grafana => None,
-            other => Some(other.name()),
+            Self::Prometheus | Self::Promtool | Self::Kind | Self::Kubectl => Some(self.name()),
         }
     }
 
@@ -100,7 +103,7 @@ impl Tool {
                 let url = format!("https://dl.k8s.io/release/v{version}/bin/{os}/{arch}/kubectl");
                 (url.clone(), format!("{url}.sha256"), None)
             }
-            _ => {
+            Self::Prometheus | Self::Promtool => {
                 let base = format!("https://github.com/prometheus/prometheus/releases/download/v{version}");
                 let url = format!("{base}/prometheus-{version}.{os}-{arch}.tar.gz");
                 (url, format!("{base}/sha256sums.txt"), Some(self.name()))
