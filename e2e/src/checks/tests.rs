@@ -348,9 +348,9 @@ fn labels_are_the_nodes_name_and_no_others() {
     "#);
     assert_eq!(shown(changes.map(|change| judge(false, change))), own);
     // Other stacks may add labels; a duration is for loads alone.
-    let additions: [fn(&mut Value); 2] = [|it| it["namespace"] = json!("n"), |it| it["duration"] = json!("1m")];
+    let additions: [fn(&mut Value); 2] = [|it| it["zone"] = json!("z"), |it| it["duration"] = json!("1m")];
     assert_snapshot!(shown(additions.map(|add| judge(true, add))), @r#"
-    FAIL the labels of every node's samples: last seen: `node_uptime` of node a has unexpected labels: ["namespace"]
+    FAIL the labels of every node's samples: last seen: `node_uptime` of node a has unexpected labels: ["zone"]
     FAIL the labels of every node's samples: last seen: `node_uptime` of node a has unexpected labels: ["duration"]
     "#);
     assert_snapshot!(shown(additions.map(|add| judge(false, add))), @"
@@ -390,7 +390,7 @@ fn every_shipped_rule_is_loaded_and_healthy() {
     let (first, rest) = healthy.split_first().unwrap();
     let sick = rule(first["name"].as_str().unwrap(), "err");
     let judge = |own: bool, rules: &[Value]| {
-        let rules = ok(&json!({ "groups": [{ "name": "g", "rules": rules }] }));
+        let rules = ok(&json!({ "groups": [{ "name": "g", "interval": 15, "rules": rules }] }));
         judged("rules-healthy", &Stack { own, ..stack(Procfs::Unseen, &[(RULES, rules)]) })
     };
     let each = |own| {
@@ -405,18 +405,18 @@ fn every_shipped_rule_is_loaded_and_healthy() {
         shown(lists.map(|rules| judge(own, &rules)))
     };
     assert_snapshot!(each(true), @"
-    pass 10 rules loaded and evaluated
+    pass 20 rules loaded and evaluated
     FAIL every rule healthy: last seen: Prometheus has loaded no rules
-    FAIL every rule healthy: last seen: Prometheus has not loaded MiniNodeExporterTargetDown
-    FAIL every rule healthy: last seen: rule `MiniNodeExporterTargetDown` is err no such thing
+    FAIL every rule healthy: last seen: Prometheus has not loaded mini_node_exporter:rules:loaded
+    FAIL every rule healthy: last seen: rule `mini_node_exporter:rules:loaded` is err no such thing
     FAIL every rule healthy: last seen: rule `Foreign` is err no such thing
     ");
     assert_snapshot!(each(false), @"
-    pass 10 rules loaded and evaluated
+    pass 20 rules loaded and evaluated
     FAIL every rule healthy: last seen: Prometheus has loaded no rules
-    FAIL every rule healthy: last seen: Prometheus has not loaded MiniNodeExporterTargetDown
-    FAIL every rule healthy: last seen: rule `MiniNodeExporterTargetDown` is err no such thing
-    pass 10 rules loaded and evaluated
+    FAIL every rule healthy: last seen: Prometheus has not loaded mini_node_exporter:rules:loaded
+    FAIL every rule healthy: last seen: rule `mini_node_exporter:rules:loaded` is err no such thing
+    pass 20 rules loaded and evaluated
     ");
 }
 

@@ -18,7 +18,9 @@ const POD: &str = "mini-node-exporter-x7k2p";
 
 /// Records its name and arguments, and prints the names that the runbook's commands hand on.
 const STAND_IN: &str = r#"#!/bin/sh
-{ printf '%s\037' "${0##*/}" "$@"; echo; } >>"$RECORD"
+# In one write, because the programs of a pipe record at once.
+line=$(printf '%s\037' "${0##*/}" "$@")
+printf '%s\n' "$line" >>"$RECORD"
 case "$*" in
   *"-n default get pods --output name"*) echo pod/node-debugger-worker-1-x7k2p ;;
   *"--output name"*) echo pod/mini-node-exporter-x7k2p ;;
