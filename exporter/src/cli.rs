@@ -9,11 +9,10 @@ use std::path::PathBuf;
 use clap::error::Error;
 use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
-use tracing::level_filters::LevelFilter;
 
 use crate::collector::Collector;
-use crate::log::{Format, Log};
-use crate::procfs::{Hostname, ProcFile};
+use crate::log::{Format, LevelFilter};
+use crate::procfs::{Hostname, ProcFile, ProcRoot};
 use crate::server::ListenAddress;
 use crate::{build, http};
 use value::{Checked, parsed};
@@ -60,12 +59,13 @@ pub struct Settings {
     pub cors: Option<http::Origins>,
 
     /// Path under which to expose metrics
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = http::TelemetryPath::DEFAULT)]
     #[arg(value_parser = parsed::<http::TelemetryPath>())]
     pub telemetry_path: http::TelemetryPath,
 
     /// Maximum number of concurrent scrapes; 0 for no limit
-    #[arg(long = "web.max-requests", value_name = "COUNT", default_value = "40", value_parser = parsed::<usize>())]
+    #[arg(long = "web.max-requests", value_name = "COUNT", default_value_t = http::Options::MAX_REQUESTS)]
+    #[arg(value_parser = parsed::<usize>())]
     pub max_requests: usize,
 
     /// Omit process_*, the metrics about the exporter itself
@@ -73,7 +73,7 @@ pub struct Settings {
     pub disable_exporter_metrics: bool,
 
     /// Root of the procfs tree to read
-    #[arg(long = "path.procfs", value_name = "DIR", default_value = "/proc")]
+    #[arg(long = "path.procfs", value_name = "DIR", default_value = ProcRoot::KERNEL)]
     pub procfs: PathBuf,
 
     /// Name of the node; the hostname in the procfs tree by default
@@ -128,12 +128,6 @@ pub fn command() -> Command {
 }
 
 impl Settings {
-    /// What is logged, and how.
-    #[must_use]
-    pub fn log(&self) -> Log {
-        Log { level: self.log_level, format: self.log_format }
-    }
-
     /// What the endpoints answer from.
     #[must_use]
     pub fn endpoints(&self) -> http::Options {
@@ -155,20 +149,4 @@ fn node_name(text: &str) -> Result<String, String> {
         return Ok(String::new());
     }
     Hostname::parse(text).map(|name| name.0).map_err(|reason| reason.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_flags_the_endpoints_answer_from_the_default() {
-        let (parsed, default) = (parse(["mini-node-exporter"]).unwrap().endpoints(), http::Options::default());
-        assert_eq!(parsed.procfs, default.procfs);
-        assert_eq!(parsed.telemetry_path, default.telemetry_path);
-        assert_eq!(parsed.max_requests, default.max_requests);
-        assert_eq!(parsed.exporter_metrics, default.exporter_metrics);
-        let names = |options: &http::Options| options.collectors.iter().map(|one| one.name()).collect::<Vec<_>>();
-        assert_eq!(names(&parsed), names(&default));
-    }
 }

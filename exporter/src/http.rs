@@ -65,6 +65,11 @@ pub struct Options {
     pub reader: Arc<Reader>,
 }
 
+impl Options {
+    /// The default of `max_requests`.
+    pub const MAX_REQUESTS: usize = 40;
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -72,7 +77,7 @@ impl Default for Options {
             node_name: None,
             collectors: collector::defaults(),
             telemetry_path: TelemetryPath::default(),
-            max_requests: 40,
+            max_requests: Self::MAX_REQUESTS,
             exporter_metrics: true,
             reader: Arc::default(),
         }
@@ -141,7 +146,7 @@ pub fn health(endpoints: Arc<Endpoints>) -> Router {
 }
 
 /// Prometheus' scrape timeout in seconds, and the margin for sending the response.
-const TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 const MARGIN: f64 = 0.5;
 /// The timeout of a client that sends none, and the longest that is granted.
 const DEFAULT_TIMEOUT: f64 = 10.0;
@@ -149,7 +154,7 @@ const LONGEST_TIMEOUT: f64 = 60.0;
 
 /// Returns how long reading may take for the response to be in time.
 fn timeout(headers: &HeaderMap) -> Duration {
-    let sent = headers.get(TIMEOUT).and_then(|seconds| seconds.to_str().ok()?.parse::<f64>().ok());
+    let sent = headers.get(TIMEOUT_HEADER).and_then(|seconds| seconds.to_str().ok()?.parse::<f64>().ok());
     let seconds = sent.filter(|seconds| *seconds > 0.0).unwrap_or(DEFAULT_TIMEOUT).min(LONGEST_TIMEOUT);
     Duration::from_secs_f64(f64::max(seconds - MARGIN, seconds / 2.0))
 }

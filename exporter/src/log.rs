@@ -9,11 +9,11 @@ mod stderr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
 pub use once_per_minute::OncePerMinute;
-use stderr::Stderr;
+use stderr::NonBlockingStderr;
+pub use tracing::level_filters::LevelFilter;
 
 /// The two shapes of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,21 +37,12 @@ impl FromStr for Format {
     }
 }
 
-/// What is logged, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Log {
-    /// Events below this level are dropped.
-    pub level: LevelFilter,
-    /// The shape of a line.
-    pub format: Format,
-}
-
-/// Sets up the process's log. A second call changes nothing.
-pub fn init(log: Log) {
+/// Sets up the process's log; events below `level` are dropped. A second call changes nothing.
+pub fn init(level: LevelFilter, format: Format) {
     // This fails only for a process that is out of file descriptors, which cannot listen either, and says so.
-    let Ok(stderr) = Stderr::open().map(Arc::new) else { return };
-    let base = tracing_subscriber::registry().with(log.level);
-    let _ = match log.format {
+    let Ok(stderr) = NonBlockingStderr::open().map(Arc::new) else { return };
+    let base = tracing_subscriber::registry().with(level);
+    let _ = match format {
         Format::Logfmt => {
             let layer = tracing_logfmt::builder().with_target(false).layer().with_writer(stderr);
             tracing::subscriber::set_global_default(base.with(layer))

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => error.exit(),
     };
-    log::init(settings.log());
+    log::init(settings.log_level, settings.log_format);
     match run(&settings, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

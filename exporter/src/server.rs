@@ -38,7 +38,7 @@ use tokio::sync::watch;
 
 use crate::log::OncePerMinute;
 pub use address::{BadAddress, ListenAddress};
-use connection::Serving;
+use connection::ListenerContext;
 use connections::Connections;
 pub use connections::MOST as MOST_CONNECTIONS;
 pub use listen::{Listener, bind, inherited};
@@ -63,7 +63,7 @@ pub async fn serve(listeners: Vec<Listener>, mut signals: UnboundedReceiver<&'st
         let address = socket.local_addr().context("a listener has no address")?;
         let socket = TcpListener::from_std(socket).with_context(|| format!("cannot listen on {address}"))?;
         tracing::info!(%address, "{message}");
-        let serving = Serving { app, web_config, stopping: stopping.clone(), refused: Arc::default() };
+        let serving = ListenerContext { app, web_config, stopping: stopping.clone(), refused: Arc::default() };
         accepting.spawn(accept(socket, serving, Arc::clone(&connections)));
     }
     let signal = signals.recv().await;
@@ -85,13 +85,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (_running, stopping) = watch::channel(false);
-    let serving = Serving { app, web_config: None, stopping, refused: Arc::default() };
+    let serving = ListenerContext { app, web_config: None, stopping, refused: Arc::default() };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let activity = serving.activity();
     serving.serve(stream, peer, activity).await;
 }
 
-async fn accept(socket: TcpListener, serving: Serving, connections: Arc<Connections>) {
+async fn accept(socket: TcpListener, serving: ListenerContext, connections: Arc<Connections>) {
     let failures = OncePerMinute::default();
     loop {
         match socket.accept().await {

@@ -36,6 +36,9 @@ pub enum BadPath {
 }
 
 impl TelemetryPath {
+    /// The default path.
+    pub const DEFAULT: &str = "/metrics";
+
     /// The path as it stands in a request.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -45,7 +48,7 @@ impl TelemetryPath {
 
 impl Default for TelemetryPath {
     fn default() -> Self {
-        Self("/metrics".to_string())
+        Self(Self::DEFAULT.to_string())
     }
 }
 

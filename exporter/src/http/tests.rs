@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use prometheus::proto::MetricFamily;
 use tower::ServiceExt;
 
-use super::{Endpoints, Options, TIMEOUT, readable_by, router};
+use super::{Endpoints, Options, TIMEOUT_HEADER, readable_by, router};
 use crate::collector::{self, Collector};
 use crate::node::Scrape;
 use crate::procfs::{Error, NODE_FILES, ProcFile, Reason};
@@ -297,7 +297,7 @@ impl<const TEST: usize> Collector for Hanging<TEST> {
 }
 
 async fn get_within(app: &Router, path: &str, seconds: &str) -> Answer {
-    let request = Request::get(path).header(TIMEOUT, seconds).body(Body::empty()).unwrap();
+    let request = Request::get(path).header(TIMEOUT_HEADER, seconds).body(Body::empty()).unwrap();
     answer(app.clone().oneshot(request).await.unwrap()).await
 }
 
@@ -362,7 +362,7 @@ async fn readiness_checks_of_a_tree_that_can_hang_are_limited() {
 #[test]
 fn the_response_is_sent_before_prometheus_gives_up() {
     let timeout = |sent: &str| {
-        let request = Request::get("/").header(TIMEOUT, sent).body(()).unwrap();
+        let request = Request::get("/").header(TIMEOUT_HEADER, sent).body(()).unwrap();
         super::timeout(request.headers()).as_secs_f64()
     };
     for (sent, seconds) in [("15.5", 15.0), ("0.6", 0.3), ("60", 59.5), ("61", 59.5), ("3600", 59.5), ("inf", 59.5)] {

@@ -11,14 +11,14 @@ use rustix::fs::{FileType, Mode, OFlags};
 const PIECE: usize = 4096;
 
 /// Drops a log line that there is no room for, and counts them until there is room to log their number.
-pub(super) struct Stderr {
+pub(super) struct NonBlockingStderr {
     to: OwnedFd,
     lost: AtomicU64,
     /// The last line broke off in the middle.
     cut: AtomicBool,
 }
 
-impl Stderr {
+impl NonBlockingStderr {
     /// This process's standard error.
     pub(super) fn open() -> io::Result<Self> {
         let stderr = io::stderr();
@@ -71,7 +71,7 @@ impl Stderr {
     }
 }
 
-impl Write for &Stderr {
+impl Write for &NonBlockingStderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.line(line, |lines| tracing::error!(lines, "dropped log lines: stderr was not being read"));
         Ok(line.len())
@@ -104,9 +104,9 @@ mod tests {
     use super::*;
 
     /// A pipe that is read when the test does.
-    fn piped() -> (File, Stderr) {
+    fn piped() -> (File, NonBlockingStderr) {
         let (reader, writer) = io::pipe().unwrap();
-        (File::from(OwnedFd::from(reader)), Stderr::over(writer.into()))
+        (File::from(OwnedFd::from(reader)), NonBlockingStderr::over(writer.into()))
     }
 
     #[test]

@@ -75,11 +75,4 @@ mod tests {
         assert_eq!(whole(file.try_clone().unwrap(), |_| Ok(())), Err(Reason::TooLong));
         assert_eq!(file.stream_position().unwrap(), LIMIT + 1);
     }
-
-    #[test]
-    fn every_error_has_a_number() {
-        assert_eq!(errno(&ErrorKind::OutOfMemory.into()), Errno::NOMEM);
-        assert_eq!(errno(&Errno::ACCESS.into()), Errno::ACCESS);
-        assert_eq!(errno(&ErrorKind::InvalidData.into()), Errno::IO);
-    }
 }

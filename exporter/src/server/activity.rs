@@ -16,9 +16,9 @@ const STALLED: Duration = Duration::from_secs(30);
 
 /// Shared by a connection's stream, its requests and their answers, which each see one part of what happens.
 #[derive(Clone)]
-pub(super) struct Activity(Arc<Mutex<Seen>>);
+pub(super) struct Activity(Arc<Mutex<ConnectionState>>);
 
-struct Seen {
+struct ConnectionState {
     phase: Phase,
     since: Instant,
     /// Since when the client has not taken what was written.
@@ -43,7 +43,7 @@ enum Phase {
 
 /// Eviction rank of a connection, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Value {
+pub(super) enum Rank {
     /// Its TLS handshake is under way.
     Handshake,
     /// It never completed a request.
@@ -57,17 +57,17 @@ pub(super) enum Value {
 impl Activity {
     pub(super) fn new(with_handshake: bool) -> Self {
         let phase = if with_handshake { Phase::Handshake } else { Phase::FirstHead };
-        Self(Arc::new(Mutex::new(Seen { phase, since: Instant::now(), stalled: None, tail: *b"\n\n" })))
+        Self(Arc::new(Mutex::new(ConnectionState { phase, since: Instant::now(), stalled: None, tail: *b"\n\n" })))
     }
 
     /// Returns the eviction rank and its start; `None` while a request is being answered.
-    pub(super) fn value(&self) -> Option<(Value, Instant)> {
+    pub(super) fn rank(&self) -> Option<(Rank, Instant)> {
         let seen = self.lock();
         match (seen.stalled, seen.phase) {
-            (Some(since), _) => Some((Value::Stalled, since)),
-            (None, Phase::Handshake) => Some((Value::Handshake, seen.since)),
-            (None, Phase::FirstHead) => Some((Value::NoRequest, seen.since)),
-            (None, Phase::Idle | Phase::NextHead) => Some((Value::Idle, seen.since)),
+            (Some(since), _) => Some((Rank::Stalled, since)),
+            (None, Phase::Handshake) => Some((Rank::Handshake, seen.since)),
+            (None, Phase::FirstHead) => Some((Rank::NoRequest, seen.since)),
+            (None, Phase::Idle | Phase::NextHead) => Some((Rank::Idle, seen.since)),
             (None, Phase::Answering) => None,
         }
     }
@@ -123,12 +123,12 @@ impl Activity {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl ConnectionState {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();
@@ -148,18 +148,18 @@ impl Drop for Answering {
 }
 
 /// A connection's stream, which tells its [`Activity`] what is read and written.
-pub(super) struct Observed<S> {
+pub(super) struct ObservedStream<S> {
     stream: S,
     activity: Activity,
 }
 
-impl<S> Observed<S> {
+impl<S> ObservedStream<S> {
     pub(super) fn new(stream: S, activity: Activity) -> Self {
         Self { stream, activity }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -168,7 +168,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.activity.has_written(outcome.is_pending());

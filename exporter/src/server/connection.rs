@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::activity::{Activity, HEAD, Observed};
+use super::activity::{Activity, HEAD, ObservedStream};
 use crate::http;
 use crate::log::OncePerMinute;
 use crate::web_config::{Rules, WebConfig};
@@ -33,7 +33,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// What every connection of one listener needs.
 #[derive(Clone)]
-pub(super) struct Serving {
+pub(super) struct ListenerContext {
     pub(super) app: Router,
     pub(super) web_config: Option<Arc<WebConfig>>,
     pub(super) stopping: watch::Receiver<bool>,
@@ -45,7 +45,7 @@ pub(super) struct Serving {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-impl Serving {
+impl ListenerContext {
     /// Returns the activity of a new connection.
     pub(super) fn activity(&self) -> Activity {
         Activity::new(self.web_config.as_ref().is_some_and(|web_config| web_config.rules().has_tls()))
@@ -124,7 +124,7 @@ async fn answer(
     activity: Activity,
     closing: Pin<&mut impl Future<Output = ()>>,
 ) {
-    let stream = TokioIo::new(Observed::new(stream, activity.clone()));
+    let stream = TokioIo::new(ObservedStream::new(stream, activity.clone()));
     let app = TowerToHyperService::new(app);
     let service = service_fn(|request: Request<Incoming>| {
         let answering = activity.begin_answer();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::activity::{Activity, Value};
+use super::activity::{Activity, Rank};
 
 /// More than any fleet of Prometheus servers keeps open, and few enough for the memory limit of the manifest.
 pub const MOST: usize = 256;
@@ -20,10 +20,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The connections that are open, each with the task that serves it.
 pub(super) struct Connections {
     most: usize,
-    open: Mutex<Vec<Open>>,
+    open: Mutex<Vec<OpenConnection>>,
 }
 
-struct Open {
+struct OpenConnection {
     activity: Activity,
     task: JoinHandle<()>,
 }
@@ -49,7 +49,7 @@ impl Connections {
                 None => tokio::time::sleep(PAUSE).await,
             }
         }
-        self.lock().push(Open { activity, task: tokio::spawn(serve) });
+        self.lock().push(OpenConnection { activity, task: tokio::spawn(serve) });
     }
 
     /// Waits until the last connection has ended.
@@ -63,19 +63,19 @@ impl Connections {
     fn has_room(&self) -> bool {
         let mut open = self.lock();
         open.retain(|one| !one.task.is_finished());
-        let is_handshake = |one: &&Open| one.activity.value().is_some_and(|(value, _)| value == Value::Handshake);
+        let is_handshake = |one: &&OpenConnection| one.activity.rank().is_some_and(|(rank, _)| rank == Rank::Handshake);
         open.len() < self.most && open.iter().filter(is_handshake).count() < HANDSHAKES
     }
 
     fn take_least_valuable(&self) -> Option<JoinHandle<()>> {
         let mut open = self.lock();
-        let idle = open.iter().enumerate().filter_map(|(place, one)| Some((one.activity.value()?, place)));
-        let ((value, _), place) = idle.min()?;
-        tracing::debug!(?value, "connection or handshake limit reached; evicted a connection");
+        let idle = open.iter().enumerate().filter_map(|(place, one)| Some((one.activity.rank()?, place)));
+        let ((rank, _), place) = idle.min()?;
+        tracing::debug!(?rank, "connection or handshake limit reached; evicted a connection");
         Some(open.swap_remove(place).task)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<OpenConnection>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

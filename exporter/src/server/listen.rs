@@ -8,13 +8,8 @@ use axum::Router;
 use listenfd::ListenFd;
 use socket2::SockRef;
 
-use super::address::ListenAddress;
+use super::address::{ListenAddress, start_listening};
 use crate::web_config::WebConfig;
-
-const BACKLOG: i32 = 1024;
-/// What the kernel is asked to hold of a connection in each direction, in bytes; it holds twice as much. That is a whole
-/// answer, and so little that 256 clients that do not read fit into the memory limit of the manifest.
-const BUFFER: usize = 8 * 1024;
 
 /// A listener and what its clients are answered.
 pub struct Listener {
@@ -67,15 +62,7 @@ pub fn inherited() -> anyhow::Result<Vec<TcpListener>> {
         bail!("--web.systemd-socket: systemd passed no socket; start this from a .service that has a .socket unit");
     }
     for socket in &sockets {
-        listen(&SockRef::from(socket)).context("--web.systemd-socket: cannot prepare a socket")?;
+        start_listening(&SockRef::from(socket)).context("--web.systemd-socket: cannot prepare a socket")?;
     }
     Ok(sockets)
-}
-
-/// Listens on a bound socket, whose connections inherit its options.
-pub(super) fn listen(socket: &SockRef<'_>) -> std::io::Result<()> {
-    socket.set_nonblocking(true)?;
-    socket.set_send_buffer_size(BUFFER)?;
-    socket.set_recv_buffer_size(BUFFER)?;
-    socket.listen(BACKLOG)
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{GRACE, Listener, bind, is_client_gone, serve, serve_stream};
+use super::{GRACE, Listener, bind, serve, serve_stream};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -68,12 +68,6 @@ async fn the_head_of_a_second_request_may_take_as_long_as_the_first() {
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?}");
-}
-
-#[test]
-fn a_client_that_is_gone_is_no_reason_to_complain() {
-    assert!(is_client_gone(&io::ErrorKind::ConnectionAborted.into()));
-    assert!(!is_client_gone(&rustix::io::Errno::MFILE.into()));
 }
 
 struct Server {

@@ -77,7 +77,7 @@ impl Passwords {
                 checker.working = true;
             }
             let cost = users.iter().map(|user| user.cost).max().unwrap_or_default();
-            checker.queue.push(network(peer), Job { user, tag, cost, password: password.into(), answer });
+            checker.queue.push(network(peer), PasswordCheck { user, tag, cost, password: password.into(), answer });
         }
         match answered.await {
             Ok(true) => Verdict::Good,
@@ -113,7 +113,7 @@ fn credentials(value: &HeaderValue) -> Option<(String, Vec<u8>)> {
 
 type Tag = [u8; 32];
 
-struct Job {
+struct PasswordCheck {
     /// `None` for an unknown name, which has no tag either.
     user: Option<User>,
     tag: Option<Tag>,
@@ -123,7 +123,7 @@ struct Job {
     answer: oneshot::Sender<bool>,
 }
 
-impl Job {
+impl PasswordCheck {
     /// Takes as long for every name and password: the work of a hash of cost `n` is 2 to the power of `n`, so that what
     /// a cheaper hash leaves of the most expensive one is one of each cost between them.
     fn is_right(&self) -> bool {
@@ -170,11 +170,11 @@ fn work(checker: &Mutex<Checker>) {
 
 /// The waiting jobs of each network, which take turns.
 #[derive(Default)]
-struct Queue(VecDeque<(IpAddr, VecDeque<Job>)>);
+struct Queue(VecDeque<(IpAddr, VecDeque<PasswordCheck>)>);
 
 impl Queue {
     /// Drops the last job of the longest queue when too many wait: it is answered `Busy`.
-    fn push(&mut self, network: IpAddr, job: Job) {
+    fn push(&mut self, network: IpAddr, job: PasswordCheck) {
         match self.0.iter_mut().find(|(waiting, _)| *waiting == network) {
             Some((_, jobs)) => jobs.push_back(job),
             None => self.0.push_back((network, VecDeque::from([job]))),
@@ -186,7 +186,7 @@ impl Queue {
     }
 
     /// The next job whose client still waits.
-    fn pop(&mut self) -> Option<Job> {
+    fn pop(&mut self) -> Option<PasswordCheck> {
         loop {
             let (network, mut jobs) = self.0.pop_front()?;
             let job = jobs.pop_front();

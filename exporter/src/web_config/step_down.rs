@@ -14,7 +14,8 @@ pub(super) fn between(before: &Policy, after: &Policy) -> Option<&'static str> {
 }
 
 fn between_tls(before: &TlsPolicy, after: &TlsPolicy) -> Option<&'static str> {
-    if !admitted(after.client_auth).is_subset_of(&admitted(before.client_auth)) {
+    let ((without, unverified), admitted_before) = (admits(after.client_auth), admits(before.client_auth));
+    if (without && !admitted_before.0) || (unverified && !admitted_before.1) {
         return Some("client_auth_type was relaxed");
     }
     if before.allowed_sans.is_some() && after.allowed_sans.is_none() {
@@ -36,26 +37,14 @@ fn has_more<T: PartialEq>(before: &[T], after: &[T]) -> bool {
     after.iter().any(|one| !before.contains(one))
 }
 
-/// Which clients a policy admits, by the certificate that they show.
-struct Admitted {
-    without: bool,
-    unverified: bool,
-}
-
-impl Admitted {
-    fn is_subset_of(&self, other: &Self) -> bool {
-        (other.without || !self.without) && (other.unverified || !self.unverified)
-    }
-}
-
-fn admitted(policy: ClientAuth) -> Admitted {
-    let (without, unverified) = match policy {
+/// Returns whether a policy admits a client without a certificate, and one with an unverified certificate.
+fn admits(policy: ClientAuth) -> (bool, bool) {
+    match policy {
         ClientAuth::None | ClientAuth::Request => (true, true),
         ClientAuth::RequireAny => (false, true),
         ClientAuth::VerifyIfGiven => (true, false),
         ClientAuth::RequireAndVerify => (false, false),
-    };
-    Admitted { without, unverified }
+    }
 }
 
 #[cfg(test)]

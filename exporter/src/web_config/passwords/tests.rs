@@ -59,7 +59,7 @@ fn every_name_takes_as_long_whatever_its_hash_costs() {
     let users = [user("cheap", "a", 4), user("expensive", "b", 9)];
     let took = ["cheap", "expensive", "nobody"].map(|name| {
         let user = users.iter().find(|user| user.name == name).cloned();
-        let job = Job { user, cost: 9, ..job("guess").0 };
+        let job = PasswordCheck { user, cost: 9, ..job("guess").0 };
         let check = |_| {
             let began = clock_gettime(ClockId::ThreadCPUTime);
             assert!(!job.is_right());
@@ -80,9 +80,9 @@ fn nothing_readable_is_remembered() {
     assert_eq!(one.tag(&user("a", "h"), b"p"), one.tag(&user("a", "h"), b"p"));
 }
 
-fn job(name: &str) -> (Job, oneshot::Receiver<bool>) {
+fn job(name: &str) -> (PasswordCheck, oneshot::Receiver<bool>) {
     let (answer, answered) = oneshot::channel();
-    (Job { user: None, tag: None, cost: 4, password: name.as_bytes().into(), answer }, answered)
+    (PasswordCheck { user: None, tag: None, cost: 4, password: name.as_bytes().into(), answer }, answered)
 }
 
 fn address(last: u8) -> IpAddr {

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use mini_node_exporter::log::{self, LevelFilter};
 use mini_node_exporter::node::Reader;
-use mini_node_exporter::{cli, http, log, server};
+use mini_node_exporter::{http, server};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 
@@ -47,7 +48,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<(PathBuf, Fleet)> {
 }
 
 async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
-    log::init(cli::parse(["fleet", "--log.level=warn"])?.log());
+    log::init(LevelFilter::WARN, log::Format::default());
     let mut signals = server::Signals::catch()?.receive()?;
     let mut serving = JoinSet::new();
     let (mut listed, mut running) = (Vec::new(), Vec::new());
