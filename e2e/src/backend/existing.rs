@@ -230,6 +230,7 @@ impl Cluster {
         let (port, scheme) = pod.probe().with_context(|| format!("pod {name} has no readiness probe over HTTP"))?;
         let words = ["--context", &self.context, "--namespace", &self.namespace, "port-forward", "--address=127.0.0.1"];
         let mut args: Vec<_> = words.iter().map(Into::into).collect();
+        args.extend(["--cache-dir".into(), run.dir().join("kubectl-cache").into()]);
         args.extend([format!("pod/{name}").into(), format!(":{port}").into()]);
         let process = Process::start("port-forward", kubectl, &args, &[], run.dir().join(format!("{name}.log")))?;
         Ok(Forward { process, access: (scheme == "HTTPS").then_some(access) })

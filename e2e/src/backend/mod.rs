@@ -22,7 +22,7 @@ use crate::wait::poll::{self, Attempt, Final};
 
 /// What holds a stack's parts, and removes them when it is dropped.
 pub trait Backend {
-    /// `local`, `kind` or `container`.
+    /// `local`, `kind`, `existing` or `container`.
     fn name(&self) -> &'static str;
 
     /// The endpoints.

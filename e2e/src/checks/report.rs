@@ -38,8 +38,17 @@ pub enum Outcome {
 
 impl From<Result<String>> for Outcome {
     fn from(result: Result<String>) -> Self {
+        result.map(|observed| (observed, Vec::new())).into()
+    }
+}
+
+impl From<Result<(String, Vec<String>)>> for Outcome {
+    fn from(result: Result<(String, Vec<String>)>) -> Self {
         match result {
-            Ok(observed) => Self::Passed { observed: out::plain(&observed), details: Vec::new() },
+            Ok((observed, details)) => Self::Passed {
+                observed: out::plain(&observed),
+                details: details.iter().map(|detail| out::plain(detail)).collect(),
+            },
             Err(error) => Self::Failed { observed: out::plain(&format!("{error:#}")) },
         }
     }
@@ -101,7 +110,7 @@ impl Lines {
 /// Everything that `lab check` found.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// `local` or `kind`.
+    /// `local`, `kind` or `existing`.
     pub backend: &'static str,
     /// The name and reference of each image that the parts ran from.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -206,7 +215,7 @@ mod tests {
     /// A target's last error, say, comes from another program.
     #[test]
     fn no_control_character_gets_into_a_report() {
-        let failed = Outcome::from(Err(anyhow::anyhow!("\u{1b}[31mred\u{1b}[0m\u{7} alert")));
+        let failed = Outcome::from(Err::<String, _>(anyhow::anyhow!("\u{1b}[31mred\u{1b}[0m\u{7} alert")));
         assert!(matches!(failed, Outcome::Failed { observed } if observed == "red alert"));
     }
 

@@ -520,6 +520,15 @@ fn every_panel_has_samples_from_prometheus_and_through_grafana() {
     ");
 }
 
+/// Its error is Prometheus' own text.
+#[test]
+fn no_control_character_of_a_failed_panel_gets_into_a_report() {
+    let bad = BAD.replace("parse error", "\\u001b[31mparse error\\u0007");
+    let answers = [(ACTIVE, active(&[])), ("/api/v1/query?query=up", bad)];
+    let outcome = judged_by("panels-have-data", &stack(Procfs::Unseen, &answers), &shipped("up"));
+    assert_snapshot!(shown([outcome]), @"FAIL query `up`: parse error: panel 1 `P`, query A");
+}
+
 #[test]
 fn a_dashboard_without_a_query_is_nothing_to_check() {
     let mut shipped = shipped("up");

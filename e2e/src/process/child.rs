@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -22,6 +23,8 @@ pub struct Process {
     name: &'static str,
     handle: Handle,
     log: PathBuf,
+    /// Whether its group was killed: the id of a group that has ended may soon be another's.
+    killed: AtomicBool,
 }
 
 impl Process {
@@ -47,7 +50,7 @@ impl Process {
         }
         let handle = spawner::start(&expression.unchecked())
             .with_context(|| format!("{name}: {} could not be started", program.display()))?;
-        Ok(Self { name, handle, log })
+        Ok(Self { name, handle, log, killed: AtomicBool::new(false) })
     }
 
     /// What the process is in the lab: `exporter`, `prometheus`, `grafana`.
@@ -117,6 +120,9 @@ impl Process {
 
     /// Ends the process: SIGTERM, a grace of 10 s, then SIGKILL, which is an error. The rest of its group is killed.
     pub fn stop(&self) -> Result<()> {
+        if self.killed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let grace = GRACE.mul_f64(poll::patience());
         self.signal(Signal::TERM);
         let ended = matches!(self.handle.wait_timeout(grace), Ok(Some(_)));
@@ -128,6 +134,9 @@ impl Process {
     }
 
     fn kill(&self) {
+        if self.killed.swap(true, Ordering::Relaxed) {
+            return;
+        }
         self.signal(Signal::KILL);
         let _ = self.handle.wait_timeout(Duration::from_secs(2));
     }

@@ -29,7 +29,7 @@ pub struct Record {
     /// When it began, in seconds since 1970.
     #[serde(default)]
     pub started: u64,
-    /// `local`, `kind` or `container`.
+    /// `local`, `kind`, `existing` or `container`.
     pub backend: String,
     /// What there is to open: name and address.
     pub links: Vec<(String, String)>,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::wait::poll;
+use e2e::process::log;
+use e2e::wait::poll::{self, Attempt};
 use fs_err as fs;
 use rustix::process::Signal;
 
@@ -109,6 +110,26 @@ fn a_terminated_check_keeps_its_evidence() -> Result<()> {
     let written = running.expect_code(1)?;
     ensure!(written.contains("interrupted") && !written.contains("FAIL"), "{written}");
     ensure!(lab.evidence().len() == 1 && lab.evidence()[0].join("report.json").is_file(), "{:?}", lab.evidence());
+    lab.expect_nothing_left()
+}
+
+#[test]
+fn a_signal_while_the_stack_stops_does_not_discard_the_report() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut parts = lab.parts();
+    let exporter = parts[1].to_string_lossy().into_owned();
+    let body = format!("trap 'echo stopping; sleep 1; exit' TERM\n'{exporter}' \"$@\" &\nwhile :; do sleep 0.1; done");
+    parts[1] = lab.script("slow-exporter", &body)?.into();
+    let running = lab.start(&["check", "--only", "exporter-ready"], &parts)?;
+    running.wait_for("pass exporter-ready")?;
+    let log =
+        lab.dir().join("mini-node-exporter/runs").join(lab.runs().first().context("no run")?).join("exporter.log");
+    poll::until("the stop", Duration::from_secs(30), Duration::from_millis(20), || {
+        if log::text(&log).contains("stopping") { Attempt::Ready(()) } else { Attempt::NotYet("it runs".into()) }
+    })?;
+    running.signal(Signal::TERM)?;
+    let written = running.expect_code(0)?;
+    ensure!(written.contains("1 passed, 0 failed"), "{written}");
     lab.expect_nothing_left()
 }
 

@@ -119,7 +119,7 @@ fn a_cluster_in_which_not_every_node_has_an_exporter() -> Result<()> {
          version*) echo 'Client Version: v1.32.3' ;;
          *'get nodes'*) echo node/worker-1; echo node/windows-1 ;;
          *daemonsets*) /bin/cat '{objects}' ;;
-         *:23334) echo 'Forwarding from {exporter} -> 23334'; exec /bin/sleep 300 ;;
+         *--cache-dir*:23334) echo 'Forwarding from {exporter} -> 23334'; exec /bin/sleep 300 ;;
          *) exit 1 ;;
          esac"
     );

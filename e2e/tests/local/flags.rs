@@ -182,7 +182,7 @@ fn keep() -> Result<()> {
     World::of_kind()?.shows(&words, "delete the cluster")?;
     let quiet = World::of_kind()?.shown(&[&words[..], &["--quiet"]].concat())?;
     ensure!(!quiet.contains("delete the cluster"), "{quiet}");
-    World::of_kind()?.shows(&[&words[..], &["--keep"]].concat(), "the cluster stays: `lab down")
+    World::of_kind()?.shows(&[&words[..], &["--keep"]].concat(), "kept the cluster; remove it with `lab down")
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Error, Result, bail};
@@ -39,6 +40,7 @@ pub struct Cluster {
     pub images: Images,
     pub airgap: bool,
     keep: bool,
+    stopped: AtomicBool,
     shown: Shown,
     docker: Docker,
     kind: KindCli,
@@ -70,7 +72,7 @@ impl Cluster {
         let kind = KindCli::new(&kind.path, run.id(), run.dir());
         let kubectl = Kubectl::new(&kubectl.path, kind.kubeconfig());
         let shown = progress.shown();
-        Ok(Self { run, kubectl, images, airgap, keep, shown, docker, kind })
+        Ok(Self { run, kubectl, images, airgap, keep, stopped: AtomicBool::new(false), shown, docker, kind })
     }
 
     /// Makes the cluster, deploys the stack, and waits until all of it runs.
@@ -166,6 +168,30 @@ impl Cluster {
         Ok(folder)
     }
 
+    /// Deletes the cluster, once, or leaves it for `lab down`: where it is to be kept, and where it cannot be deleted,
+    /// which is an error.
+    pub fn stop(&self) -> Result<()> {
+        if self.stopped.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let progress = Progress::showing(self.shown);
+        let mut deleted = Ok(());
+        if !self.keep {
+            deleted = progress.step("delete the cluster", |_| self.kind.delete());
+            if deleted.is_ok() {
+                return Ok(());
+            }
+        }
+        match self.run.keep() {
+            Ok(()) => {
+                progress.say(Mark::Note, &format!("kept the cluster; remove it with `lab down {}`", self.run.id()));
+            }
+            Err(error) => progress
+                .say(Mark::Warn, &format!("cannot mark the cluster as kept; the next run deletes it: {error:#}")),
+        }
+        deleted
+    }
+
     /// The failure of a start, with the place of its evidence. An interrupt leaves none.
     pub fn failed(&self, error: &Error) -> Error {
         if interrupt::seen() {
@@ -176,20 +202,9 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
-    /// Deletes the cluster, or leaves it for `lab down`: where that is wanted, and where it cannot be deleted.
     fn drop(&mut self) {
-        let progress = Progress::showing(self.shown);
-        if !self.keep {
-            match progress.step("delete the cluster", |_| self.kind.delete()) {
-                Ok(()) => return,
-                Err(error) => progress.say(Mark::Warn, &format!("{error:#}")),
-            }
-        }
-        match self.run.keep() {
-            Ok(()) => progress.say(Mark::Note, &format!("the cluster stays: `lab down {}` removes it", self.run.id())),
-            Err(error) => {
-                progress.say(Mark::Warn, &format!("the cluster stays, and the next run removes it: {error:#}"));
-            }
+        if let Err(error) = self.stop() {
+            Progress::showing(self.shown).say(Mark::Warn, &format!("{error:#}"));
         }
     }
 }

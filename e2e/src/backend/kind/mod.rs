@@ -110,6 +110,10 @@ impl Backend for Kind {
     fn save_evidence(&self) -> Result<PathBuf> {
         self.cluster.save_evidence()
     }
+
+    fn stop(&self) -> Result<()> {
+        self.cluster.stop()
+    }
 }
 
 /// What the parts of a running or kept cluster have logged, each line with its pod's name.

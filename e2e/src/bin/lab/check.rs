@@ -32,19 +32,21 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
         Format::Text => drop(out::line(&lines.next(report))),
         Format::Json | Format::Junit => progress.line(&lines.next(report)),
     });
+    // An interrupt that comes later, while the stack stops, does not discard a complete report.
+    let interrupted = interrupt::check();
     let backend = started.backend;
     let report = Report { backend: backend.name(), images: backend.images(), steps: progress.times(), checks };
-    if report.exit() == Exit::Failed || interrupt::seen() {
+    if report.exit() == Exit::Failed || interrupted.is_err() {
         // Also after an interrupt, such as a pipeline's timeout: the times say what took long.
         let _ = fs::write(backend.run().dir().join("report.json"), report.json()?);
         for line in backend.complaints() {
-            progress.trouble(&format!("  | {line}"));
+            progress.trouble(&format!("  | {}", out::plain(&line)));
         }
         backend::save_evidence(&*backend, progress);
     }
     let stopped = backend.stop();
     drop(backend);
-    interrupt::check().with_context(|| format!("{} done", out::count(report.checks.len(), "check", "checks")))?;
+    interrupted.with_context(|| format!("{} done", out::count(report.checks.len(), "check", "checks")))?;
     let written = match args.format {
         Format::Text => out::line(&report.summary()),
         Format::Json => out::line(&report.json()?),
@@ -57,7 +59,7 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
 }
 
 fn shipped(args: &cli::Check) -> Result<Shipped> {
-    Shipped::read_from(args.existing.dashboards.as_deref(), args.existing.rules.as_deref())
+    Shipped::read_from(args.dashboards.as_deref(), args.rules.as_deref())
 }
 
 fn look(args: &cli::Check, options: &existing::Options, progress: &Progress) -> Result<Started> {

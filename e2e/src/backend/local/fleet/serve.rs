@@ -75,7 +75,7 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
         running.push(stop);
         serving.spawn(server::serve(vec![server::Listener::new(listener, app, None)], never));
     }
-    workspace::replace(&trees.with_extension("json"), serde_json::to_vec(&listed)?)?;
+    workspace::replace(&trees.with_file_name(super::DISCOVERED), serde_json::to_vec(&listed)?)?;
     tokio::select! {
         _ = signals.recv() => Ok(()),
         Some(ended) = serving.join_next() => match ended? {

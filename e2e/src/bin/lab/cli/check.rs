@@ -25,6 +25,12 @@ pub struct Check {
     /// List the checks, and what each proves.
     #[arg(long)]
     pub list: bool,
+    /// Check these dashboards (*.json) instead of the shipped ones.
+    #[arg(long, value_name = "DIR", value_parser = path)]
+    pub dashboards: Option<PathBuf>,
+    /// Check these rules (*.yml, *.yaml) instead of the shipped ones.
+    #[arg(long, value_name = "DIR", value_parser = path)]
+    pub rules: Option<PathBuf>,
     /// The format of the report.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -48,12 +54,6 @@ pub struct Existing {
     /// The name of the exporter's scrape job there.
     #[arg(long, value_name = "NAME", default_value = stack::JOB)]
     pub job: String,
-    /// Check these dashboards (*.json) instead of the shipped ones.
-    #[arg(long, value_name = "DIR", value_parser = path)]
-    pub dashboards: Option<PathBuf>,
-    /// Check these rules (*.yml, *.yaml) instead of the shipped ones.
-    #[arg(long, value_name = "DIR", value_parser = path)]
-    pub rules: Option<PathBuf>,
 }
 
 impl Check {

@@ -105,6 +105,7 @@ pub struct Speed {
 
 /// The flags of `lab up`.
 #[derive(Debug, Args)]
+#[command(mut_arg("speed", |speed| speed.requires("scenario")))]
 pub struct Up {
     #[command(flatten)]
     pub start: Start,
@@ -165,6 +166,13 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_speed_needs_a_scenario() {
+        let parses = |words: &str| Cli::try_parse_from(words.split(' ')).is_ok();
+        assert!(!parses("lab --speed 30") && !parses("lab up --speed 30"));
+        assert!(parses("lab up --scenario load-spike --speed 30") && parses("lab scenario run load-spike --speed 30"));
     }
 
     /// The tests take the list of arguments from the help.
