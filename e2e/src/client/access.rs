@@ -131,7 +131,7 @@ impl Tls {
         let identity = match (cert, one(dir, "key", self.key, self.key_file)?) {
             (Some(cert), Some(key)) => Some(Identity { cert, key }),
             (None, None) => None,
-            _ => bail!("`cert` and `key` belong together, and only one of them is there"),
+            _ => bail!("`cert` and `key` must be set together"),
         };
         tls::config(ca.as_deref(), identity.as_ref(), self.insecure_skip_verify)
     }
@@ -195,7 +195,7 @@ mod tests {
             ("authorization: {credentials: s3cret, credentials_file: secret}", "both `credentials` and"),
             ("authorization: {credentials_file: nowhere}", "nowhere"),
             ("tls_config: {ca_file: secret}", "`ca` holds no certificate"),
-            ("tls_config: {cert: s3cret}", "belong together"),
+            ("tls_config: {cert: s3cret}", "must be set together"),
             ("tls_config: {server_name: x}", "server_name"),
             ("bearer_token: [s3cret]", "http.yml"),
         ] {

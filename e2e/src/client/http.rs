@@ -148,7 +148,7 @@ impl Answer {
 }
 
 fn parse<T: DeserializeOwned>(request: &Request, status: StatusCode, body: &str) -> Result<T> {
-    serde_json::from_str(body).map_err(|_| anyhow!("{request}: {status}, but not as expected: {}", start(body)))
+    serde_json::from_str(body).map_err(|_| anyhow!("{request}: {status}: unexpected body: {}", start(body)))
 }
 
 /// The content of a file at any address; redirects are followed, from `https` only to `https`.

@@ -280,7 +280,7 @@ mod tests {
         let stand_in = StandIn::answering(&[("/api/v1/query", "502 text/html\n<html>")]);
         let error = format!("{:#}", Prometheus(stand_in.server()).query("up").unwrap_err());
         let expected =
-            format!("query `up`: GET {}/api/v1/query: 502 Bad Gateway, but not as expected: <html>", stand_in.base);
+            format!("query `up`: GET {}/api/v1/query: 502 Bad Gateway: unexpected body: <html>", stand_in.base);
         assert_eq!(error, expected);
     }
 

@@ -66,7 +66,7 @@ impl Docker {
         let pulled = self.command(["pull", "--quiet", reference]).limit(Duration::from_secs(600)).run();
         pulled
             .map(drop)
-            .map_err(|error| anyhow!("there is no image {reference} here, and it cannot be pulled: {}", error.reason()))
+            .map_err(|error| anyhow!("cannot pull image {reference}: {}", error.reason()))
     }
 
     /// Builds an image from a directory, and makes sure that the engine has it.

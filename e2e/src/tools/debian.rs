@@ -16,7 +16,7 @@ use crate::tools::pins::DEBIAN_SUITE;
 
 /// Downloads and unpacks a tool's package, and returns the program's path.
 pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
-    let package = tool.debian_package().context("there is none")?;
+    let package = tool.debian_package().context("none exists")?;
     let mirror = mirror()?;
     let scratch = cache::scratch(tool)?;
     step.note("reading the list of Debian's packages");

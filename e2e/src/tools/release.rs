@@ -102,7 +102,7 @@ fn platform() -> Result<(&'static str, &'static str)> {
     match std::env::consts::ARCH {
         "x86_64" => Ok((os, "amd64")),
         "aarch64" => Ok((os, "arm64")),
-        other => bail!("there is none for {other}"),
+        other => bail!("none exists for {other}"),
     }
 }
 

@@ -65,7 +65,7 @@ pub fn check_patience() -> Result<f64> {
 
 fn parse_patience(text: &str) -> Result<f64> {
     let factor = text.parse().ok().filter(|factor| (1.0..=100.0).contains(factor));
-    factor.with_context(|| format!("LAB_PATIENCE is `{text}`: it has to be a number from 1 to 100"))
+    factor.with_context(|| format!("invalid LAB_PATIENCE `{text}`; expected a number from 1 to 100"))
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
         assert!((parse_patience("2.5").unwrap() - 2.5).abs() < f64::EPSILON);
         for bad in ["", "0.5", "101", "NaN", "inf", "much", "-2"] {
             let error = parse_patience(bad).unwrap_err().to_string();
-            assert_eq!(error, format!("LAB_PATIENCE is `{bad}`: it has to be a number from 1 to 100"));
+            assert_eq!(error, format!("invalid LAB_PATIENCE `{bad}`; expected a number from 1 to 100"));
         }
     }
 

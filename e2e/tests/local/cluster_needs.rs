@@ -67,7 +67,7 @@ fn an_image_that_cannot_be_had() -> Result<()> {
     let words = ["--image", "exporter=mine:nope"];
     let ended = run(&lab, bin, &words)?.expect_code(1)?;
     ended
-        .expect_stderr("there is no image mine:nope here, and it cannot be pulled: no such host")?
+        .expect_stderr("cannot pull image mine:nope: no such host")?
         .expect_stderr("without `--image exporter=…`")?;
     lab.expect_nothing_left()
 }
@@ -92,7 +92,7 @@ fn an_image_of_grafana_is_wanted_in_the_airgap_mode_too() -> Result<()> {
     for (flags, variable) in [(&["--image=grafana=mine:nope"][..], "other:1"), (&[], "mine:nope")] {
         named(flags, variable)?
             .expect_code(1)?
-            .expect_stderr("there is no image mine:nope here, and it cannot be pulled: no such host")?
+            .expect_stderr("cannot pull image mine:nope: no such host")?
             .expect_stderr("use another with `--image grafana=REF`, or none with `--without grafana`")?;
     }
     lab.expect_nothing_left()

@@ -172,7 +172,7 @@ fn airgap() -> Result<()> {
 #[test]
 fn image() -> Result<()> {
     let words = ["check", "--backend", "kind", "--image", "exporter=mine:nope"];
-    World::of_kind()?.shows(&words, "there is no image mine:nope here")
+    World::of_kind()?.shows(&words, "cannot pull image mine:nope")
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl FromStr for Override {
         let (name, reference) =
             text.split_once('=').with_context(|| format!("not of the form NAME=REF, with NAME one of {}", names()))?;
         let Some((image, _)) = ALL.into_iter().find(|(_, known)| *known == name) else {
-            bail!("there is no image `{name}`, only {}", names());
+            bail!("unknown image `{name}`; expected {}", names());
         };
         Ok(Self { image, reference: reference.to_owned() })
     }
@@ -217,6 +217,6 @@ mod tests {
     fn an_override_names_a_known_image() {
         assert_eq!("grafana=mine:1".parse::<Override>().unwrap().reference, "mine:1");
         let unknown = "graphana=mine:1".parse::<Override>().unwrap_err().to_string();
-        assert_eq!(unknown, "there is no image `graphana`, only exporter, prometheus, grafana, node");
+        assert_eq!(unknown, "unknown image `graphana`; expected exporter, prometheus, grafana, node");
     }
 }

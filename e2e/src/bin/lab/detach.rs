@@ -66,7 +66,7 @@ pub fn detach(progress: &Progress) -> Result<Exit> {
     if let Some(prometheus) = status::links(&run)? {
         match Nodes::look(&prometheus, JOB) {
             Ok(seen) => out::line(&tables::nodes(&seen)?)?,
-            Err(error) => progress.say(Mark::Warn, &format!("its nodes cannot be looked at: {error:#}")),
+            Err(error) => progress.say(Mark::Warn, &format!("cannot list its nodes: {error:#}")),
         }
     }
     let id = &run.id;

@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn down(which: &Which, progress: &Progress) -> Result<Exit> {
     let found = choose(which.id.as_deref())?;
-    progress.step(&format!("end run {}", found.id), |_| {
+    progress.step(&format!("stop run {}", found.id), |_| {
         if !found.alive {
             return sweep::remove(&found);
         }

@@ -52,7 +52,7 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
         progress.say(Mark::Fail, &format!("{error:#}"));
         backend::save_evidence(&*backend, progress);
     }
-    progress.step("take the lab down", |_| {
+    progress.step("stop the lab", |_| {
         let stopped = backend.stop();
         drop(backend);
         stopped
@@ -133,7 +133,7 @@ fn stay(backend: &dyn Backend, args: &cli::Up, scenario: Option<&Scenario>, live
     // A time too long for the clock has no end.
     let end = args.stay.and_then(|stay| Instant::now().checked_add(stay));
     while end.is_none_or(|end| Instant::now() < end) {
-        backend.alive().context("the lab lost a part")?;
+        backend.alive().context("a part of the lab exited")?;
         let left = end.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
         poll::pause(left.min(LOOK))?;
     }

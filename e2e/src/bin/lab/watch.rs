@@ -38,7 +38,7 @@ pub fn watch(
                 live.line(&summary.join("; "))?;
                 told = summary;
             }
-            Err(error) if live.is_drawn() => live.draw(format!("Prometheus cannot be asked: {error:#}")),
+            Err(error) if live.is_drawn() => live.draw(format!("cannot query Prometheus: {error:#}")),
             // Nothing has changed; or it cannot be asked, and whether the lab still runs is told by others.
             Ok(_) | Err(_) => {}
         }

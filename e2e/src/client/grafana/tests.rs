@@ -139,7 +139,7 @@ fn an_answer_that_is_no_help_is_shown_with_its_address() {
     assert!(shown(long).ends_with(&format!("/api/health: 503 Service Unavailable: {}", "é".repeat(200))));
     assert!(shown("302 location=/login\n").ends_with("/api/health: 302 Found: "));
     let html: &str = Box::leak(format!("{OK}<html>hello</html>").into_boxed_str());
-    assert!(shown(html).contains("/api/health: 200 OK, but not as expected: <html>hello</html>"));
+    assert!(shown(html).contains("/api/health: 200 OK: unexpected body: <html>hello</html>"));
 }
 
 #[test]

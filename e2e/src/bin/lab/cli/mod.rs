@@ -36,13 +36,13 @@ pub enum Command {
     Up(Up),
     /// Starts the stack, runs every check, and stops it; or checks a stack that already runs.
     Check(Check),
-    /// Shows the running labs; of one its links and what its Prometheus has scraped.
+    /// Lists running labs; for a single lab, shows links and samples.
     Status(Status),
     /// Stops a running lab, or removes one that was kept.
     Down(Which),
     /// Prints the logs of a running lab.
     Logs(Which),
-    /// Runs scenarios: timelines of nodes from a file, judged by whether the alerts follow.
+    /// Runs scenarios, timelines of nodes from a file, and checks that the expected alerts fire.
     #[command(subcommand)]
     Scenario(Scenario),
     /// Lists what each backend needs, what is installed, and how to get the rest.
@@ -73,18 +73,18 @@ pub enum Images {
 pub enum Scenario {
     /// Lists the shipped scenarios.
     List,
-    /// Runs one on real exporters, judged by a real Prometheus.
+    /// Runs a scenario on real exporters and a real Prometheus.
     Run(ScenarioRun),
 }
 
 /// The flags of `lab scenario run`.
 #[derive(Debug, Args)]
 pub struct ScenarioRun {
-    /// A shipped scenario, or a file `NAME.yml` of one's own.
+    /// A shipped scenario, or the path of your own `NAME.yml`.
     pub name: String,
     #[command(flatten)]
     pub speed: Speed,
-    /// Judge by these rules (*.yml, *.yaml) instead of ours.
+    /// Use these rules (*.yml, *.yaml) instead of the shipped ones.
     #[arg(long, value_name = "DIR", value_parser = path)]
     pub rules: Option<PathBuf>,
     /// Use this exporter binary instead of building the workspace's.

@@ -22,7 +22,7 @@ pub struct Start {
     /// Use this Prometheus binary instead of searching for one; `lab check` also takes the address of a running one.
     #[arg(long, value_name = "FILE|URL", value_parser = named)]
     pub prometheus: Option<Named>,
-    /// Use this Grafana program instead of searching for one; with the address of a Prometheus: the address of a Grafana.
+    /// Use this Grafana program instead of searching for one; `lab check` also takes the address of a running one.
     #[arg(long, value_name = "FILE|URL", value_parser = named, conflicts_with_all = ["grafana_home", "without"])]
     pub grafana: Option<Named>,
     /// Use the Grafana in this folder, which holds `bin`, `conf` and `public`.
