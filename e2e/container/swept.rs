@@ -31,7 +31,7 @@ fn swept(site: &Site, id: &str) -> Result<()> {
     let dir = site.run().dir().with_file_name(id);
     fs::create_dir(&aside)?;
     fs::write(aside.join("lock"), "")?;
-    let record = Record { pid: std::process::id(), started: 0, backend: "container".into(), links: Vec::new() };
+    let record = Record { pid: std::process::id(), backend: "container".into(), links: Vec::new() };
     fs::write(aside.join("run.json"), serde_json::to_vec(&record)?)?;
     fs::rename(&aside, &dir)?;
 

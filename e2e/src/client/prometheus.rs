@@ -20,11 +20,14 @@ pub type Labels = BTreeMap<String, String>;
 /// The node that labels name: its name, after that of its cluster where one Prometheus watches several, whose nodes may
 /// have the same names.
 pub fn node_of(labels: &Labels) -> String {
-    let label = |name| labels.get(name).map_or("", String::as_str);
-    match label("cluster") {
-        "" => label("node").to_owned(),
-        cluster => format!("{cluster}/{}", label("node")),
+    match (label(labels, "cluster"), label(labels, "node")) {
+        ("", node) => node.to_owned(),
+        (cluster, node) => format!("{cluster}/{node}"),
     }
+}
+
+fn label<'l>(labels: &'l Labels, name: &str) -> &'l str {
+    labels.get(name).map_or("", String::as_str)
 }
 
 /// One element of an instant vector.
@@ -39,7 +42,7 @@ pub struct Sample {
 impl Sample {
     /// A label's value, empty where the series does not have it, as Prometheus has it.
     pub fn label(&self, name: &str) -> &str {
-        self.labels.get(name).map_or("", String::as_str)
+        label(&self.labels, name)
     }
 
     /// The node that it is from.
@@ -59,7 +62,7 @@ pub struct Series {
 impl Series {
     /// A label's value, empty where the series does not have it.
     pub fn label(&self, name: &str) -> &str {
-        self.labels.get(name).map_or("", String::as_str)
+        label(&self.labels, name)
     }
 }
 
@@ -85,7 +88,7 @@ pub struct Target {
 impl Target {
     /// A label's value, empty where the target does not have it.
     pub fn label(&self, name: &str) -> &str {
-        self.labels.get(name).map_or("", String::as_str)
+        label(&self.labels, name)
     }
 
     /// The node that it is on.
@@ -97,8 +100,6 @@ impl Target {
 /// A loaded rule group.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RuleGroup {
-    /// Its name.
-    pub name: String,
     /// How often it is evaluated, in seconds.
     pub interval: f64,
     /// Its rules.

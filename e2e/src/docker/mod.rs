@@ -58,15 +58,10 @@ impl Docker {
         self.command(["image", "inspect", "--format", "{{.Id}}", reference]).run().is_ok()
     }
 
-    /// Pulls an image, unless the engine has it.
+    /// Pulls an image.
     pub fn pull(&self, reference: &str) -> Result<()> {
-        if self.has_image(reference) {
-            return Ok(());
-        }
         let pulled = self.command(["pull", "--quiet", reference]).limit(Duration::from_secs(600)).run();
-        pulled
-            .map(drop)
-            .map_err(|error| anyhow!("cannot pull image {reference}: {}", error.reason()))
+        pulled.map(drop).map_err(|error| anyhow!("cannot pull image {reference}: {}", error.reason()))
     }
 
     /// Builds an image from a directory, and makes sure that the engine has it.

@@ -26,9 +26,6 @@ pub struct Record {
     /// The process that holds the run, for people: in another PID namespace, or on another host over the same
     /// directory, it is another process' number.
     pub pid: u32,
-    /// When it began, in seconds since 1970.
-    #[serde(default)]
-    pub started: u64,
     /// `local`, `kind`, `existing` or `container`.
     pub backend: String,
     /// What there is to open: name and address.
@@ -41,7 +38,6 @@ pub struct Run {
     state: PathBuf,
     id: String,
     dir: PathBuf,
-    started: u64,
     _lock: File,
 }
 
@@ -68,7 +64,7 @@ impl Run {
                 Mark::Warn
             ));
         }
-        let run = Self { state, id, dir, started: now().as_secs(), _lock: lock };
+        let run = Self { state, id, dir, _lock: lock };
         run.record(backend, Vec::new())?;
         Ok(run)
     }
@@ -90,7 +86,7 @@ impl Run {
 
     /// Tells other processes what runs here.
     pub fn record(&self, backend: &str, links: Vec<(String, String)>) -> Result<()> {
-        let record = Record { pid: std::process::id(), started: self.started, backend: backend.into(), links };
+        let record = Record { pid: std::process::id(), backend: backend.into(), links };
         Ok(workspace::replace(&self.dir.join(RECORD), serde_json::to_vec_pretty(&record)?)?)
     }
 

@@ -66,9 +66,7 @@ fn an_image_that_cannot_be_had() -> Result<()> {
     let bin = bin(&lab, &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.32.3'")])?;
     let words = ["--image", "exporter=mine:nope"];
     let ended = run(&lab, bin, &words)?.expect_code(1)?;
-    ended
-        .expect_stderr("cannot pull image mine:nope: no such host")?
-        .expect_stderr("without `--image exporter=…`")?;
+    ended.expect_stderr("cannot pull image mine:nope: no such host")?.expect_stderr("without `--image exporter=…`")?;
     lab.expect_nothing_left()
 }
 

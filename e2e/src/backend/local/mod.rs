@@ -294,7 +294,7 @@ fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&P
         scenario_nodes,
         nodes: listed.iter().map(Listed::node).collect(),
         clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
-        procfs: Procfs::Fixtures(fleet::trees(run)),
+        procfs: Procfs::Fixtures(fleet::trees(run.dir())),
     })
 }
 

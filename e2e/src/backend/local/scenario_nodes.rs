@@ -137,7 +137,7 @@ impl ScenarioNodes {
     }
 
     fn tree(&self, name: &str) -> PathBuf {
-        fleet::trees_in(&self.dir).join(name)
+        fleet::trees(&self.dir).join(name)
     }
 
     /// Starts a node's exporter on its address.

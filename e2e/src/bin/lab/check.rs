@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use e2e::backend::existing::{self, Existing};
-use e2e::backend::{self, Ports};
+use e2e::backend::{self, Backend, Ports};
 use e2e::checks::report::{Format, Lines, Report};
-use e2e::checks::{self, CHECKS, Choice};
+use e2e::checks::{self, CHECKS, Choice, Subject};
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
 use e2e::terminal::progress::Progress;
@@ -13,7 +13,7 @@ use e2e::workspace::shipped::Shipped;
 use fs_err as fs;
 
 use crate::cli;
-use crate::start::{Started, start};
+use crate::start::start;
 
 pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     if args.list {
@@ -21,20 +21,22 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
         out::table(&rows)?;
         return Ok(Exit::Ok);
     }
-    let started = match args.existing().map_err(Usage)? {
-        Some(options) => look(args, &options, progress)?,
-        None => start(&args.start, shipped(args)?, None, Ports::Any, progress)?,
+    let existing = args.existing().map_err(Usage)?;
+    let shipped = Shipped::read_from(args.dashboards.as_deref(), args.rules.as_deref())?;
+    let backend = match existing {
+        Some(options) => look(&options, progress)?,
+        None => start(&args.start, None, Ports::Any, progress)?,
     };
+    let subject = Subject { backend: &*backend, shipped: &shipped };
     let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
     let mut lines = Lines::default();
-    let checks = checks::run(started.subject(), &choice, |report| match args.format {
+    let checks = checks::run(subject, &choice, |report| match args.format {
         // If nothing can be written the summary below says so; the exit code is right either way.
         Format::Text => drop(out::line(&lines.next(report))),
         Format::Json | Format::Junit => progress.line(&lines.next(report)),
     });
     // An interrupt that comes later, while the stack stops, does not discard a complete report.
     let interrupted = interrupt::check();
-    let backend = started.backend;
     let report = Report { backend: backend.name(), images: backend.images(), steps: progress.times(), checks };
     if report.exit() == Exit::Failed || interrupted.is_err() {
         // Also after an interrupt, such as a pipeline's timeout: the times say what took long.
@@ -58,12 +60,7 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     }
 }
 
-fn shipped(args: &cli::Check) -> Result<Shipped> {
-    Shipped::read_from(args.dashboards.as_deref(), args.rules.as_deref())
-}
-
-fn look(args: &cli::Check, options: &existing::Options, progress: &Progress) -> Result<Started> {
-    let shipped = shipped(args)?;
+fn look(options: &existing::Options, progress: &Progress) -> Result<Box<dyn Backend>> {
     interrupt::listen()?;
-    Ok(Started { backend: Box::new(Existing::look(options, progress)?), shipped })
+    Ok(Box::new(Existing::look(options, progress)?))
 }

@@ -38,12 +38,12 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     let shipped = Shipped::read()?;
     let scenario = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
     let setup = scenario.as_ref().map(|scenario| scenario::setup(scenario, args.speed.speed, &shipped)).transpose()?;
-    let backend = match start(&args.start, shipped, setup, Ports::Usual, progress) {
+    let backend = match start(&args.start, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; nothing is left" });
             return Ok(Exit::Ok);
         }
-        other => other?.backend,
+        other => other?,
     };
     let result = show_and_stay(&*backend, args, scenario.as_ref(), background.as_deref(), progress);
     let failure = result.err().filter(|error| !is_an_end(error));
@@ -140,8 +140,8 @@ fn stay(backend: &dyn Backend, args: &cli::Up, scenario: Option<&Scenario>, live
     Ok(())
 }
 
-/// Whether a cluster could be had; asked only of what is on this machine.
+/// Whether a cluster is possible with what is on this machine. The answer is only a hint: it waits for no slow Docker.
 fn kind_is_possible() -> bool {
-    let docker = Cmd::new("docker").args(["version", "--format", "{{.Server.Version}}"]).limit(Duration::from_secs(3));
+    let docker = Cmd::new("docker").args(["version", "--format", "{{.Server.Version}}"]).limit(Duration::from_secs(1));
     [Tool::Kind, Tool::Kubectl].iter().all(|tool| tools::find_present(*tool).is_ok()) && docker.run().is_ok()
 }

@@ -82,14 +82,9 @@ impl Listed {
     }
 }
 
-/// The folder of the trees; a node's has the name that its samples give it.
-pub(super) fn trees(run: &Run) -> PathBuf {
-    trees_in(run.dir())
-}
-
-/// As [`trees`], for the run's directory.
-pub(super) fn trees_in(dir: &Path) -> PathBuf {
-    dir.join("nodes")
+/// The folder of the trees in the run's directory; a node's has the name that its samples give it.
+pub(super) fn trees(run: &Path) -> PathBuf {
+    run.join("nodes")
 }
 
 /// A node needs two, its listener and Prometheus' connection, and a check of it one more in the lab itself. The usual
@@ -102,7 +97,7 @@ fn allow_open_files() {
 /// Makes the trees, and starts the process; returns when every node listens.
 pub(super) fn start(fleet: Fleet, run: &Run) -> Result<(Process, Vec<Listed>)> {
     allow_open_files();
-    let trees = trees(run);
+    let trees = trees(run.dir());
     for (index, (cluster, node)) in fleet.names().enumerate() {
         grow(&trees.join(cluster.unwrap_or_default()).join(node), index)?;
     }
