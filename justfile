@@ -105,7 +105,7 @@ e2e-container *arguments:
 e2e *arguments:
     cargo test --locked -p e2e --test cluster -- --ignored "$@"
 
-# The same where no image registry can be reached: images made of Debian packages, built if they are not there.
+# The same where no image registry can be reached: images made of Debian packages and Go modules, built if they are not there.
 [group('test')]
 e2e-airgap *arguments:
     cargo run --locked --quiet -p e2e --bin lab -- images build --airgap

@@ -1,16 +1,14 @@
 # shellcheck shell=sh
-# Sourced by every script of this directory: names, keys, and the few docker idioms that more than one step needs.
+# Sourced by every script of this directory: names, keys, and what more than one step does.
 
 set -eu
 umask 022
 export LC_ALL=C
-# BuildKit would ask a registry for nothing here, but its output and its flags differ between versions; the legacy
-# builder is in every engine.
+# Every engine has the legacy builder; BuildKit's output and flags differ between versions.
 export DOCKER_BUILDKIT=0
 
 airgap=$(cd "$(dirname "$0")" && { [ -e lib.sh ] || cd ..; } && pwd)
-: "${CACHE:?the directory that packages and build contexts go to}"
-repository=mini-node-exporter/airgap
+: "${CACHE:?the directory that packages, programs and build contexts go to}"
 label=org.mini-node-exporter.airgap
 
 say() { printf '%s\n' "$*"; }
@@ -23,61 +21,52 @@ die() {
 # Every name depends on what Debian has.
 [ "${0##*/}" = fetch ] || [ -e "$CACHE/fetched" ] || die "nothing fetched yet into $CACHE: run the step \`fetch\` first"
 
-# The key of a piece changes with every file in its directory, with the version of every Debian package in it, and with
-# the key of what it is built from.
-#
-# `kubernetes` depends on its source and recipe alone: its binaries are static, and an update of the compiler or of the
-# image around it is not worth another ten minutes.
+# The key of a piece changes with every file in its directory, with the versions of its Debian packages, and with the keys
+# of what it is made from.
 key() {
     {
         (cd "$airgap/$1" && find . -type f | sort | xargs sha256sum)
+        cat "$CACHE/$1.debs"
         case $1 in
-            kubernetes) source_version ;;
-            base | prometheus) debs "$1" ;;
-            control-plane) debs "$1" && key kubernetes ;;
-            node) debs "$1" && key base && key control-plane ;;
-            *) die "no such piece: $1" ;;
+            node) key base && key programs ;;
+            prometheus) key programs ;;
         esac
     } | sha256sum | cut -c 1-12
 }
 
-image() { say "$repository-$1:$(key "$1")"; }
+image() { say "mini-node-exporter/airgap-$1:$(key "$1")"; }
 
-source_version() { cat "$CACHE/kubernetes.version"; }
+# Where the compiled programs are.
+programs() { say "$CACHE/programs-$(key programs)"; }
 
-# The file names of a piece's packages, versions included; without those that `base` has.
-debs() { cat "$CACHE/$1.debs"; }
+# Whether the machine's Go is one that fetches others.
+has_go() {
+    minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+    [ "${minor:-0}" -ge 21 ]
+}
 
 have() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# Docker would ask a registry for an image that it does not have.
-needs() { have "$1" || die "no image $1: run the earlier steps first"; }
-
-# Ends the step when its image is there already, or when no later step will ask for it.
+# Sets `ref`, and ends the step when that image is there already, or when no later step needs it.
 unless_built() {
     ref=$(image "$1")
     if have "$ref"; then
         say "$ref is up to date"
         exit 0
+    elif [ "$1" = base ] && have "$(image node)"; then
+        say "$ref is not needed: the node image is up to date"
+        exit 0
     fi
-    case $1 in
-        base | kubernetes | control-plane)
-            if have "$(image node)"; then
-                say "$ref is not needed: the node image is up to date"
-                exit 0
-            fi
-            ;;
-    esac
     say "building $ref"
 }
 
-# A scratch directory for build contexts, and a label by which every temporary image and container of this step is found
-# and removed when the step ends, however it ends.
+# Makes a scratch directory for build contexts, and a name for temporary images. Both are removed when the step ends,
+# however it ends.
 scratch() {
-    mkdir -p "$CACHE"
     work=$(mktemp -d "$CACHE/build.XXXXXX")
-    mark=$label.work=$$-$(date +%s)
-    temporary=$repository-work:${mark##*=}
+    temporary=mini-node-exporter/airgap-work-${work##*.}
+    # Docker wants small letters.
+    temporary=$(say "$temporary" | tr '[:upper:]' '[:lower:]')
     trap cleanup EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
@@ -86,70 +75,34 @@ scratch() {
 
 cleanup() {
     status=$?
+    chmod -R u+w "$work"
+    rm -rf "$work"
     {
-        rm -rf "$work"
-        docker ps --all --quiet --filter "label=$mark" | xargs -r docker rm --force
-        docker image rm --force "$temporary" "$temporary-from" "$temporary-flat"
-        docker image prune --force --filter "label=$mark"
-    } >/dev/null 2>&1
+        docker ps --all --quiet --filter "name=airgap-${work##*.}" | xargs -r docker rm --force
+        docker images --format '{{.Repository}}' "$temporary-*" | xargs -r docker image rm --force
+    } >/dev/null 2>&1 || true
     exit "$status"
 }
 
-# Builds $temporary from a directory, on top of an image: build DIR FROM [ARGS…]
-#
-# All layers inherit the mark from what they stand on, so that even those of a failed build are found. Nothing is
-# fetched while an image is built: all packages are on disk by then.
+# Builds an image from a directory, without a network: build NAME DIR [ARGS…]
 build() {
-    context=$1 from=$2
+    name=$1 dir=$2
     shift 2
-    needs "$from"
-    printf 'FROM %s\nLABEL %s\n' "$from" "$mark" | docker build --quiet --tag "$temporary-from" - >/dev/null
-    docker build --network none --force-rm --build-arg "FROM=$temporary-from" --tag "$temporary" "$@" "$context"
+    docker build --quiet --network none --force-rm --tag "$name" --label "$label.key=${name##*:}" "$@" "$dir" >/dev/null
 }
 
-# Makes the final image from a directory of $temporary, as a single layer: what was only needed to build it takes no
-# space. keep DIR PIECE [DOCKERFILE LINES…]
-keep() {
-    container=$(docker create --label "$mark" "$temporary" true)
-    from=$1 piece=$2
-    shift 2
-    case $from in
-        /) docker export "$container" ;;
-        *) docker cp "$container:$from/." - ;;
-    esac | docker import - "$temporary-flat" >/dev/null
-    docker rm "$container" >/dev/null
-    finish "$piece" "FROM $temporary-flat" "$@"
-}
+built() { say "$ref is built: $(docker image inspect --format '{{.Size}}' "$ref" | awk '{ printf "%d MB", $1 / 1000000 }')"; }
 
-# The last build of a step is the one that gives the image its name and labels: an image of that name is complete.
-finish() {
-    ref=$(image "$1")
-    labels="LABEL $label.key=$(key "$1")"
-    shift
-    printf '%s\n' "$@" "$labels" | docker build --quiet --network none --tag "$ref" - >/dev/null
-    say "$ref is built: $(docker image inspect --format '{{.Size}}' "$ref" | awk '{ printf "%d MB", $1 / 1000000 }')"
-}
-
-# Puts the packages of a piece where its Dockerfile copies them from.
-packages_of() {
-    mkdir -p "$2"
-    debs "$1" | while read -r deb; do
-        ln "$CACHE/pool/$deb" "$2/" 2>/dev/null || cp "$CACHE/pool/$deb" "$2/"
-    done
-}
-
-# Unpacks packages, of a release whose directories of old are links into /usr though the packages still ship both:
-# unpack DIR DEB…
+# Unpacks the packages of a piece. In this release the directories of old are links into /usr, though packages still ship
+# both: unpack PIECE DIR
 unpack() {
-    root=$1
-    shift
     for dir in bin sbin lib lib64; do
-        mkdir -p "$root/usr/$dir"
-        [ -e "$root/$dir" ] || ln -s "usr/$dir" "$root/$dir"
+        mkdir -p "$2/usr/$dir"
+        ln -s "usr/$dir" "$2/$dir"
     done
-    for deb; do
-        dpkg-deb --fsys-tarfile "$deb" >"$work/deb.tar" || die "cannot read $deb"
-        tar -x --file "$work/deb.tar" --directory "$root" --keep-directory-symlink --no-same-owner --preserve-permissions
-    done
+    while read -r deb; do
+        dpkg-deb --fsys-tarfile "$CACHE/pool/$deb" >"$work/deb.tar" || die "cannot read $CACHE/pool/$deb"
+        tar -x --file "$work/deb.tar" --directory "$2" --keep-directory-symlink --no-same-owner --preserve-permissions
+    done <"$CACHE/$1.debs"
     rm "$work/deb.tar"
 }

@@ -70,7 +70,7 @@ fn an_image_that_cannot_be_had() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-/// Debian packages no Grafana, so the airgap mode has one only where somebody names an image of it.
+/// The airgap mode has a Grafana only where somebody names an image of it.
 #[test]
 fn an_image_of_grafana_is_wanted_in_the_airgap_mode_too() -> Result<()> {
     let lab = Lab::new()?;

@@ -5,7 +5,6 @@ use e2e::workspace;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::references::environment;
 use crate::render::{self, Rendering, at, bytes, list, outside_the_tree, text};
 
 #[test]
@@ -17,7 +16,6 @@ fn the_stack_listens_on_three_ports_of_every_node() {
         ("stack", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
         ("kind", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
         ("airgap", json!({"mini-node-exporter": 30000, "prometheus": 30001})),
-        ("airgap-grafana", json!({"mini-node-exporter": 30000, "prometheus": 30001, "grafana": 30002})),
     ] {
         assert_eq!(node_ports(render::named(tree)), expected, "{tree}");
     }
@@ -69,19 +67,6 @@ fn airgap_has_no_grafana() {
     assert!(left.is_empty(), "{left:#?}");
 }
 
-/// The airgap cluster has no DNS, so the name in Grafana's data source is one of its pod's own hosts.
-#[test]
-fn grafana_of_the_airgap_finds_prometheus_without_dns() {
-    let rendering = render::named("airgap-grafana");
-    let grafana = &rendering.object("Deployment", "grafana")["spec"]["template"]["spec"];
-    let service = rendering.object("Service", "prometheus");
-    let address = text(service, "/spec/clusterIP");
-    assert!(address.starts_with("10.96.0."), "{address} is not among the lowest of kind's service addresses");
-    assert_eq!(grafana["hostAliases"], json!([{"ip": address, "hostnames": ["prometheus"]}]));
-    let url = &environment(&grafana["containers"][0])["PROMETHEUS_URL"];
-    assert!(url == "http://prometheus:9090" && service["spec"]["ports"][0]["port"] == 9090, "{url}");
-}
-
 #[test]
 fn production_bounds_the_exporter_and_ranks_it() {
     for tree in ["production", "kube-prometheus-stack"] {
@@ -108,7 +93,7 @@ fn production_bounds_the_exporter_and_ranks_it() {
 fn production_closes_the_exporter_and_the_stack_what_it_can() {
     for rendering in render::all() {
         let expected: &[&str] = match rendering.name.as_str() {
-            "stack" | "kind" | "airgap-grafana" => &["grafana", "prometheus"],
+            "stack" | "kind" => &["grafana", "prometheus"],
             "airgap" => &["prometheus"],
             _ => &["mini-node-exporter"],
         };
@@ -177,7 +162,7 @@ fn the_operator_s_prometheus_is_admitted_and_pinned() {
 
 #[test]
 fn prometheus_is_bounded() {
-    for tree in ["stack", "kind", "airgap", "airgap-grafana"] {
+    for tree in ["stack", "kind", "airgap"] {
         let deployment = render::named(tree).object("Deployment", "prometheus");
         assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate", "{tree}");
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];

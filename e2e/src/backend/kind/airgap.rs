@@ -1,5 +1,7 @@
-//! The images of the airgap mode, built from Debian packages only by the steps in `e2e/airgap`, whose README says how.
+//! What the airgap mode needs, built from Debian packages and Go modules by the steps in `e2e/airgap`, whose README says
+//! how.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,15 +14,14 @@ use crate::terminal::progress::Progress;
 use crate::wait::lock;
 use crate::{tools, workspace};
 
-/// The images that the airgap mode builds. Of Grafana there is no package.
+/// The images that the airgap mode builds. Grafana is neither packaged nor a Go module.
 pub const BUILT: [Image; 2] = [Image::Node, Image::Prometheus];
 
 /// The steps in order: name, script, deadline in minutes, and the images that need it.
-const STEPS: [(&str, &str, u64, &[Image]); 6] = [
-    ("fetch Debian packages and sources", "fetch", 10, &BUILT),
-    ("build the base image", "base/build", 5, &[Image::Node]),
-    ("build Kubernetes", "kubernetes/build", 45, &[Image::Node]),
-    ("build the control plane's images", "control-plane/build", 5, &[Image::Node]),
+const STEPS: [(&str, &str, u64, &[Image]); 5] = [
+    ("fetch Debian packages", "fetch", 10, &BUILT),
+    ("build the base image", "base/build", 10, &[Image::Node]),
+    ("compile Kubernetes and the rest", "programs/build", 60, &BUILT),
     ("build the node image", "node/build", 10, &[Image::Node]),
     ("build the Prometheus image", "prometheus/build", 5, &[Image::Prometheus]),
 ];
@@ -63,17 +64,21 @@ fn build(wanted: &[Image], progress: &Progress) -> Result<()> {
 
 /// The references of the wanted images, if all of them are here.
 fn present(wanted: &[Image]) -> Result<Option<Images>> {
-    let Ok(listed) = script_command("images")?.read() else { return Ok(None) };
-    let mut images = Images::new();
-    for line in listed.lines() {
-        match line.split_whitespace().collect::<Vec<_>>()[..] {
-            ["node", reference, "present"] => images.insert(Image::Node, reference.to_owned()),
-            ["prometheus", reference, "present"] => images.insert(Image::Prometheus, reference.to_owned()),
-            _ => None,
-        };
-    }
-    images.retain(|image, _| wanted.contains(image));
-    Ok((images.len() == wanted.len()).then_some(images))
+    let built = listed()?;
+    let reference = |&image: &Image| Some((image, built.get(image.name())?.clone()));
+    Ok(wanted.iter().map(reference).collect())
+}
+
+/// The `kind` that was compiled for the node image.
+pub fn kind() -> Result<PathBuf> {
+    Ok(listed()?.remove("kind").context("no kind was compiled: run `lab images build --airgap`")?.into())
+}
+
+/// What is built, by name. Nothing before the first build.
+fn listed() -> Result<BTreeMap<String, String>> {
+    let listed = script_command("built")?.read().unwrap_or_default();
+    let pair = |line: &str| line.split_once(' ').map(|(name, place)| (name.to_owned(), place.to_owned()));
+    Ok(listed.lines().filter_map(pair).collect())
 }
 
 fn script_command(script: &str) -> Result<Cmd> {

@@ -13,7 +13,7 @@ use fs_err as fs;
 use super::images::{self, Image, Images};
 use super::kind_cli::{self, KindCli, NODE_PORTS};
 use super::kubectl::Kubectl;
-use super::{Options, diagnosis, overlay, rollout};
+use super::{Options, airgap, diagnosis, overlay, rollout};
 use crate::backend::Ports;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
@@ -49,11 +49,11 @@ pub struct Cluster {
 impl Cluster {
     /// Finds every tool and image, before anything is made.
     pub fn prepare(options: &Options, progress: &Progress) -> Result<Self> {
-        let &Options { airgap, keep, .. } = options;
+        let &Options { airgap: airgapped, keep, .. } = options;
         let docker = progress.step("find Docker", |_| Docker::find())?;
+        let has_own_node = images::chosen(Image::Node, &options.images).is_none();
         // The pinned node image needs a newer one than others do.
-        let is_pinned = !airgap && images::chosen(Image::Node, &options.images).is_none();
-        let oldest = if is_pinned { pins::KIND } else { Tool::Kind.minimum() };
+        let oldest = if has_own_node { pins::KIND } else { Tool::Kind.minimum() };
         let find = |tool: Tool, oldest| {
             progress.step(&format!("find {}", tool.name()), |step| {
                 let found = tools::find_since(tool, oldest, step)?;
@@ -61,18 +61,20 @@ impl Cluster {
                 Ok(found)
             })
         };
-        let kind = find(Tool::Kind, oldest)?;
+        // The airgap mode's own nodes come with a kind.
+        let kind = (!airgapped || !has_own_node).then(|| find(Tool::Kind, oldest)).transpose()?;
         let kubectl = find(Tool::Kubectl, Tool::Kubectl.minimum())?;
         let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
-        // Debian packages no Grafana, but an image of it may be named.
-        let has_grafana = !airgap || images::chosen(Image::Grafana, &options.images).is_some();
+        // There is no package of Grafana, but an image of it may be named.
+        let has_grafana = !airgapped || images::chosen(Image::Grafana, &options.images).is_some();
         wanted.extend((options.grafana && has_grafana).then_some(Image::Grafana));
-        let images = images::ensure(&docker, &wanted, &options.images, airgap, progress)?;
+        let images = images::ensure(&docker, &wanted, &options.images, airgapped, progress)?;
+        let kind = kind.map_or_else(airgap::kind, |found| Ok(found.path))?;
         let run = Run::create("kind")?;
-        let kind = KindCli::new(&kind.path, run.id(), run.dir());
+        let kind = KindCli::new(&kind, run.id(), run.dir());
         let kubectl = Kubectl::new(&kubectl.path, kind.kubeconfig());
         let shown = progress.shown();
-        Ok(Self { run, kubectl, images, airgap, keep, stopped: AtomicBool::new(false), shown, docker, kind })
+        Ok(Self { run, kubectl, images, airgap: airgapped, keep, stopped: AtomicBool::new(false), shown, docker, kind })
     }
 
     /// Makes the cluster, deploys the stack, and waits until all of it runs.
@@ -105,7 +107,7 @@ impl Cluster {
 
     /// Deploys the stack, whose exporters read from `procfs`, and waits for the roll-out.
     pub fn deploy(&self, procfs: Option<&Path>, progress: &Progress) -> Result<()> {
-        let dir = overlay::write(self.run.dir(), self.airgap, &self.images, procfs)?;
+        let dir = overlay::write(self.run.dir(), &self.images, procfs)?;
         progress.step("apply the manifests", |_| Ok(self.kubectl.apply(&dir)?))?;
         progress.step("await the roll-outs", |_| rollout::await_workloads(&self.kubectl, ROLL_OUT))
     }
@@ -118,7 +120,9 @@ impl Cluster {
         let [exporter, prometheus, grafana] = NODE_PORTS;
         let grafana = match options.grafana {
             true if self.images.contains_key(&Image::Grafana) => Part::Here(Grafana::new(at(grafana)?)),
-            true => Part::Missing("Debian packages no Grafana: use an image of it with `--image grafana=REF`".into()),
+            true => {
+                Part::Missing("the airgap mode has no Grafana: use an image of it with `--image grafana=REF`".into())
+            }
             false => Part::Omitted,
         };
         let (exporter, prometheus) = (Exporter::new(at(exporter)?), Prometheus::new(at(prometheus)?));

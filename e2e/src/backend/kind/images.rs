@@ -121,7 +121,7 @@ fn instead_of(image: Image) -> String {
         Image::Exporter => format!("without `--image {name}=…` the workspace's own is built"),
         Image::Grafana => format!("use another with `--image {name}=REF`, or none with `--without grafana`"),
         Image::Prometheus | Image::Node => {
-            format!("use another with `--image {name}=REF`, or one made of Debian packages with `--airgap`")
+            format!("use another with `--image {name}=REF`, or one that needs no registry with `--airgap`")
         }
     }
 }

@@ -98,7 +98,7 @@ fn ordinary_configuration() -> Value {
     })
 }
 
-/// What the nodes made of Debian packages need; the file is beside their recipe.
+/// What the nodes of the airgap mode need; the file is beside their recipe.
 fn airgap_configuration() -> Result<Value> {
     let file = workspace::root().join("e2e/airgap/kind.yaml");
     let text = fs::read_to_string(&file)?;

@@ -37,7 +37,7 @@ use kubectl::Kubectl;
 pub struct Options {
     /// How many nodes, the control plane included.
     pub nodes: usize,
-    /// Whether node and Prometheus are images made of Debian packages.
+    /// Whether node and Prometheus are images of our own making, for which no registry is needed.
     pub airgap: bool,
     /// Whether Grafana is wanted.
     pub grafana: bool,

@@ -18,7 +18,7 @@ const FIXTURE: &str = "/fixture";
 const FILES: [(&str, &str); 3] = [("uptime", "uptime"), ("loadavg", "loadavg"), ("hostname", "sys/kernel/hostname")];
 
 /// Writes the overlay into a directory of its own below `dir`; returns that directory.
-pub fn write(dir: &Path, airgap: bool, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
+pub fn write(dir: &Path, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
     let place = dir.join("overlay");
     fs::create_dir_all(&place)?;
     // kustomize takes no absolute path, but follows a link.
@@ -29,7 +29,7 @@ pub fn write(dir: &Path, airgap: bool, images: &Images, fixture: Option<&Path>) 
     let mut kustomization = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [format!("kustomize/overlays/{}", shipped(airgap, images))],
+        "resources": [format!("kustomize/overlays/{}", shipped(images))],
         "images": replacements(images),
     });
     if let Some(root) = fixture {
@@ -39,13 +39,9 @@ pub fn write(dir: &Path, airgap: bool, images: &Images, fixture: Option<&Path>) 
     Ok(place)
 }
 
-/// The shipped overlay for a cluster with or without DNS, of a stack with or without Grafana.
-fn shipped(airgap: bool, images: &Images) -> &'static str {
-    match (airgap, images.contains_key(&Image::Grafana)) {
-        (_, false) => "airgap",
-        (true, true) => "airgap-grafana",
-        (false, true) => "kind",
-    }
+/// The shipped overlay of a stack with or without Grafana.
+fn shipped(images: &Images) -> &'static str {
+    if images.contains_key(&Image::Grafana) { "kind" } else { "airgap" }
 }
 
 fn replacements(images: &Images) -> Vec<Value> {
@@ -94,7 +90,7 @@ mod tests {
             (Image::Grafana, "host:5000/grafana:9".into()),
             (Image::Node, "kindest/node:v1".into()),
         ]);
-        let place = write(dir, false, &images, fixture).unwrap();
+        let place = write(dir, &images, fixture).unwrap();
         assert!(place.join("kustomize/overlays/kind/kustomization.yaml").exists());
         serde_json::from_slice(&fs::read(place.join("kustomization.yaml")).unwrap()).unwrap()
     }
@@ -113,10 +109,7 @@ mod tests {
     #[test]
     fn grafana_is_deployed_only_where_there_is_an_image_of_it() {
         let grafana = Images::from([(Image::Grafana, "grafana/grafana:13.0.2".into())]);
-        for airgap in [false, true] {
-            assert_eq!(shipped(airgap, &Images::new()), "airgap");
-        }
-        assert_eq!([shipped(false, &grafana), shipped(true, &grafana)], ["kind", "airgap-grafana"]);
+        assert_eq!([shipped(&Images::new()), shipped(&grafana)], ["airgap", "kind"]);
     }
 
     #[test]
@@ -135,7 +128,7 @@ mod tests {
     fn a_file_that_the_tree_lacks_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let tree = workspace::root().join("fixtures/bad-uptime-missing/proc");
-        let error = write(dir.path(), false, &Images::new(), Some(&tree)).unwrap_err();
+        let error = write(dir.path(), &Images::new(), Some(&tree)).unwrap_err();
         assert!(format!("{error:#}").contains("bad-uptime-missing/proc/uptime"), "{error:#}");
     }
 }

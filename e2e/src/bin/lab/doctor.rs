@@ -69,6 +69,12 @@ fn needs(args: &Doctor) -> Result<Vec<Need>> {
         ("kind", Program::Tool(Tool::Kind), "`cargo lab check --backend kind` downloads it"),
         ("kind, tests", Program::Tool(Tool::Kubectl), "`cargo test` downloads it"),
         ("tests", Program::Tool(Tool::Promtool), "`cargo test` downloads it"),
+        ("kind --airgap", Program::OnPath("cc", &["--version"]), "install `gcc` and `libc6-dev`"),
+        (
+            "kind --airgap",
+            Program::OnPath("go", &["env", "GOVERSION"]),
+            "optional: the build of the images downloads Debian's",
+        ),
     ];
     let rows = rows.into_iter().chain(exporter);
     Ok(rows.map(|(what_for, program, fix)| Need { what_for, program, fix }).collect())

@@ -62,7 +62,7 @@ pub enum Command {
 pub enum Images {
     /// Builds the exporter's image.
     Build {
-        /// Also build those of the nodes and of Prometheus, from Debian packages only.
+        /// Also build those of the nodes and of Prometheus, from Debian packages and Go modules.
         #[arg(long)]
         airgap: bool,
     },

@@ -38,7 +38,7 @@ pub struct Start {
     /// With local: spread the simulated nodes over this many clusters, whose nodes have the same names.
     #[arg(long, value_name = "C", requires = "nodes", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub clusters: Option<u16>,
-    /// With kind: use images made only of Debian packages, and build those that are missing; also `LAB_AIRGAP=1`.
+    /// With kind: use images made of Debian packages and Go modules, and build those that are missing; also `LAB_AIRGAP=1`.
     #[arg(long)]
     pub airgap: bool,
     /// With kind: use this image for exporter, prometheus, grafana or node; also `LAB_IMAGE_NAME=REF`.
