@@ -147,6 +147,23 @@ pub fn a_network_policy_that_shuts_prometheus_out(kind: &mut Kind) -> Result<()>
     expect(kind, &fault)
 }
 
+pub fn a_pod_that_pod_security_refuses(kind: &mut Kind) -> Result<()> {
+    let fault = Fault {
+        plant: Plant::Manifests(
+            30,
+            &[(
+                "DaemonSet",
+                "mini-node-exporter",
+                r#"[{"op": "add", "path": "/spec/template/spec/hostPID", "value": true}]"#,
+            )],
+        ),
+        // One node at a time: the others keep what they have.
+        fails: &[ROLL_OUT, "targets-up", "one-target-per-node", "node-labels", "uptime", "load"],
+        says: "violates PodSecurity \"restricted",
+    };
+    expect(kind, &fault)
+}
+
 pub fn a_way_that_drops_what_prometheus_asks(kind: &mut Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Way,

@@ -1,8 +1,9 @@
 //! The cluster tier: the whole stack in a real Kubernetes cluster of three nodes, and what happens to it there.
 //!
-//! All trials share one cluster. `LAB_AIRGAP=1` chooses images made of Debian packages; `LAB_KEEP=1` leaves the cluster
+//! All trials share one cluster. `LAB_AIRGAP=1` chooses images that need no registry; `LAB_KEEP=1` leaves the cluster
 //! for a look.
 
+mod admission;
 #[path = "../support/fault.rs"]
 mod fault;
 mod faults;
@@ -41,9 +42,10 @@ fn main() -> ExitCode {
             trial(kubernetes::every_endpoint_answers_through_the_node_port),
             trial(kubernetes::only_prometheus_has_a_token),
             trial(runbook::every_command_of_the_runbook_runs),
-            // What the API server and the network refuse.
-            trial(policies::pod_security_refuses_a_privileged_pod).unless(policies::without_admission),
-            trial(policies::network_policy_admits_only_prometheus).unless(policies::without_network_policies),
+            // What the API server and the network admit.
+            trial(admission::the_api_server_admits_every_overlay_and_component),
+            trial(policies::production_admits_prometheus_of_two_namespaces_and_nobody_else),
+            trial(policies::a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else),
             // What a change of the manifests does.
             trial(user_namespace::in_a_user_namespace_all_is_as_before).unless(user_namespace::without_user_namespaces),
             trial(values::a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap),
@@ -56,7 +58,8 @@ fn main() -> ExitCode {
             trial(faults::a_wrong_port_name),
             trial(faults::a_wrong_probe_path),
             trial(faults::a_wrong_image_tag),
-            trial(faults::a_network_policy_that_shuts_prometheus_out).unless(policies::without_network_policies),
+            trial(faults::a_network_policy_that_shuts_prometheus_out),
+            trial(faults::a_pod_that_pod_security_refuses),
             trial(faults::a_way_that_drops_what_prometheus_asks),
             // What goes wrong in the life of a cluster.
             trial(resilience::a_deleted_pod_s_successor_is_scraped_within_30_s),

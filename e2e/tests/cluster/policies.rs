@@ -1,131 +1,182 @@
-//! What the API server and the network refuse, on clusters that enforce it.
+//! What the network refuses.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
-use e2e::backend::kind::Kind;
 use e2e::backend::kind::images::Image;
-use e2e::docker::docker;
+use e2e::backend::kind::kubectl::NAMESPACE;
+use e2e::backend::kind::{Kind, rollout};
+use e2e::process::command::Cmd;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
 use serde_json::{Value, json};
 
 use crate::kubernetes::{EXPORTER, PROMETHEUS, pods};
 
-pub fn without_admission(kind: &Kind) -> Option<&'static str> {
-    kind.cluster.airgap.then_some("the airgap mode's Kubernetes 1.20 has no Pod Security admission")
-}
+/// Asks each URL until the answer is the expected one, and prints the last: `yes` if anybody answers, be it with an error.
+/// Those who enforce policies know a new pod only after a moment.
+const ASK: &str = r#"for wanted; do
+    url=${wanted#*=}
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        answer=no
+        if said=$(timeout 2 wget -q -O /dev/null "$url" 2>&1); then answer=yes; fi
+        case $said in *"server returned error"*) answer=yes; esac
+        [ "$answer" != "${wanted%%=*}" ] || break
+        sleep 0.5
+    done
+    echo "$answer=$url"
+done"#;
 
-/// Found out once, where the network is our own and as plain as can be: whether a policy that admits nobody to the exporters
-/// keeps Prometheus' pod from one of them. Any other is believed to enforce policies, and its trials say when it does not.
-pub fn without_network_policies(kind: &Kind) -> Option<&'static str> {
-    static ENFORCED: OnceLock<bool> = OnceLock::new();
-    if !kind.cluster.airgap {
-        return None;
-    }
-    // What could not be found out is no reason to leave anything out.
-    let enforced = *ENFORCED.get_or_init(|| are_enforced(kind).unwrap_or(true));
-    (!enforced).then_some("this cluster's network enforces no policies: one that admits nobody was tried")
-}
+/// A pod that asks: its namespace, its name, the name in its labels, and the URLs, each with `yes=` or `no=` before it.
+type Client<'c> = (&'c str, &'c str, &'c str, &'c [String]);
 
-fn are_enforced(kind: &Kind) -> Result<bool> {
+pub fn production_admits_prometheus_of_two_namespaces_and_nobody_else(kind: &mut Kind) -> Result<()> {
     let kubectl = &kind.cluster.kubectl;
-    let prometheus = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
-    let exporters = pods(kind, EXPORTER)?;
-    let elsewhere = exporters.iter().find(|pod| pod.spec.node_name != prometheus.spec.node_name);
-    let target = elsewhere.context("no exporter on another node than Prometheus'")?;
-    let reaches = || dials(&prometheus.spec.node_name, "prometheus", &target.status.ip);
-    ensure!(reaches()?, "Prometheus' pod does not reach {} without any policy", target.metadata.name);
-    apply(kind, "mini-node-exporter", &admits_nobody(), &[])?;
-    // It takes a moment to be in force.
-    let tried =
-        poll::until("the policy in force", Duration::from_secs(3), Duration::from_millis(100), || match reaches() {
-            Ok(false) => Attempt::Ready(()),
-            Ok(true) => Attempt::NotYet("the exporter is reached".into()),
-            Err(error) => Attempt::NotYet(format!("{error:#}")),
-        });
-    kubectl.command(["delete", "networkpolicy", "admits-nobody"]).run()?;
-    Ok(tried.is_ok())
+    kubectl.command(["create", "namespace", "monitoring"]).run()?;
+    let seen = of_another_namespace(kind).and_then(|()| as_shipped(kind));
+    // Whatever came of it: the trials that follow ask the exporter through its node port.
+    kubectl.command(["delete", "namespace/monitoring", "--wait=false"]).run()?;
+    kubectl.command(["delete", "networkpolicy/mini-node-exporter"]).run()?;
+    seen
 }
 
-fn admits_nobody() -> Value {
-    json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": { "name": "admits-nobody" },
-        "spec": { "podSelector": { "matchLabels": { "app.kubernetes.io/name": "mini-node-exporter" } }, "policyTypes": ["Ingress"] },
-    })
+/// For the stack's own Prometheus, which lives with the exporters, the policy names the other namespace alone: it is
+/// refused, and `lab check` says whom the policy admits.
+fn of_another_namespace(kind: &Kind) -> Result<()> {
+    apply_policy(kind)?;
+    let other_alone = r#"[{"op": "remove", "path": "/spec/ingress/0/from/1"}]"#;
+    let patch = ["patch", "networkpolicy/mini-node-exporter", "--type=json", "--patch", other_alone];
+    kind.cluster.kubectl.command(patch).run()?;
+    every_target_is_down(kind)?;
+    lab_check_names_the_policy(kind)
 }
 
-/// Whether a connection to an exporter comes about from the network of a program's pod: its image need not have any
-/// tool for it, but its node has.
-fn dials(node: &str, program: &str, ip: &str) -> Result<bool> {
-    const DIAL: &str = r#"for exe in /proc/[0-9]*/exe; do
-        case "$(readlink "$exe")" in */"$0")
-            nsenter --net="${exe%/exe}/ns/net" timeout 2 bash -c "exec 3<>/dev/tcp/$1/23333" 2>/dev/null && echo yes || echo no
-            exit;;
-        esac
-    done; echo "no process of $0" >&2; exit 1"#;
-    Ok(docker(["exec", node, "sh", "-c", DIAL, program, ip]).read()? == "yes")
-}
-
-pub fn pod_security_refuses_a_privileged_pod(kind: &mut Kind) -> Result<()> {
-    let mut pod = client(kind, "refused", "nobody");
-    pod["spec"]["hostPID"] = json!(true);
-    let refused = apply(kind, "mini-node-exporter", &pod, &["--dry-run=server"]);
-    let error = refused.err().context("a pod in the host's PID namespace was admitted")?.to_string();
-    ensure!(error.contains("violates PodSecurity \"restricted"), "refused for another reason: {error}");
+fn as_shipped(kind: &Kind) -> Result<()> {
+    apply_policy(kind)?;
+    let target = pods(kind, EXPORTER)?.pop().context("no exporter")?;
+    let [yes, no] = ["yes", "no"].map(|wanted| [format!("{wanted}=http://{}:23333/metrics", target.status.ip)]);
+    ask(
+        kind,
+        &[
+            ("monitoring", "friend", "prometheus", &yes),
+            (NAMESPACE, "neighbour", "prometheus", &yes),
+            ("monitoring", "stranger", "stranger", &no),
+            ("default", "elsewhere", "prometheus", &no),
+        ],
+    )?;
+    // The kubelet's probes come from no pod, and have gone on all the time.
+    for pod in pods(kind, EXPORTER)? {
+        let restarts: u64 = pod.containers().map(|container| container.restart_count).sum();
+        ensure!(pod.is_ready() && restarts == 0, "pod {}: {:?}", pod.metadata.name, pod.status);
+    }
     Ok(())
 }
 
-pub fn network_policy_admits_only_prometheus(kind: &mut Kind) -> Result<()> {
+fn apply_policy(kind: &Kind) -> Result<()> {
     let policy = workspace::root().join("kustomize/components/network-policy/network-policy.yaml");
     kind.cluster.kubectl.command(["apply", "--filename"]).arg(policy).run()?;
-    let target = pods(kind, EXPORTER)?.pop().context("no exporter")?;
-    let url = format!("http://{}:23333/metrics", target.status.ip);
-    kind.cluster.kubectl.command(["create", "namespace", "monitoring"]).run()?;
-    let friend = reaches(kind, "monitoring", "friend", "prometheus", &url);
-    let stranger = reaches(kind, "monitoring", "stranger", "stranger", &url);
-    let elsewhere = reaches(kind, "default", "elsewhere", "prometheus", &url);
-    // Whatever came of it: the trials that follow ask the exporter through its node port.
-    kind.cluster.kubectl.command(["delete", "networkpolicy", "mini-node-exporter"]).run()?;
-    ensure!(friend?, "a pod with Prometheus' label, in the namespace that is named, does not reach {url}");
-    ensure!(!stranger?, "a pod without Prometheus' label reaches {url}");
-    ensure!(!elsewhere?, "a pod in another namespace than the one that is named reaches {url}");
     Ok(())
 }
 
-/// Whether a pod in that namespace, with that name as its label, gets an answer.
-fn reaches(kind: &Kind, namespace: &str, pod: &str, label: &str, url: &str) -> Result<bool> {
-    let mut client = client(kind, pod, label);
-    client["spec"]["containers"][0]["command"] = json!(["wget", "-q", "-T", "5", "-O", "/dev/null", url]);
-    apply(kind, namespace, &client, &[])?;
-    let what = format!("the end of the pod `{pod}`");
-    let label = format!("app.kubernetes.io/name={label}");
-    poll::until(&what, Duration::from_secs(60), Duration::from_millis(500), || {
-        match kind.cluster.kubectl.get([&format!("--namespace={namespace}"), "pods", "--selector", &label]) {
-            Ok(found) => match found.pods.first() {
-                Some(pod) if pod.status.phase == "Succeeded" => Attempt::Ready(true),
-                Some(pod) if pod.status.phase == "Failed" => Attempt::Ready(false),
-                Some(pod) => Attempt::NotYet(format!("{:?}", pod.status)),
-                None => Attempt::NotYet("no pod".into()),
-            },
+/// A connection that is open stays open, so Prometheus has to begin anew.
+fn every_target_is_down(kind: &Kind) -> Result<()> {
+    kind.cluster.kubectl.command(["rollout", "restart", "deployment/prometheus"]).run()?;
+    rollout::await_workloads(&kind.cluster.kubectl, Duration::from_secs(60))?;
+    poll::until("the policy in force", Duration::from_secs(30), Duration::from_millis(200), || {
+        match kind.stack().prometheus.targets(&kind.stack().job) {
+            Ok(targets) if targets.len() == 3 && targets.iter().all(|target| target.health == "down") => {
+                Attempt::Ready(())
+            }
+            Ok(targets) => Attempt::NotYet(format!("{targets:?}")),
             Err(error) => Attempt::NotYet(format!("{error:#}")),
         }
     })
 }
 
-/// A pod of Prometheus' image, which has a `wget`.
-fn client(kind: &Kind, name: &str, label: &str) -> Value {
+fn lab_check_names_the_policy(kind: &Kind) -> Result<()> {
+    let kubectl = &kind.cluster.kubectl;
+    let context = kubectl.command(["config", "current-context"]).read()?;
+    let check =
+        ["check", "--prometheus", kind.stack().prometheus.base(), "--context", &context, "--only", "targets-up"];
+    let check = Cmd::new(env!("CARGO_BIN_EXE_lab")).args(check).env("KUBECONFIG", kind.run().dir().join("kubeconfig"));
+    let failed = check.run().err().context("the check passed")?;
+    let named = "network policy mini-node-exporter admits to the exporters: pods with app.kubernetes.io/name=prometheus of \
+                 namespaces with kubernetes.io/metadata.name=monitoring (port 23333)";
+    ensure!(failed.output().stderr.contains(named), "the policy is not named:\n{failed}");
+    Ok(())
+}
+
+/// A pod stands in for Grafana, of which there need not be an image.
+pub fn a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else(kind: &mut Kind) -> Result<()> {
+    let has_own = kind.cluster.images.contains_key(&Image::Grafana);
+    let policy = workspace::root().join("kustomize/grafana/network-policy.yaml");
+    if !has_own {
+        kind.cluster.kubectl.command(["apply", "--filename"]).arg(policy).run()?;
+    }
+    let target = pods(kind, EXPORTER)?.pop().context("no exporter")?;
+    let prometheus = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
+    let urls = |exporter, api| {
+        [
+            "yes=http://prometheus:9090/-/ready".to_owned(),
+            format!("yes=http://{}:9090/-/ready", prometheus.status.ip),
+            format!("{exporter}=http://{}:23333/metrics", target.status.ip),
+            format!("{api}=http://kubernetes.default.svc:443/"),
+        ]
+    };
+    let clients = [
+        (NAMESPACE, "stand-in", "grafana", &urls("no", "no")[..]),
+        (NAMESPACE, "stranger", "stranger", &urls("yes", "yes")),
+    ];
+    let seen = ask(kind, &clients);
+    if !has_own {
+        kind.cluster.kubectl.command(["delete", "networkpolicy/grafana"]).run()?;
+    }
+    seen
+}
+
+/// Has these pods ask, all at the same time, and fails unless all of them get the answers that they should.
+fn ask(kind: &Kind, clients: &[Client<'_>]) -> Result<()> {
+    let started = clients.iter().try_for_each(|client| start(kind, client));
+    let seen = started.and_then(|()| clients.iter().try_for_each(|client| gets_its_answers(kind, client)));
+    for (namespace, name, ..) in clients {
+        let delete = ["delete", "pod", name, "--ignore-not-found", "--wait=false", &format!("--namespace={namespace}")];
+        kind.cluster.kubectl.command(delete).run()?;
+    }
+    seen
+}
+
+fn start(kind: &Kind, client: &Client<'_>) -> Result<()> {
+    let file = kind.run().dir().join("client.json");
+    fs_err::write(&file, pod(kind, client).to_string())?;
+    let namespace = format!("--namespace={}", client.0);
+    kind.cluster.kubectl.command(["apply", &namespace, "--filename"]).arg(&file).run()?;
+    Ok(())
+}
+
+fn gets_its_answers(kind: &Kind, (namespace, name, _, urls): &Client<'_>) -> Result<()> {
+    let logs = || kind.cluster.kubectl.command(["logs", &format!("--namespace={namespace}"), name]).read();
+    let what = format!("the answers of the pod `{name}`");
+    let answers = poll::until(&what, Duration::from_secs(120), Duration::from_millis(300), || match logs() {
+        Ok(log) if log.lines().count() == urls.len() => Attempt::Ready(log),
+        Ok(log) => Attempt::NotYet(log),
+        Err(error) => Attempt::NotYet(error.to_string()),
+    })?;
+    ensure!(answers.lines().eq(urls.iter()), "`{name}` in {namespace} should get {urls:?}, and got {answers}");
+    Ok(())
+}
+
+/// A pod of Prometheus' image, which has a shell and `wget`.
+fn pod(kind: &Kind, (namespace, name, label, urls): &Client<'_>) -> Value {
     let image = &kind.cluster.images[&Image::Prometheus];
+    let command = ["/bin/sh", "-c", ASK, "sh"].into_iter().chain(urls.iter().map(String::as_str));
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": { "name": name, "labels": { "app.kubernetes.io/name": label } },
+        "metadata": { "namespace": namespace, "name": name, "labels": { "app.kubernetes.io/name": label } },
         "spec": {
             "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": false,
             // A number: the image names its user, which the kubelet cannot tell from root.
             "securityContext": {
@@ -137,17 +188,9 @@ fn client(kind: &Kind, name: &str, label: &str) -> Value {
                 "name": "client",
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
+                "command": command.collect::<Vec<_>>(),
                 "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
             }],
         },
     })
-}
-
-fn apply(kind: &Kind, namespace: &str, object: &Value, extra: &[&str]) -> Result<()> {
-    let file = kind.run().dir().join("pod.json");
-    fs_err::write(&file, object.to_string())?;
-    let namespace = format!("--namespace={namespace}");
-    let command = kind.cluster.kubectl.command(["apply", &namespace]).args(extra).arg("--filename").arg(&file);
-    command.limit(Duration::from_secs(30)).run()?;
-    Ok(())
 }

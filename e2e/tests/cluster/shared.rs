@@ -19,7 +19,7 @@ impl Shared for Kind {
         progress.line("");
         sweep::sweep(&progress);
         let airgap = is_on("LAB_AIRGAP");
-        // Debian packages no Grafana.
+        // There is no package of Grafana.
         let grafana = !airgap || images::chosen(Image::Grafana, &[]).is_some();
         let options = Options {
             nodes: 3,
@@ -31,7 +31,7 @@ impl Shared for Kind {
             keep: is_on("LAB_KEEP"),
         };
         if !grafana {
-            let why = "everything about Grafana: Debian packages none, and LAB_IMAGE_GRAFANA names no image";
+            let why = "everything about Grafana: LAB_IMAGE_GRAFANA names no image";
             progress.say(Mark::Skip, why);
         }
         let kind = Kind::start(&options, &progress)?;

@@ -1,0 +1,124 @@
+//! What the API server makes of every tree that ships: its own dry run admits all of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::backend::Backend as _;
+use e2e::backend::kind::Kind;
+use e2e::backend::kind::kubectl::NAMESPACE;
+use e2e::process::command::Cmd;
+use e2e::terminal::out::Mark;
+use e2e::terminal::progress::Progress;
+use fs_err as fs;
+use serde_json::{Value, json};
+
+/// Components of production that go together, as [kustomize/README.md](../../../kustomize/README.md) says which do not.
+const COMPONENTS: [&[&str]; 2] = [
+    &[
+        "cpus",
+        "grafana-operator",
+        "host-procfs",
+        "kube-prometheus",
+        "kube-state-metrics",
+        "pod-monitor",
+        "prometheus-rule",
+        "tls",
+    ],
+    &["dashboard", "existing-namespace", "openshift", "user-namespace"],
+];
+
+/// Custom resources that the components make: the Go module that holds the definition, and its file there.
+const DEFINITIONS: [(&str, &str, &str); 3] = [
+    ("PodMonitor", OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"),
+    ("PrometheusRule", OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"),
+    (
+        "GrafanaDashboard",
+        "github.com/grafana/grafana-operator/v5@v5.18.0",
+        "config/crd/bases/grafana.integreatly.org_grafanadashboards.yaml",
+    ),
+];
+
+const OPERATOR: &str = "github.com/prometheus-operator/prometheus-operator@v0.85.0";
+
+pub fn the_api_server_admits_every_overlay_and_component(kind: &mut Kind) -> Result<()> {
+    let kubectl = &kind.cluster.kubectl;
+    let missing = define(kind)?;
+    kubectl.command(["create", "namespace", "dry-run"]).run()?;
+    let seen = trees(kind)?.iter().try_for_each(|(namespace, tree)| dry_run(kind, namespace, tree, &missing));
+    kubectl.command(["delete", "namespace/dry-run", "--wait=false"]).run()?;
+    seen
+}
+
+/// Makes the definitions of the custom resources, and gives the kinds whose definition cannot be had.
+fn define(kind: &Kind) -> Result<Vec<&'static str>> {
+    let mut missing = Vec::new();
+    for (resource, module, file) in DEFINITIONS {
+        match source(module) {
+            Ok(dir) => {
+                // The annotation of a client-side apply would be too long.
+                let apply = kind.cluster.kubectl.command(["apply", "--server-side", "--filename"]);
+                apply.arg(dir.join(file)).run()?;
+            }
+            Err(error) => {
+                Progress::default().say(Mark::Skip, &format!("{resource} is not tried: {error:#}"));
+                missing.push(resource);
+            }
+        }
+    }
+    let wait = ["wait", "--for=condition=Established", "--timeout=20s", "customresourcedefinitions", "--all"];
+    if missing.len() < DEFINITIONS.len() {
+        kind.cluster.kubectl.command(wait).run()?;
+    }
+    Ok(missing)
+}
+
+/// The directory of a Go module's files.
+fn source(module: &str) -> Result<PathBuf> {
+    let asked = Cmd::new("go").args(["mod", "download", "-json", module]).dir(std::env::temp_dir());
+    let asked = asked.limit(Duration::from_secs(60)).read().map_err(|error| anyhow::anyhow!("{}", error.reason()))?;
+    let answer: Value = serde_json::from_str(&asked)?;
+    Ok(answer["Dir"].as_str().context("`go mod download` names no directory")?.into())
+}
+
+/// A directory for each tree: the overlays as they ship, and production with components, in a namespace where no Service
+/// of the stack has its ports.
+fn trees(kind: &Kind) -> Result<Vec<(String, PathBuf)>> {
+    let place = kind.run().dir().join("dry-run");
+    let (kind, production, stack) = ("overlays/kind", "overlays/production", "examples/kube-prometheus-stack");
+    let trees: [(&str, &str, &[&str]); 6] = [
+        (NAMESPACE, kind, &[]),
+        (NAMESPACE, "overlays/airgap", &["prometheus-pvc"]),
+        ("dry-run", production, &[]),
+        ("dry-run", production, COMPONENTS[0]),
+        ("dry-run", production, COMPONENTS[1]),
+        ("dry-run", stack, &[]),
+    ];
+    let from = |path: &str| format!("../../overlay/kustomize/{path}");
+    let write = |(number, (namespace, resource, components)): (usize, (&str, &str, &[&str]))| {
+        let components: Vec<String> = components.iter().map(|name| from(&format!("components/{name}"))).collect();
+        let tree = json!({ "namespace": namespace, "resources": [from(resource)], "components": components });
+        let dir = place.join(number.to_string());
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join("kustomization.yaml"), tree.to_string())?;
+        Ok((namespace.to_owned(), dir))
+    };
+    trees.into_iter().enumerate().map(write).collect()
+}
+
+fn dry_run(kind: &Kind, namespace: &str, tree: &Path, missing: &[&str]) -> Result<()> {
+    let kubectl = &kind.cluster.kubectl;
+    let rendered = kubectl.command(["kustomize"]).arg(tree).read()?;
+    let documents = rendered
+        .split("\n---\n")
+        .filter(|document| !missing.iter().any(|kind| document.lines().any(|line| line == format!("kind: {kind}"))));
+    let file = tree.join("rendered.yaml");
+    fs::write(&file, documents.collect::<Vec<_>>().join("\n---\n"))?;
+    let namespace = format!("--namespace={namespace}");
+    let apply =
+        kubectl.command(["apply", "--dry-run=server", "--validate=strict", &namespace, "--filename"]).arg(&file);
+    let admitted = apply.limit(Duration::from_secs(60)).run().with_context(|| tree.display().to_string())?;
+    // A pod template that the namespace would refuse is only warned of.
+    ensure!(!admitted.stderr.contains("would violate"), "{}: {}", tree.display(), admitted.stderr);
+    Ok(())
+}
