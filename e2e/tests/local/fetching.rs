@@ -72,7 +72,7 @@ fn a_kind_and_a_kubectl_in_the_place_of_ones_that_are_too_old() -> Result<()> {
     let command = command.env("PATH", lab.dir().join("bin")).env("XDG_CACHE_HOME", lab.dir().join("cache"));
     let ended = ended(command.env("LAB_MIRROR", mirror))?.expect_code(1)?;
     let ended = ended.expect_stderr(&format!("{}, release", pins::KIND))?;
-    ended.expect_stderr(&format!("{}, release", pins::KUBECTL))?.expect_stderr("no image mine:nope here")?;
+    ended.expect_stderr(&format!("{}, release", pins::KUBECTL))?.expect_stderr("cannot pull image mine:nope")?;
     Ok(())
 }
 
