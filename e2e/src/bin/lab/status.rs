@@ -24,6 +24,10 @@ pub fn status(args: &Status) -> Result<Exit> {
         return Ok(Exit::Ok);
     }
     let run = choose(args.which.id.as_deref())?;
+    if args.watch {
+        // Before the first line, for whoever reads it may stop the command.
+        interrupt::listen()?;
+    }
     let Some(prometheus) = links(&run)? else { return Ok(Exit::Ok) };
     let seen = Nodes::look(&prometheus, JOB)?;
     let live = Live::default();
@@ -32,7 +36,6 @@ pub fn status(args: &Status) -> Result<Exit> {
         out::line(&seen.summary().join("\n"))?;
     }
     if args.watch {
-        interrupt::listen()?;
         let is_it = |other: &Found| other.id == run.id && !other.is_abandoned();
         // One that cannot be looked at may still run.
         let is_there = || run::list().map_or(true, |runs| runs.iter().any(is_it));
