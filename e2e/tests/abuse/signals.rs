@@ -14,11 +14,12 @@ use crate::support::{Client, Exporter, SCRAPE, patience, pause, until};
 fn sigterm_in_mid_flight_cuts_no_answer() {
     // Its name is so long that an answer of 400 kB takes many turns.
     let mut exporter = Exporter::start(&["--node-name", &"long".repeat(25_000)]);
-    let whole = AtomicU32::new(0);
+    // Connected before the signal: later ones would be refused.
+    let clients: Vec<Client> = (0..32).map(|_| Client::new(exporter.connect())).collect();
+    let whole = &AtomicU32::new(0);
     std::thread::scope(|threads| {
-        for _ in 0..32 {
-            threads.spawn(|| {
-                let mut client = Client::new(exporter.connect());
+        for mut client in clients {
+            threads.spawn(move || {
                 while client.send(SCRAPE).is_ok() {
                     match client.answer() {
                         Ok((status, body)) => assert!(status == 200 && body.ends_with('\n'), "{status} {body}"),

@@ -136,21 +136,32 @@ impl Exporter {
         Client::new(self.connect()).scrape()
     }
 
-    /// Asserts that a new client is answered at once, whatever else goes on: at the median in 50 ms, at worst in 1 s.
+    /// Asserts that new clients are answered at once, whatever else goes on.
+    #[track_caller]
     pub fn assert_answers_at_once(&self, while_what: &str) {
-        let mut took: Vec<Duration> = (0..21)
-            .map(|_| {
-                let began = Instant::now();
-                assert!(self.scrape().contains("node_scrape_collector_success{collector=\"load\"} 1\n"));
-                began.elapsed()
-            })
-            .collect();
-        took.sort();
-        let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-        let resident = self.resident();
-        println!("{while_what}: a fresh scrape takes {median:?}, at worst {worst:?}; resident {resident} bytes");
-        assert!(median <= patience(1) / 20, "{while_what}: {median:?} at the median");
-        assert!(worst <= patience(1), "{while_what}: {worst:?} at worst");
+        self.assert_at_once(while_what, || {
+            assert!(self.scrape().contains("node_scrape_collector_success{collector=\"load\"} 1\n"));
+        });
+    }
+
+    /// Asserts that `scrape`, by a new client, takes 50 ms at the median and 1 s at worst. Other programs of a busy machine
+    /// can delay any single round, so that one good round is enough.
+    #[track_caller]
+    pub fn assert_at_once(&self, while_what: &str, scrape: impl Fn()) {
+        until(while_what, patience(10), || {
+            let mut took: Vec<Duration> = (0..21)
+                .map(|_| {
+                    let began = Instant::now();
+                    scrape();
+                    began.elapsed()
+                })
+                .collect();
+            took.sort();
+            let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
+            let resident = self.resident();
+            println!("{while_what}: a fresh scrape takes {median:?}, at worst {worst:?}; resident {resident} bytes");
+            median <= Duration::from_millis(50) && worst <= Duration::from_secs(1)
+        });
     }
 
     /// Bytes of its memory that are resident.

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-const BACKLOG: i32 = 1024;
+/// The kernel's own limit. When the queue is full, the kernel drops a client's SYN, which is sent again only after a second.
+const BACKLOG: i32 = 4096;
 /// What the kernel is asked to hold of a connection in each direction, in bytes; it holds twice as much. That is a whole
 /// answer, and so little that 256 clients that do not read fit into the memory limit of the manifest.
 const BUFFER: usize = 8 * 1024;
