@@ -119,7 +119,7 @@ abuse *arguments:
 # Test the exporter on a procfs tree that hangs. Needs /dev/fuse, and root or fusermount3.
 [group('test')]
 hanging *arguments:
-    cargo test --locked -p mini-node-exporter --test hanging -- --ignored "$@"
+    cargo test --locked --manifest-path exporter/hanging/Cargo.toml --target-dir target -- --ignored "$@"
 
 # Scrape the release binary a million times (or COUNT times); fail when memory or descriptors grow. Takes minutes.
 [group('test')]

@@ -9,9 +9,15 @@ pub mod tree;
 
 use std::path::Path;
 
+/// The binary under test.
+pub fn binary() -> &'static str {
+    expect_unmoved();
+    env!("CARGO_BIN_EXE_mini-node-exporter")
+}
+
 /// Fails in a checkout that was moved or copied with its `target/`, which cargo takes for fresh: the tests in it would
 /// go on to prove the files and the binary of the place where they were built.
-pub fn expect_unmoved() {
+fn expect_unmoved() {
     let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
     let built = env!("CARGO_MANIFEST_DIR");
     assert!(

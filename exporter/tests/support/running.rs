@@ -15,8 +15,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 
 /// The binary with a clean environment.
 pub fn command() -> Command {
-    super::expect_unmoved();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mini-node-exporter"));
+    let mut command = Command::new(super::binary());
     command.env_remove("NODE_NAME").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
     command
 }

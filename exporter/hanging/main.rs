@@ -2,7 +2,6 @@
 //!
 //! It takes `/dev/fuse`, and root or `fusermount3`: `just hanging` runs it.
 
-#[path = "../support/mod.rs"]
 mod support;
 mod tree;
 
