@@ -1,7 +1,7 @@
 //! A client of Prometheus' HTTP API v1, as far as the checks need it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -141,7 +141,17 @@ impl Prometheus {
 
     /// Evaluates a query now. A scalar comes as one sample without labels.
     pub fn query(&self, query: &str) -> Result<Vec<Sample>> {
-        let answer = self.0.get("/api/v1/query", &[("query", query)])?;
+        self.evaluate(query, &[("query", query)])
+    }
+
+    /// Evaluates a query at a time.
+    pub fn query_at(&self, query: &str, time: SystemTime) -> Result<Vec<Sample>> {
+        let time = humantime::format_rfc3339_millis(time).to_string();
+        self.evaluate(query, &[("query", query), ("time", &time)])
+    }
+
+    fn evaluate(&self, query: &str, parameters: &[(&str, &str)]) -> Result<Vec<Sample>> {
+        let answer = self.0.get("/api/v1/query", parameters)?;
         answer.json_of_any_status().and_then(samples).with_context(|| format!("query `{query}`"))
     }
 

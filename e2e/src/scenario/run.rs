@@ -2,7 +2,7 @@
 //! what the unit test is asked.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -81,20 +81,29 @@ pub fn run<'s>(
     mut report: impl FnMut(Duration, Event<'_>) -> Result<()>,
 ) -> Result<Vec<Verdict<'s>>> {
     at_rest(scenario.interval / speed, backend)?;
-    let began = Instant::now();
+    let (began, wall) = (Instant::now(), SystemTime::now());
     let (mut step, mut verdicts) = (0, Vec::new());
-    let mut open: Vec<&Expectation> = scenario.expectations.iter().collect();
+    // Each with the time that it is asked about, first its own: a late question must not miss what was so by then.
+    let mut open: Vec<(&Expectation, Duration)> = scenario.expectations.iter().map(|it| (it, it.at)).collect();
     while step + 1 < scenario.steps() || !open.is_empty() {
         backend.alive()?;
-        let now = began.elapsed() * speed;
-        while step + 1 < scenario.steps() && now >= scenario.interval * u32::try_from(step + 1)? {
-            step += 1;
-            take_step(scenario, step, backend, &mut report)?;
-        }
-        for expectation in open.split_off(0) {
-            let Some(passed) = judge_when_due(scenario, speed, backend, expectation, now) else {
-                open.push(expectation);
+        catch_up(scenario, &mut step, began.elapsed() * speed, backend, &mut report)?;
+        for (expectation, time) in open.split_off(0) {
+            // Between two questions, too: slow answers must not skip a step.
+            catch_up(scenario, &mut step, began.elapsed() * speed, backend, &mut report)?;
+            let now = began.elapsed() * speed;
+            if now < time {
+                open.push((expectation, time));
                 continue;
+            }
+            let late = time.saturating_sub(expectation.at) / speed;
+            let passed = match judge(backend, expectation, speed, wall + time / speed) {
+                Ok(()) => Ok(time),
+                Err(seen) if late > latest(scenario, speed, expectation.at) => Err(format!("{seen:#}")),
+                Err(_) => {
+                    open.push((expectation, now));
+                    continue;
+                }
             };
             let verdict = Verdict { expectation, passed };
             report(now, Event::Judged(&verdict))?;
@@ -103,6 +112,21 @@ pub fn run<'s>(
         poll::pause(Duration::from_millis(50))?;
     }
     Ok(verdicts)
+}
+
+/// Takes the steps that are due.
+fn catch_up(
+    scenario: &Scenario,
+    step: &mut usize,
+    now: Duration,
+    backend: &dyn Backend,
+    report: &mut impl FnMut(Duration, Event<'_>) -> Result<()>,
+) -> Result<()> {
+    while *step + 1 < scenario.steps() && now >= scenario.interval * u32::try_from(*step + 1)? {
+        *step += 1;
+        take_step(scenario, *step, backend, report)?;
+    }
+    Ok(())
 }
 
 /// Brings every node to a step.
@@ -123,22 +147,6 @@ fn take_step(
         }
     }
     Ok(())
-}
-
-/// The outcome of an expectation; `None` while it is not due, or may still be met.
-fn judge_when_due(
-    scenario: &Scenario,
-    speed: u32,
-    backend: &dyn Backend,
-    expectation: &Expectation,
-    now: Duration,
-) -> Option<Result<Duration, String>> {
-    let late = now.checked_sub(expectation.at)? / speed;
-    match judge(backend, expectation, speed) {
-        Ok(()) => Some(Ok(now)),
-        Err(seen) if late > latest(scenario, speed, expectation.at) => Some(Err(format!("{seen:#}"))),
-        Err(_) => None,
-    }
 }
 
 /// Waits until every node is scraped and no alert is about to fire: what happens before the first scrape is no part of a
@@ -165,10 +173,10 @@ fn rest(interval: Duration) -> Duration {
     Duration::from_secs(60) + 3 * interval
 }
 
-/// Fails with what is seen instead of what is expected.
-fn judge(backend: &dyn Backend, expectation: &Expectation, speed: u32) -> Result<()> {
+/// Fails with what was seen at that time instead of what is expected.
+fn judge(backend: &dyn Backend, expectation: &Expectation, speed: u32, time: SystemTime) -> Result<()> {
     for question in &expectation.questions {
-        let samples = backend.stack().prometheus.query(&speed_up::query(&question.expr, speed)?)?;
+        let samples = backend.stack().prometheus.query_at(&speed_up::query(&question.expr, speed)?, time)?;
         let seen =
             samples.iter().map(|sample| format!("{} {}", super::expectation::series(&sample.labels), sample.value));
         let seen = seen.collect::<Vec<_>>().join(", ");
