@@ -31,6 +31,7 @@ use passwords::Passwords;
 pub use passwords::Verdict;
 pub use problem::Problem;
 use rate::Bucket;
+use tls::Tls;
 
 /// How often the files are looked at, and how long they must have stayed the same: they may be half written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -44,7 +45,7 @@ pub struct WebConfig {
 /// What is in force.
 pub struct Rules {
     policy: Policy,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
     bucket: Option<Arc<Bucket>>,
 }
 
@@ -150,7 +151,13 @@ impl Rules {
     /// The TLS that clients speak, if they do.
     #[must_use]
     pub fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.tls.clone()
+        self.tls.as_ref().map(|tls| Arc::clone(&tls.server))
+    }
+
+    /// When the exporter's certificate expires, since 1970; `None` without TLS.
+    #[must_use]
+    pub fn not_after(&self) -> Option<Duration> {
+        self.tls.as_ref()?.not_after
     }
 
     /// Whether clients speak TLS.

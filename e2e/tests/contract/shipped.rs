@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crate::catalogue::{self, Catalogue, Metrics};
 use crate::scraping;
@@ -16,7 +16,9 @@ use e2e::workspace::variables::{self, Values};
 use fs_err as fs;
 use http_body_util::BodyExt as _;
 use mini_node_exporter::collector;
-use mini_node_exporter::http::{Endpoints, Options, router};
+use mini_node_exporter::http::{Endpoints, Options, protected, router};
+use mini_node_exporter::web_config::WebConfig;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -138,19 +140,31 @@ pub fn node_leaving() -> RuleFile {
     RuleFile::parse(NODE_LEAVING, &read(NODE_LEAVING)).unwrap()
 }
 
-/// The metrics of the exporter as it is built here, every collector on, over every fixture tree.
+/// The metrics of the exporter as it is built here, every collector on and with TLS, over every fixture tree.
 pub fn exposed() -> Metrics {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let web_config = web_config();
     let cases = fs::read_dir(path("fixtures")).unwrap().map(|case| case.unwrap().path().join("proc"));
     let texts = cases.filter(|tree| tree.is_dir()).map(|tree| {
         let config = Options { procfs: tree.clone(), collectors: collector::TABLE.to_vec(), ..Options::default() };
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
         let body = runtime.block_on(async {
-            let answer = router(Endpoints::new(config)).oneshot(request).await.unwrap();
+            let answer =
+                protected(router(Endpoints::new(config)), Arc::clone(&web_config)).oneshot(request).await.unwrap();
             assert!(answer.status().is_success(), "{}: {}", tree.display(), answer.status());
             answer.into_body().collect().await.unwrap().to_bytes()
         });
         String::from_utf8(body.to_vec()).unwrap()
     });
     catalogue::metrics(&texts.collect::<String>())
+}
+
+fn web_config() -> Arc<WebConfig> {
+    let directory = tempfile::tempdir().unwrap();
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["node".to_owned()]).unwrap();
+    fs::write(directory.path().join("tls.crt"), cert.pem()).unwrap();
+    fs::write(directory.path().join("tls.key"), signing_key.serialize_pem()).unwrap();
+    let file = directory.path().join("web.yml");
+    fs::write(&file, "tls_server_config: {cert_file: tls.crt, key_file: tls.key}").unwrap();
+    Arc::new(WebConfig::load(&file).unwrap())
 }

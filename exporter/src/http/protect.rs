@@ -26,8 +26,9 @@ pub fn protected(app: Router, web_config: Arc<WebConfig>) -> Router {
     app.layer(from_fn_with_state(Arc::new(guard), protect))
 }
 
-async fn protect(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+async fn protect(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let rules = guard.web_config.rules();
+    request.extensions_mut().insert(Arc::clone(&rules));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
     let is_health = path::is_health(request.uri().path());

@@ -1,25 +1,37 @@
 //! Builds rustls' configuration from the file's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{Error, ServerConfig};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use super::client_certificates::ClientCertificates;
 use super::files::Files;
 use super::format::{ClientAuth, Pem, TlsPolicy};
 use super::problem::Problem;
 
-pub(super) fn server(tls: &TlsPolicy, files: &mut Files) -> Result<Arc<ServerConfig>, Problem> {
+/// What clients speak TLS with.
+pub(super) struct Tls {
+    pub(super) server: Arc<ServerConfig>,
+    /// When the exporter's own certificate expires, since 1970; `None` where that cannot be read.
+    pub(super) not_after: Option<Duration>,
+}
+
+pub(super) fn server(tls: &TlsPolicy, files: &mut Files) -> Result<Tls, Problem> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: tls.suites.clone(),
         kx_groups: tls.curves.clone(),
         ..ring::default_provider()
     });
     let (cert, chain) = certificates(&tls.cert, files)?;
+    let own = Certificate::from_der(&chain[0]).ok();
+    let not_after = own.map(|own| own.tbs_certificate.validity.not_after.to_unix_duration());
     let (key, text) = read(&tls.key, files)?;
     // Its error is not repeated: nothing of a key's file belongs into a log.
     let private = PrivateKeyDer::from_pem_slice(&text)
@@ -41,7 +53,7 @@ pub(super) fn server(tls: &TlsPolicy, files: &mut Files) -> Result<Arc<ServerCon
     };
     let mut server = builder.with_client_cert_verifier(verifier).with_single_cert(chain, private).map_err(refused)?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(server))
+    Ok(Tls { server: Arc::new(server), not_after })
 }
 
 fn certificates(pem: &Pem, files: &mut Files) -> Result<(String, Vec<CertificateDer<'static>>), Problem> {

@@ -28,7 +28,7 @@ impl Pki {
         let pki = Self(TempDir::new().unwrap());
         let ca = authority("a CA");
         pki.write("ca.crt", ca.pem());
-        pki.renew_server(&ca);
+        pki.renew_server(&ca, 2099);
         let client = || {
             let mut params = params("a client");
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -72,18 +72,19 @@ impl Pki {
         std::fs::rename(new, self.path(file)).unwrap();
     }
 
-    /// A certificate for the server from a CA that nobody knows yet, which is returned.
+    /// A certificate for the server, until 2098, from a CA that nobody knows yet, which is returned.
     pub fn rotate(&self) -> String {
         let ca = authority("the next CA");
-        self.renew_server(&ca);
+        self.renew_server(&ca, 2098);
         for file in ["server.crt", "server.key"] {
             age(&self.path(file));
         }
         ca.pem()
     }
 
-    fn renew_server(&self, ca: &CertifiedIssuer<'_, KeyPair>) {
+    fn renew_server(&self, ca: &CertifiedIssuer<'_, KeyPair>, expires: i32) {
         let mut params = params("a server");
+        params.not_after = date_time_ymd(expires, 1, 1);
         params.subject_alt_names =
             vec![SanType::DnsName(SERVER_NAME.try_into().unwrap()), SanType::IpAddress([127, 0, 0, 1].into())];
         self.sign("server", &params, ca);

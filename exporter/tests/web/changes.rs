@@ -45,9 +45,15 @@ fn a_new_certificate_is_served_to_new_connections() {
     let pki = Pki::new();
     let running = start(&pki, TLS);
     let before = Client::new(&pki);
-    assert_eq!(before.get(running.address(), "/metrics").unwrap().status, 200);
+    let expires = |client: &Client, seconds: u64| {
+        let body = client.get(running.address(), "/metrics").unwrap().body;
+        assert!(body.contains(&format!("\nmini_node_exporter_tls_not_after_timestamp_seconds {seconds}\n")), "{body}");
+    };
+    // 2099 and 2098.
+    expires(&before, 4_070_908_800);
     let after = Client { roots: pki.rotate(), ..Client::new(&pki) };
     eventually("the new certificate", || after.get(running.address(), "/metrics").is_ok());
+    expires(&after, 4_039_372_800);
     assert!(before.get(running.address(), "/metrics").is_err());
     end(running, 0);
 }
