@@ -55,22 +55,24 @@ pub fn setup(scenario: &Scenario, speed: u32, shipped: &Shipped) -> Result<Scena
         interval.as_millis(),
         SHORTEST.as_millis()
     );
+    let (mut rules, mut omitted) = (Vec::new(), Vec::new());
+    for file in &shipped.rules {
+        let name = PathBuf::from(&file.path);
+        let name = name.file_name().context("a rule file without a name")?.to_string_lossy().into_owned();
+        let sped_up = speed_up::rules(file, speed)?;
+        rules.push((name, sped_up.text));
+        omitted.extend(sped_up.omitted);
+    }
     for expectation in &scenario.expectations {
         if let Some(alert) = expectation.alert.as_deref().filter(|alert| !shipped.alerts().any(|name| name == *alert)) {
             bail!("{}, line {}: no rule defines the alert `{alert}`", scenario.name, expectation.line);
         }
+        if let Some((alert, reason)) = omitted.iter().find(|(name, _)| expectation.alert.as_ref() == Some(name)) {
+            bail!("{}, line {}: `{alert}` cannot be sped up: {reason}", scenario.name, expectation.line);
+        }
     }
-    let rules = shipped.rules.iter().map(|file| {
-        let name = PathBuf::from(&file.path);
-        let name = name.file_name().context("a rule file without a name")?.to_string_lossy().into_owned();
-        anyhow::Ok((name, speed_up::rules(file, speed)?))
-    });
     let first = |timeline: &Timeline| Some((timeline.node.clone(), *timeline.steps.first()?));
-    Ok(ScenarioSetup {
-        nodes: scenario.timelines.iter().filter_map(first).collect(),
-        rules: rules.collect::<Result<_>>()?,
-        interval,
-    })
+    Ok(ScenarioSetup { nodes: scenario.timelines.iter().filter_map(first).collect(), rules, omitted, interval })
 }
 
 /// Runs a scenario on the stack that was started with its [`setup`], and reports each event as it happens.

@@ -24,21 +24,44 @@ const OF_NOW: [&str; 8] =
 /// The keys of a rule or a group that hold a duration.
 const DURATIONS: [&str; 4] = ["for", "keep_firing_for", "interval", "query_offset"];
 
-/// Returns a rule file with every duration divided; fails for a rule whose result would change.
-pub fn rules(file: &RuleFile, speed: u32) -> Result<String> {
-    let mut groups = file.groups.clone();
+/// A rule file at another speed.
+pub struct SpedUp {
+    pub text: String,
+    /// The alerts that are not in it, because they read the clock, each with the reason.
+    pub omitted: Vec<(String, String)>,
+}
+
+/// A query that reads the clock.
+#[derive(Debug, thiserror::Error)]
+#[error("it uses {0}, and the clock is not sped up")]
+struct ReadsClock(String);
+
+/// Divides every duration of a rule file, and omits the alerts that read the clock; fails for another rule whose result
+/// would change.
+pub fn rules(file: &RuleFile, speed: u32) -> Result<SpedUp> {
+    let (mut groups, mut omitted) = (file.groups.clone(), Vec::new());
     for group in groups.as_array_mut().into_iter().flatten() {
         durations(group, speed)?;
-        for rule in group.get_mut("rules").and_then(Value::as_array_mut).into_iter().flatten() {
-            let name = rule.get("alert").or_else(|| rule.get("record")).map(ToString::to_string).unwrap_or_default();
-            let context = || format!("{}: {name} cannot be sped up", file.path);
-            durations(rule, speed).with_context(context)?;
-            if let Some(expr) = rule.get("expr").and_then(Value::as_str) {
-                rule["expr"] = query(expr, speed).with_context(context)?.into();
+        let Some(rules) = group.get_mut("rules").and_then(Value::as_array_mut) else { continue };
+        let all = std::mem::take(rules);
+        for mut rule in all {
+            let text = |key: &str| rule.get(key).and_then(Value::as_str).map(str::to_owned);
+            let (alert, record, expr) = (text("alert"), text("record"), text("expr"));
+            let name = alert.clone().or(record).unwrap_or_default();
+            let context = || format!("{}: {name:?} cannot be sped up", file.path);
+            durations(&mut rule, speed).with_context(context)?;
+            match query(&expr.unwrap_or_default(), speed) {
+                Ok(expr) => rule["expr"] = expr.into(),
+                Err(error) if alert.is_some() && error.is::<ReadsClock>() => {
+                    omitted.push((name, error.to_string()));
+                    continue;
+                }
+                Err(error) => return Err(error.context(context())),
             }
+            rules.push(rule);
         }
     }
-    Ok(serde_json::json!({ "groups": groups }).to_string())
+    Ok(SpedUp { text: serde_json::json!({ "groups": groups }).to_string(), omitted })
 }
 
 fn durations(object: &mut Value, speed: u32) -> Result<()> {
@@ -93,7 +116,7 @@ fn divide(expr: &mut Expr, speed: u32) -> Result<()> {
         divide(child, speed)?;
     }
     if let Some(selector) = selector(expr) {
-        ensure!(selector.at.is_none(), "it uses `@`, and the clock is not sped up");
+        ensure!(selector.at.is_none(), ReadsClock("`@`".to_owned()));
         divide_offset(&mut selector.offset, speed)?;
         let name = selector.name.as_deref();
         ensure!(name != Some("ALERTS_FOR_STATE"), "it uses `ALERTS_FOR_STATE`, whose values are times of the clock");
@@ -101,7 +124,7 @@ fn divide(expr: &mut Expr, speed: u32) -> Result<()> {
     match expr {
         Expr::MatrixSelector(matrix) => matrix.range = divided(matrix.range, speed)?,
         Expr::Subquery(subquery) => {
-            ensure!(subquery.at.is_none(), "it uses `@`, and the clock is not sped up");
+            ensure!(subquery.at.is_none(), ReadsClock("`@`".to_owned()));
             subquery.range = divided(subquery.range, speed)?;
             subquery.step = subquery.step.map(|step| divided(step, speed)).transpose()?;
             divide_offset(&mut subquery.offset, speed)?;
@@ -121,7 +144,7 @@ fn divide_call(call: &mut Call, speed: u32) -> Result<Option<Expr>> {
     let (name, args) = (call.func.name, &mut call.args.args);
     match name {
         _ if OF_THE_CLOCK.contains(&name) || (OF_NOW.contains(&name) && args.is_empty()) => {
-            bail!("it uses `{name}`, and the clock is not sped up")
+            bail!(ReadsClock(format!("`{name}`")))
         }
         "info" => bail!("it uses `info`, which is not supported"),
         "predict_linear" if args.len() == 2 => *args[1] = parse(&format!("({}) / {speed}", args[1]))?,
@@ -187,12 +210,22 @@ mod tests {
         assert_eq!(query("resets(node_uptime[1h]) > 0", 1).unwrap(), "resets(node_uptime[1h]) > 0");
     }
 
+    fn sped_up(kind: &str, expr: &str) -> Result<SpedUp> {
+        let text = serde_json::json!({ "groups": [{ "name": "g", "rules": [{ kind: "A", "expr": expr }] }] });
+        rules(&RuleFile::parse("x.yml", &text.to_string()).unwrap(), 60)
+    }
+
+    #[test]
+    fn an_alert_that_reads_the_clock_is_omitted_with_the_reason() {
+        let omitted = sped_up("alert", "time() - x > 1").unwrap();
+        assert!(!omitted.text.contains("time"), "{}", omitted.text);
+        let reason = "it uses `time`, and the clock is not sped up";
+        assert_eq!(omitted.omitted, [("A".to_owned(), reason.to_owned())]);
+    }
+
     #[test]
     fn a_rule_that_cannot_be_sped_up_is_refused_with_the_reason() {
-        let refused = |expr: &str| {
-            let text = serde_json::json!({ "groups": [{ "name": "g", "rules": [{ "alert": "A", "expr": expr }] }] });
-            format!("{:#}", rules(&RuleFile::parse("x.yml", &text.to_string()).unwrap(), 60).unwrap_err())
-        };
+        let refused = |expr: &str| format!("{:#}", sped_up("record", expr).err().unwrap());
         for (expr, reason) in [
             ("time() - x > 1", "it uses `time`, and the clock is not sped up"),
             ("hour() > 8", "it uses `hour`, and the clock is not sped up"),
@@ -211,7 +244,7 @@ mod tests {
     #[test]
     fn the_durations_of_groups_and_rules_are_divided() {
         let text = "groups: [{name: g, interval: 1m, rules: [{alert: A, expr: up, for: 30m, keep_firing_for: 0s}]}]";
-        let divided = rules(&RuleFile::parse("x.yml", text).unwrap(), 60).unwrap();
+        let divided = rules(&RuleFile::parse("x.yml", text).unwrap(), 60).unwrap().text;
         for pair in [r#""interval":"1000ms""#, r#""for":"30000ms""#, r#""keep_firing_for":"0s""#] {
             assert!(divided.contains(pair), "{divided}");
         }

@@ -75,6 +75,8 @@ pub struct ScenarioSetup {
     pub nodes: Vec<(String, NodeStep)>,
     /// The rule files, name and text, in place of the shipped ones.
     pub rules: Vec<(String, String)>,
+    /// The alerts that are not in them, each with the reason.
+    pub omitted: Vec<(String, String)>,
     /// How often Prometheus scrapes, and evaluates the rules.
     pub interval: Duration,
 }

@@ -33,7 +33,7 @@ pub fn list() -> Result<Exit> {
 pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let scenario = Scenario::find(&args.name).map_err(|error| Usage(format!("{error:#}")))?;
     let shipped = Shipped::read_from(None, args.rules.as_deref())?;
-    let setup = setup(&scenario, args.speed.speed, &shipped)?;
+    let setup = setup(&scenario, args.speed.speed, &shipped, progress)?;
     expect_file("exporter", args.exporter.as_ref())?;
     expect_file("prometheus", args.prometheus.as_ref())?;
     interrupt::listen()?;
@@ -54,8 +54,12 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
 }
 
 /// What a stack needs for a scenario; one that cannot be run by these rules at this speed is a usage error.
-pub fn setup(scenario: &Scenario, speed: u32, shipped: &Shipped) -> Result<ScenarioSetup> {
-    Ok(run::setup(scenario, speed, shipped).map_err(|error| Usage(format!("{error:#}")))?)
+pub fn setup(scenario: &Scenario, speed: u32, shipped: &Shipped, progress: &Progress) -> Result<ScenarioSetup> {
+    let setup = run::setup(scenario, speed, shipped).map_err(|error| Usage(format!("{error:#}")))?;
+    for (alert, reason) in &setup.omitted {
+        progress.say(Mark::Note, &format!("the alert {alert} is omitted: {reason}"));
+    }
+    Ok(setup)
 }
 
 /// Runs a scenario and prints what happens; returns the number of expectations that failed.

@@ -37,7 +37,10 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     }
     let shipped = Shipped::read()?;
     let scenario = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
-    let setup = scenario.as_ref().map(|scenario| scenario::setup(scenario, args.speed.speed, &shipped)).transpose()?;
+    let setup = scenario
+        .as_ref()
+        .map(|scenario| scenario::setup(scenario, args.speed.speed, &shipped, progress))
+        .transpose()?;
     let backend = match start(&args.start, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; nothing is left" });
