@@ -41,7 +41,7 @@ const DEFINITIONS: [(&str, &str, &str); 3] = [
 
 const OPERATOR: &str = "github.com/prometheus-operator/prometheus-operator@v0.85.0";
 
-pub fn the_api_server_admits_every_overlay_and_component(kind: &mut Kind) -> Result<()> {
+pub fn the_api_server_admits_every_overlay_and_component(kind: &Kind) -> Result<()> {
     let kubectl = &kind.cluster.kubectl;
     let missing = define(kind)?;
     kubectl.command(["create", "namespace", "dry-run"]).run()?;

@@ -1,23 +1,22 @@
-//! What people get wrong in the manifests of a cluster: a table of faults, each planted in the stack that runs. Those
-//! that hold up the roll-out are named by the wait for it; of the rest exactly the right checks fail.
+//! What people get wrong in the manifests of a cluster: a table of faults, each planted in a stack of its own. Those that
+//! hold up the roll-out are named by the wait for it; of the rest exactly the right checks fail.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use e2e::backend::kind::{Kind, rollout};
+use e2e::backend::kind::Kind;
 use e2e::checks::report::{CheckReport, Outcome};
 use e2e::docker::docker;
 
 use crate::fault;
 use crate::kubernetes::{PROMETHEUS, pods};
 use crate::variant::{self, Patches};
-use crate::view::View;
 
 type Fault = fault::Fault<Plant>;
 
 /// Where a fault is.
 enum Plant {
-    /// In the manifests, whose roll-out is waited for so many seconds: one that is held up is believed sooner.
+    /// In the manifests, and how many seconds their roll-out may take: trouble that lasts ends the wait sooner.
     Manifests(u64, Patches<'static>),
     /// On the way from Prometheus to the exporters, whose packets are dropped.
     Way,
@@ -26,57 +25,43 @@ enum Plant {
 /// The name under which the roll-out stands among the checks.
 const ROLL_OUT: &str = "roll-out";
 
-/// A change that only makes a Deployment's pods anew.
-const NEW_PODS: &str =
-    r#"[{"op": "add", "path": "/spec/template/metadata/annotations", "value": {"planted": "here"}}]"#;
-
-pub fn a_role_without_watch(kind: &mut Kind) -> Result<()> {
+pub fn a_role_without_watch(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
             30,
-            &[
-                ("Role", "prometheus", r#"[{"op": "replace", "path": "/rules/0/verbs", "value": ["get", "list"]}]"#),
-                // The API server looks at a role only when a watch begins.
-                ("Deployment", "prometheus", NEW_PODS),
-            ],
+            &[("Role", "prometheus", r#"[{"op": "replace", "path": "/rules/0/verbs", "value": ["get", "list"]}]"#)],
         ),
         fails: &["targets-up"],
         says: "the API server refuses",
     };
-    expect(kind, &fault)
+    expect(kind, "no-watch", &fault)
 }
 
-pub fn no_toleration(kind: &mut Kind) -> Result<()> {
+pub fn no_toleration(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
             30,
-            &[
-                variant::AT_ONCE,
-                ("DaemonSet", "mini-node-exporter", r#"[{"op": "remove", "path": "/spec/template/spec/tolerations"}]"#),
-            ],
+            &[("DaemonSet", "mini-node-exporter", r#"[{"op": "remove", "path": "/spec/template/spec/tolerations"}]"#)],
         ),
         fails: &[ROLL_OUT, "targets-up", "one-target-per-node", "node-labels", "uptime", "load"],
         says: "its pods must tolerate every taint",
     };
-    expect(kind, &fault)
+    expect(kind, "no-toleration", &fault)
 }
 
-pub fn a_wrong_port_name(kind: &mut Kind) -> Result<()> {
+pub fn a_wrong_port_name(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
             30,
-            &[
-                variant::AT_ONCE,
-                (
-                    "DaemonSet",
-                    "mini-node-exporter",
-                    r#"[
+            &[(
+                "DaemonSet",
+                "mini-node-exporter",
+                r#"[
                 {"op": "replace", "path": "/spec/template/spec/containers/0/ports/0/name", "value": "http"},
                 {"op": "replace", "path": "/spec/template/spec/containers/0/livenessProbe/httpGet/port", "value": "http"},
                 {"op": "replace", "path": "/spec/template/spec/containers/0/readinessProbe/httpGet/port", "value": "http"}
             ]"#,
-                ),
-            ],
+            )],
         ),
         // The Service looks for the name too, and so finds nobody.
         fails: &[
@@ -90,10 +75,10 @@ pub fn a_wrong_port_name(kind: &mut Kind) -> Result<()> {
         ],
         says: "its relabelling drops them all",
     };
-    expect(kind, &fault)
+    expect(kind, "port-name", &fault)
 }
 
-pub fn a_wrong_probe_path(kind: &mut Kind) -> Result<()> {
+pub fn a_wrong_probe_path(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
             15,
@@ -103,14 +88,14 @@ pub fn a_wrong_probe_path(kind: &mut Kind) -> Result<()> {
                 r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/readinessProbe/httpGet/path", "value": "/health"}]"#,
             )],
         ),
-        // A pod that is not ready is scraped all the same.
-        fails: &[ROLL_OUT],
+        // A pod that is not ready is scraped all the same, but no Service leads to it.
+        fails: &[ROLL_OUT, "exporter-ready"],
         says: "Readiness probe failed: HTTP probe failed with statuscode: 404",
     };
-    expect(kind, &fault)
+    expect(kind, "probe-path", &fault)
 }
 
-pub fn a_wrong_image_tag(kind: &mut Kind) -> Result<()> {
+pub fn a_wrong_image_tag(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
             30,
@@ -120,34 +105,30 @@ pub fn a_wrong_image_tag(kind: &mut Kind) -> Result<()> {
                 r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "mini-node-exporter:no-such-tag"}]"#,
             )],
         ),
-        // One node at a time: the others keep what they have.
-        fails: &[ROLL_OUT, "targets-up", "node-labels", "uptime", "load"],
+        fails: &[ROLL_OUT, "exporter-ready", "targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "no node has this image",
     };
-    expect(kind, &fault)
+    expect(kind, "image-tag", &fault)
 }
 
-pub fn a_network_policy_that_shuts_prometheus_out(kind: &mut Kind) -> Result<()> {
+pub fn a_network_policy_that_shuts_prometheus_out(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
             30,
-            &[
-                (
-                    "NetworkPolicy",
-                    "prometheus",
-                    r#"[{"op": "replace", "path": "/spec/egress/0/ports/0/port", "value": 9100}]"#,
-                ),
-                // A connection that is open may stay open.
-                ("Deployment", "prometheus", NEW_PODS),
-            ],
+            &[(
+                "NetworkPolicy",
+                "prometheus",
+                // The API server's, for discovery.
+                r#"[{"op": "add", "path": "/spec/egress/0/ports/0/port", "value": 6443}]"#,
+            )],
         ),
         fails: &["targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "is down (Get \"http://",
     };
-    expect(kind, &fault)
+    expect(kind, "shut-out", &fault)
 }
 
-pub fn a_pod_that_pod_security_refuses(kind: &mut Kind) -> Result<()> {
+pub fn a_pod_that_pod_security_refuses(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
             30,
@@ -157,51 +138,48 @@ pub fn a_pod_that_pod_security_refuses(kind: &mut Kind) -> Result<()> {
                 r#"[{"op": "add", "path": "/spec/template/spec/hostPID", "value": true}]"#,
             )],
         ),
-        // One node at a time: the others keep what they have.
-        fails: &[ROLL_OUT, "targets-up", "one-target-per-node", "node-labels", "uptime", "load"],
+        fails: &[
+            ROLL_OUT,
+            "exporter-ready",
+            "targets-up",
+            "one-target-per-node",
+            "node-labels",
+            "uptime",
+            "load",
+            "panels-have-data",
+        ],
         says: "violates PodSecurity \"restricted",
     };
-    expect(kind, &fault)
+    expect(kind, "pod-security", &fault)
 }
 
-pub fn a_way_that_drops_what_prometheus_asks(kind: &mut Kind) -> Result<()> {
+pub fn a_way_that_drops_what_prometheus_asks(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Way,
         fails: &["targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "context deadline exceeded",
     };
-    expect(kind, &fault)
+    expect(kind, "dropped", &fault)
 }
 
-/// Plants the fault, looks, and takes it out again, whatever was seen: the trials that follow expect a healthy stack.
-fn expect(kind: &Kind, fault: &Fault) -> Result<()> {
+/// Plants the fault in a stack of its own, and looks at it.
+fn expect(kind: &Kind, namespace: &str, fault: &Fault) -> Result<()> {
     match &fault.plant {
-        Plant::Manifests(seconds, patches) => {
-            let limit = Duration::from_secs(*seconds);
-            let seen = variant::apply(kind, &[], patches).and_then(|()| look(kind, fault, limit));
-            variant::undo_after(seen, kind)
-        }
-        Plant::Way => {
-            let prometheus = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
-            let rule = |verb| {
-                let rule =
-                    ["--source", &prometheus.status.ip, "--protocol", "tcp", "--dport", "23333", "--jump", "DROP"];
-                docker(["exec", &prometheus.spec.node_name, "iptables", "--wait", verb, "FORWARD"]).args(rule).run()
-            };
-            rule("--insert")?;
-            let seen = View::of(kind).shows(fault, Vec::new);
-            let undone = rule("--delete");
-            variant::undo_after(seen, kind)?;
-            undone?;
-            Ok(())
-        }
+        Plant::Manifests(seconds, patches) => variant::with(kind, namespace, &[], patches, |stack| {
+            let failure = stack.rolled_out(Duration::from_secs(*seconds)).err().map(|error| format!("{error:#}"));
+            stack.view()?.shows(fault, || {
+                let failed = failure.clone().map(|observed| Outcome::Failed { observed });
+                failed.map(|outcome| CheckReport { name: ROLL_OUT, outcome, seconds: 0.0 }).into_iter().collect()
+            })
+        }),
+        Plant::Way => variant::with(kind, namespace, &[], &[], |stack| {
+            stack.rolled_out(Duration::from_secs(60))?;
+            let prometheus = pods(&stack.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
+            let rule = ["--source", &prometheus.status.ip, "--protocol", "tcp", "--dport", "23333", "--jump", "DROP"];
+            // Who enforces policies writes the table `filter` anew. Nobody deletes the rule: the address ends with the pod.
+            let insert = ["iptables", "--wait", "--table", "mangle", "--insert", "FORWARD"];
+            docker(["exec", &prometheus.spec.node_name]).args(insert).args(rule).run()?;
+            stack.view()?.shows(fault, Vec::new)
+        }),
     }
-}
-
-fn look(kind: &Kind, fault: &Fault, limit: Duration) -> Result<()> {
-    let failure = rollout::await_workloads(&kind.cluster.kubectl, limit).err().map(|error| format!("{error:#}"));
-    View::of(kind).shows(fault, || {
-        let failed = failure.clone().map(|observed| Outcome::Failed { observed });
-        failed.map(|outcome| CheckReport { name: ROLL_OUT, outcome, seconds: 0.0 }).into_iter().collect()
-    })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::Kind;
+use e2e::backend::kind::kubectl::Kubectl;
 use e2e::backend::kind::objects::Pod;
 use e2e::client::http::Server;
 use serde_json::Value;
@@ -15,8 +16,8 @@ pub const EXPORTER: &str = "app.kubernetes.io/name=mini-node-exporter";
 /// The label of Prometheus' pod.
 pub const PROMETHEUS: &str = "app.kubernetes.io/name=prometheus";
 
-pub fn every_node_runs_an_exporter(kind: &mut Kind) -> Result<()> {
-    let pods = pods(kind, EXPORTER)?;
+pub fn every_node_runs_an_exporter(kind: &Kind) -> Result<()> {
+    let pods = pods(&kind.cluster.kubectl, EXPORTER)?;
     let on: Vec<&str> = pods.iter().map(|pod| pod.spec.node_name.as_str()).collect();
     let distinct: BTreeSet<String> = on.iter().map(|&node| node.to_owned()).collect();
     ensure!(distinct == kind.stack().nodes, "exporters run on {on:?}, and the nodes are {:?}", kind.stack().nodes);
@@ -25,7 +26,7 @@ pub fn every_node_runs_an_exporter(kind: &mut Kind) -> Result<()> {
     Ok(())
 }
 
-pub fn every_endpoint_answers_through_the_node_port(kind: &mut Kind) -> Result<()> {
+pub fn every_endpoint_answers_through_the_node_port(kind: &Kind) -> Result<()> {
     let stack = kind.stack();
     let base = stack.exporters[0].base();
     for path in ["/", "/metrics", "/healthz/live", "/healthz/ready"] {
@@ -41,9 +42,9 @@ pub fn every_endpoint_answers_through_the_node_port(kind: &mut Kind) -> Result<(
     Ok(())
 }
 
-pub fn only_prometheus_has_a_token(kind: &mut Kind) -> Result<()> {
+pub fn only_prometheus_has_a_token(kind: &Kind) -> Result<()> {
     for (label, wanted) in [(EXPORTER, false), (PROMETHEUS, true)] {
-        for pod in pods(kind, label)? {
+        for pod in pods(&kind.cluster.kubectl, label)? {
             // A projected volume since Kubernetes 1.21, a Secret before.
             let token = |name: &str| name.starts_with("kube-api-access-") || name.contains("-token-");
             let has = pod.spec.volumes.iter().any(|volume| token(&volume.name));
@@ -54,8 +55,8 @@ pub fn only_prometheus_has_a_token(kind: &mut Kind) -> Result<()> {
 }
 
 /// The pods with a label that are not on their way out.
-pub fn pods(kind: &Kind, label: &str) -> Result<Vec<Pod>> {
-    let mut pods = kind.cluster.kubectl.get(["pods", "--selector", label])?.pods;
+pub fn pods(kubectl: &Kubectl, label: &str) -> Result<Vec<Pod>> {
+    let mut pods = kubectl.get(["pods", "--selector", label])?.pods;
     pods.retain(|pod| !pod.is_gone());
     Ok(pods)
 }

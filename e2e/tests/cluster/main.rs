@@ -1,7 +1,7 @@
 //! The cluster tier: the whole stack in a real Kubernetes cluster of three nodes, and what happens to it there.
 //!
-//! All trials share one cluster. `LAB_AIRGAP=1` chooses images that need no registry; `LAB_KEEP=1` leaves the cluster
-//! for a look.
+//! All trials share one cluster. Those that need other manifests have a stack of their own in it, and overlap.
+//! `LAB_AIRGAP=1` chooses images that need no registry; `LAB_KEEP=1` leaves the cluster for a look.
 
 mod admission;
 #[path = "../support/fault.rs"]
@@ -25,7 +25,7 @@ mod view;
 use std::process::ExitCode;
 
 use e2e::backend::kind::Kind;
-use trials::trial;
+use trials::{overlapping, trial};
 
 /// Shown before each name, for a plain `cargo test` does not run this tier.
 const NEEDS: &str = "needs Docker: run `just e2e` or `just e2e-airgap`";
@@ -35,32 +35,34 @@ fn main() -> ExitCode {
     let code = trials::run::<Kind>(
         NEEDS,
         vec![
+            // What is true of a cluster.
+            overlapping(kubernetes::every_node_runs_an_exporter),
+            overlapping(kubernetes::every_endpoint_answers_through_the_node_port),
+            overlapping(kubernetes::only_prometheus_has_a_token),
+            overlapping(runbook::every_command_of_the_runbook_runs),
+            // What the API server and the network admit.
+            overlapping(admission::the_api_server_admits_every_overlay_and_component),
+            overlapping(policies::a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else),
+            // What Prometheus and an exporter need to prove to each other, where that is asked for.
+            overlapping(tls::prometheus_scrapes_with_a_certificate_and_a_password_and_nobody_without),
+            // What a component changes.
+            overlapping(user_namespace::in_a_user_namespace_all_is_as_before)
+                .unless(user_namespace::without_user_namespaces),
+            // What is wrong with the manifests.
+            overlapping(faults::a_role_without_watch),
+            overlapping(faults::no_toleration),
+            overlapping(faults::a_wrong_port_name),
+            overlapping(faults::a_wrong_probe_path),
+            overlapping(faults::a_wrong_image_tag),
+            overlapping(faults::a_network_policy_that_shuts_prometheus_out),
+            overlapping(faults::a_pod_that_pod_security_refuses),
+            overlapping(faults::a_way_that_drops_what_prometheus_asks),
             // What must be true of every stack.
             trial(values::every_check_passes),
-            // What is true of a cluster.
-            trial(kubernetes::every_node_runs_an_exporter),
-            trial(kubernetes::every_endpoint_answers_through_the_node_port),
-            trial(kubernetes::only_prometheus_has_a_token),
-            trial(runbook::every_command_of_the_runbook_runs),
-            // What the API server and the network admit.
-            trial(admission::the_api_server_admits_every_overlay_and_component),
             trial(policies::production_admits_prometheus_of_two_namespaces_and_nobody_else),
-            trial(policies::a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else),
             // What a change of the manifests does.
-            trial(user_namespace::in_a_user_namespace_all_is_as_before).unless(user_namespace::without_user_namespaces),
             trial(values::a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap),
             trial(values::a_roll_out_back_gives_the_node_s_own_values),
-            // What Prometheus and an exporter need to prove to each other, where that is asked for.
-            trial(tls::prometheus_scrapes_with_a_certificate_and_a_password_and_nobody_without),
-            // What is wrong with the manifests.
-            trial(faults::a_role_without_watch),
-            trial(faults::no_toleration),
-            trial(faults::a_wrong_port_name),
-            trial(faults::a_wrong_probe_path),
-            trial(faults::a_wrong_image_tag),
-            trial(faults::a_network_policy_that_shuts_prometheus_out),
-            trial(faults::a_pod_that_pod_security_refuses),
-            trial(faults::a_way_that_drops_what_prometheus_asks),
             // What goes wrong in the life of a cluster.
             trial(resilience::a_deleted_pod_s_successor_is_scraped_within_30_s),
             trial(resilience::a_killed_container_is_scraped_within_10_s),

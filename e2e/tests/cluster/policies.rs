@@ -54,7 +54,7 @@ fn of_another_namespace(kind: &Kind) -> Result<()> {
 
 fn as_shipped(kind: &Kind) -> Result<()> {
     apply_policy(kind)?;
-    let target = pods(kind, EXPORTER)?.pop().context("no exporter")?;
+    let target = pods(&kind.cluster.kubectl, EXPORTER)?.pop().context("no exporter")?;
     let [yes, no] = ["yes", "no"].map(|wanted| [format!("{wanted}=http://{}:23333/metrics", target.status.ip)]);
     ask(
         kind,
@@ -66,7 +66,7 @@ fn as_shipped(kind: &Kind) -> Result<()> {
         ],
     )?;
     // The kubelet's probes come from no pod, and have gone on all the time.
-    for pod in pods(kind, EXPORTER)? {
+    for pod in pods(&kind.cluster.kubectl, EXPORTER)? {
         let restarts: u64 = pod.containers().map(|container| container.restart_count).sum();
         ensure!(pod.is_ready() && restarts == 0, "pod {}: {:?}", pod.metadata.name, pod.status);
     }
@@ -108,14 +108,14 @@ fn lab_check_names_the_policy(kind: &Kind) -> Result<()> {
 }
 
 /// A pod stands in for Grafana, of which there need not be an image.
-pub fn a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else(kind: &mut Kind) -> Result<()> {
+pub fn a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else(kind: &Kind) -> Result<()> {
     let has_own = kind.cluster.images.contains_key(&Image::Grafana);
     let policy = workspace::root().join("kustomize/grafana/network-policy.yaml");
     if !has_own {
         kind.cluster.kubectl.command(["apply", "--filename"]).arg(policy).run()?;
     }
-    let target = pods(kind, EXPORTER)?.pop().context("no exporter")?;
-    let prometheus = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
+    let target = pods(&kind.cluster.kubectl, EXPORTER)?.pop().context("no exporter")?;
+    let prometheus = pods(&kind.cluster.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
     let urls = |exporter, api| {
         [
             "yes=http://prometheus:9090/-/ready".to_owned(),

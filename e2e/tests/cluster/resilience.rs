@@ -15,7 +15,10 @@ use crate::values::every_check_passes;
 
 pub fn a_deleted_pod_s_successor_is_scraped_within_30_s(kind: &mut Kind) -> Result<()> {
     let node = worker(kind)?;
-    let pod = pods(kind, EXPORTER)?.into_iter().find(|pod| pod.spec.node_name == node).context("no exporter there")?;
+    let pod = pods(&kind.cluster.kubectl, EXPORTER)?
+        .into_iter()
+        .find(|pod| pod.spec.node_name == node)
+        .context("no exporter there")?;
     let before = start_time(kind, &node)?.context("it has not been scraped")?;
     kind.cluster.kubectl.delete_pod(&pod.metadata.name, kind.run().dir())?;
     scraped_anew(kind, &node, before, Duration::from_secs(30))
@@ -33,7 +36,7 @@ pub fn a_killed_container_is_scraped_within_10_s(kind: &mut Kind) -> Result<()> 
 }
 
 pub fn a_restarted_prometheus_keeps_discovering(kind: &mut Kind) -> Result<()> {
-    let pod = pods(kind, PROMETHEUS)?.pop().context("no Prometheus")?;
+    let pod = pods(&kind.cluster.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
     let kubectl = &kind.cluster.kubectl;
     kubectl.delete_pod(&pod.metadata.name, kind.run().dir())?;
     let gone = ["wait", "--for=delete", "--timeout=60s", "pod", &pod.metadata.name];
@@ -67,7 +70,7 @@ pub fn a_stopped_worker_is_down_and_no_other(kind: &mut Kind) -> Result<()> {
 
 /// A worker that does not run Prometheus, so that what is done to it does not blind the observer.
 fn worker(kind: &Kind) -> Result<String> {
-    let taken = pods(kind, PROMETHEUS)?;
+    let taken = pods(&kind.cluster.kubectl, PROMETHEUS)?;
     let is_free = |node: &str| !node.ends_with("control-plane") && taken.iter().all(|pod| pod.spec.node_name != node);
     kind.stack().nodes.iter().find(|node| is_free(node)).cloned().context("every worker runs a Prometheus")
 }

@@ -24,7 +24,7 @@ const NOT_RUN: [(&str, &str); 11] = [
     ("ps -eo", "needs a shell on the node"),
 ];
 
-pub fn every_command_of_the_runbook_runs(kind: &mut Kind) -> Result<()> {
+pub fn every_command_of_the_runbook_runs(kind: &Kind) -> Result<()> {
     let kubectl = tools::find_present(Tool::Kubectl)?.path;
     let programs = kubectl.parent().context("kubectl is in no directory")?.display().to_string();
     let path = format!("{programs}:{}", std::env::var("PATH")?);

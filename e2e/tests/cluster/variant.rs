@@ -1,10 +1,14 @@
-//! The deployed stack with something changed in its manifests, and back: an overlay on the run's own.
+//! A stack of a trial's own, in a namespace of its own: the run's manifests without Grafana, and with something changed.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use e2e::backend::Backend as _;
+use e2e::backend::kind::kubectl::Kubectl;
 use e2e::backend::kind::{Kind, rollout};
+use e2e::client::exporter::Exporter;
+use e2e::client::prometheus::Prometheus;
+use e2e::stack::{Part, Procfs, Stack};
 use serde_json::{Value, json};
 
 use crate::view::View;
@@ -12,51 +16,77 @@ use crate::view::View;
 /// Changes of objects, by kind and name, each a JSON patch.
 pub type Patches<'p> = &'p [(&'p str, &'p str, &'p str)];
 
-/// The exporters of all nodes are replaced at the same time: for changes whose way is of no interest.
-pub const AT_ONCE: (&str, &str, &str) = (
-    "DaemonSet",
-    "mini-node-exporter",
-    r#"[{"op": "add", "path": "/spec/updateStrategy", "value": {"rollingUpdate": {"maxUnavailable": "100%"}}}]"#,
-);
+/// The API server chooses node ports, for the stack that all trials share has those of the manifests.
+const ANY_NODE_PORT: &str = r#"[{"op": "remove", "path": "/spec/ports/0/nodePort"}]"#;
 
-/// Applies the run's own manifests with some of the shipped components, and patched.
-pub fn apply(kind: &Kind, components: &[&str], patches: Patches<'_>) -> Result<()> {
-    let place = kind.run().dir().join("variant");
-    fs_err::create_dir_all(&place)?;
-    let component = |name: &&str| format!("../overlay/kustomize/components/{name}");
-    let patch =
-        |(kind, name, patch): &(&str, &str, &str)| json!({ "target": { "kind": kind, "name": name }, "patch": patch });
-    let kustomization = json!({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": ["../overlay"],
-        "components": components.iter().map(component).collect::<Vec<_>>(),
-        "patches": patches.iter().map(patch).collect::<Vec<Value>>(),
-    });
-    fs_err::write(place.join("kustomization.yaml"), kustomization.to_string())?;
-    Ok(kind.cluster.kubectl.apply(&place)?)
+const NO_GRAFANA: &str = "{$patch: delete, kind: Any, metadata: {name: any}}";
+
+/// The stack of one trial.
+pub struct Variant<'k> {
+    pub kind: &'k Kind,
+    pub kubectl: Kubectl,
+    namespace: &'k str,
 }
 
-/// Applies the run's own manifests again, and waits until every check passes; then gives what was seen before. The
-/// trials that follow expect the stack as it was.
-pub fn undo_after(seen: Result<()>, kind: &Kind) -> Result<()> {
+/// Runs a trial on a stack of its own, which is deployed but not waited for, and deletes it.
+pub fn with(
+    kind: &Kind,
+    namespace: &str,
+    components: &[&str],
+    patches: Patches<'_>,
+    trial: impl FnOnce(&Variant<'_>) -> Result<()>,
+) -> Result<()> {
+    let variant = Variant { kind, kubectl: kind.cluster.kubectl.in_namespace(namespace), namespace };
+    let seen = variant.apply(components, patches).and_then(|()| trial(&variant));
     if seen.is_err() {
-        kind.cluster.note_trouble()?;
+        kind.cluster.note_trouble(&variant.kubectl)?;
     }
-    match (seen, undo(kind)) {
-        (Err(seen), Err(undone)) => bail!("{seen:#}\nand afterwards {undone:#}"),
-        (seen, undone) => seen.and(undone),
+    let delete = ["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"];
+    variant.kubectl.command(delete).run()?;
+    seen
+}
+
+impl Variant<'_> {
+    /// Applies the manifests, with some of the shipped components, and patched.
+    pub fn apply(&self, components: &[&str], patches: Patches<'_>) -> Result<()> {
+        let place = self.kind.run().dir().join(self.namespace);
+        fs_err::create_dir_all(&place)?;
+        let component = |name: &&str| format!("../overlay/kustomize/components/{name}");
+        let patch = |(kind, name, patch): &(&str, &str, &str)| json!({ "target": { "kind": kind, "name": name }, "patch": patch });
+        let own = [("Service", "mini-node-exporter|prometheus", ANY_NODE_PORT)];
+        let grafana = json!({ "target": { "labelSelector": "app.kubernetes.io/name=grafana" }, "patch": NO_GRAFANA });
+        let kustomization = json!({
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": self.namespace,
+            "resources": ["../overlay"],
+            "components": components.iter().map(component).collect::<Vec<_>>(),
+            "patches": own.iter().chain(patches).map(patch).chain([grafana]).collect::<Vec<Value>>(),
+        });
+        fs_err::write(place.join("kustomization.yaml"), kustomization.to_string())?;
+        Ok(self.kubectl.apply(&place)?)
+    }
+
+    pub fn rolled_out(&self, limit: Duration) -> Result<()> {
+        rollout::await_workloads(&self.kubectl, limit)
+    }
+
+    /// The stack, reached through the node ports of the control plane.
+    pub fn view(&self) -> Result<View<'_>> {
+        let at = |service| node_port(self.kind, &self.kubectl, service);
+        let (exporter, prometheus) = (Exporter::new(at("mini-node-exporter")?), Prometheus::new(at("prometheus")?));
+        let nodes = self.kind.stack().nodes.clone();
+        // Another trial compares the values with a node's own.
+        let stack = Stack::own(nodes, vec![exporter], prometheus, Part::Omitted, Procfs::Unseen);
+        Ok(View::of(self.kind, stack))
     }
 }
 
-fn undo(kind: &Kind) -> Result<()> {
-    apply(kind, &[], &[AT_ONCE])?;
-    rolled_out(kind)?;
-    kind.cluster.kubectl.apply(&kind.run().dir().join("overlay"))?;
-    let wrong = View::of(kind).failures()?;
-    if wrong.is_empty() { Ok(()) } else { bail!("the stack is not as it was before:\n{}", wrong.join("\n")) }
-}
-
-pub fn rolled_out(kind: &Kind) -> Result<()> {
-    rollout::await_workloads(&kind.cluster.kubectl, Duration::from_secs(60)).context("the stack does not roll out")
+/// The address of a service: its port on the control plane.
+pub fn node_port(kind: &Kind, kubectl: &Kubectl, service: &str) -> Result<String> {
+    let node = kind.stack().nodes.iter().find(|node| node.ends_with("control-plane")).context("no control plane")?;
+    let address = r#"jsonpath={.status.addresses[?(@.type=="InternalIP")].address}"#;
+    let address = kubectl.command(["get", "node", node, "--output", address]).read()?;
+    let port = ["get", "service", service, "--output", "jsonpath={.spec.ports[0].nodePort}"];
+    Ok(format!("http://{address}:{}", kubectl.command(port).read()?))
 }

@@ -1,4 +1,4 @@
-//! The cluster's stack under another view: other endpoints, less patience; and all checks of it at once.
+//! A stack of the cluster for the checks, all of which run at the same time.
 
 use std::path::PathBuf;
 use std::thread;
@@ -23,19 +23,21 @@ pub struct View<'k> {
     limit: Option<Duration>,
 }
 
-/// How long a check may take of which it is known what it comes to: long enough for two scrapes, whatever the patience.
+/// How long a check may take that is expected to fail: long enough for two scrapes, whatever the patience.
 const IN_VAIN: Duration = Duration::from_secs(4);
 
+/// How long a new stack may take until a fault shows everywhere: discovery, first samples, first rules.
+const SEEN: Duration = Duration::from_secs(60);
+
 impl<'k> View<'k> {
-    pub fn of(kind: &'k Kind) -> Self {
-        Self { kind, stack: kind.stack().clone(), limit: None }
+    pub fn of(kind: &'k Kind, stack: Stack) -> Self {
+        Self { kind, stack, limit: None }
     }
 
     /// Waits until exactly the checks fail that fail of a fault, after those that `before` gives.
     pub fn shows<Plant>(mut self, fault: &Fault<Plant>, before: impl Fn() -> Vec<CheckReport>) -> Result<()> {
         self.limit = Some(IN_VAIN.div_f64(poll::patience()));
-        // It takes a few scrapes until it shows everywhere.
-        poll::until("the fault seen", Duration::from_secs(30), Duration::from_millis(100), || match self.checks() {
+        poll::until("the fault seen", SEEN, Duration::from_millis(100), || match self.checks() {
             Ok(reports) => match fault.is_seen_in(&before().into_iter().chain(reports).collect::<Vec<_>>()) {
                 Ok(()) => Attempt::Ready(()),
                 Err(other) => Attempt::NotYet(other.to_string()),

@@ -1,9 +1,11 @@
-//! Tests whose order matters: they run one after the other on the main thread, and share one thing, which the first of
-//! them makes and which is taken down after the last.
+//! Tests that share one thing, which the first of them makes and which is taken down after the last. First those run that
+//! leave it as it is, several at a time; then the others, one after the other and in order.
 
 use std::any;
+use std::borrow::Borrow;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use e2e::process::guard;
@@ -11,7 +13,7 @@ use e2e::wait::interrupt;
 use libtest_mimic::{Arguments, Completion, Failed};
 
 /// What the trials of a tier share.
-pub trait Shared: Sized + Send + 'static {
+pub trait Shared: Sized + Send + Sync + 'static {
     /// Makes it, for the first trial that runs.
     fn make() -> Result<Self>;
 
@@ -25,20 +27,38 @@ pub trait Shared: Sized + Send + 'static {
     fn end(self, failed: bool) -> Result<()>;
 }
 
-type Body<T> = dyn Fn(&mut T) -> Result<()> + Send;
+type Alone<T> = dyn Fn(&mut T) -> Result<()> + Send;
+type Overlapping<T> = dyn Fn(&T) -> Result<()> + Send;
+
+enum Body<T> {
+    Alone(Box<Alone<T>>),
+    Overlapping(Box<Overlapping<T>>),
+}
+
+/// How many run at the same time of those that may.
+const OVERLAPPING: usize = 4;
 
 /// A function of the tier, run as a test of its own name.
 pub struct Trial<T> {
     name: &'static str,
-    body: Box<Body<T>>,
+    body: Body<T>,
     obstacle: fn(&T) -> Option<&'static str>,
 }
 
-/// Makes a trial, named after its function's module and name.
+/// Makes a trial that runs alone, named after its function's module and name.
 pub fn trial<T, F: Fn(&mut T) -> Result<()> + Send + 'static>(body: F) -> Trial<T> {
+    Trial { name: name::<F>(), body: Body::Alone(Box::new(body)), obstacle: |_| None }
+}
+
+/// Makes a trial that may run beside others.
+#[allow(dead_code, reason = "the container tier has none")]
+pub fn overlapping<T, F: Fn(&T) -> Result<()> + Send + 'static>(body: F) -> Trial<T> {
+    Trial { name: name::<F>(), body: Body::Overlapping(Box::new(body)), obstacle: |_| None }
+}
+
+fn name<F>() -> &'static str {
     let name = any::type_name::<F>();
-    let name = name.split_once("::").map_or(name, |(_crate, name)| name);
-    Trial { name, body: Box::new(body), obstacle: |_| None }
+    name.split_once("::").map_or(name, |(_crate, name)| name)
 }
 
 impl<T> Trial<T> {
@@ -58,22 +78,30 @@ pub fn run<T: Shared>(needs: &str, trials: Vec<Trial<T>>) -> ExitCode {
         eprintln!("error: no signal handler: {error}");
         return ExitCode::FAILURE;
     }
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let held = Arc::new(Mutex::new(Held::Nothing));
-    let test = |trial: Trial<T>| {
-        let held = Arc::clone(&held);
-        libtest_mimic::Trial::ignorable_test(trial.name, move || {
-            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.run(&trial).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
-    let tests = trials.into_iter().map(|trial| test(trial).with_kind(needs).with_ignored_flag(true)).collect();
-    let conclusion = libtest_mimic::run(&arguments, tests);
-    let held = std::mem::replace(&mut *held.lock().unwrap_or_else(PoisonError::into_inner), Held::Nothing);
-    let Held::Made(shared) = held else { return conclusion.exit_code() };
-    match shared.end(conclusion.has_failed()) {
-        Ok(()) => conclusion.exit_code(),
+    let arguments = Arguments::from_args();
+    let held = Arc::new(RwLock::new(Held::Nothing));
+    let (overlapping, alone): (Vec<_>, Vec<_>) =
+        trials.into_iter().partition(|trial| matches!(trial.body, Body::Overlapping(_)));
+    let mut failed = false;
+    for (threads, trials) in [(OVERLAPPING, overlapping), (1, alone)] {
+        let test = |trial: Trial<T>| {
+            let held = Arc::clone(&held);
+            libtest_mimic::Trial::ignorable_test(trial.name, move || {
+                Held::run(&held, &trial).map_err(|error| Failed::from(format!("{error:#}")))
+            })
+        };
+        let tests: Vec<_> =
+            trials.into_iter().map(|trial| test(trial).with_kind(needs).with_ignored_flag(true)).collect();
+        if !tests.is_empty() {
+            let arguments = Arguments { test_threads: Some(threads), ..arguments.clone() };
+            failed |= libtest_mimic::run(&arguments, tests).has_failed();
+        }
+    }
+    let code = if failed { ExitCode::from(101) } else { ExitCode::SUCCESS };
+    let held = std::mem::replace(&mut *held.write().unwrap_or_else(PoisonError::into_inner), Held::Nothing);
+    let Held::Made(shared) = held else { return code };
+    match shared.end(failed) {
+        Ok(()) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -88,23 +116,57 @@ enum Held<T> {
 }
 
 impl<T: Shared> Held<T> {
-    fn run(&mut self, trial: &Trial<T>) -> Result<Completion> {
+    fn run(held: &RwLock<Self>, trial: &Trial<T>) -> Result<Completion> {
         interrupt::check()?;
-        if let Self::Nothing = self {
-            *self = Self::Broken;
-            *self = Self::Made(T::make()?);
+        Self::make(held)?;
+        let began = Instant::now();
+        let completion = match &trial.body {
+            Body::Alone(body) => match &mut *held.write().unwrap_or_else(PoisonError::into_inner) {
+                Self::Made(shared) => trial.run(shared, |shared| {
+                    shared.begin();
+                    body(shared)
+                }),
+                _ => not_run(),
+            },
+            Body::Overlapping(body) => match &*held.read().unwrap_or_else(PoisonError::into_inner) {
+                Self::Made(shared) => trial.run(shared, |shared| body(shared)),
+                _ => not_run(),
+            },
+        };
+        eprintln!("     {} took {:.1} s", trial.name, began.elapsed().as_secs_f64());
+        completion
+    }
+
+    /// Makes what is shared, unless an earlier trial did or failed to.
+    fn make(held: &RwLock<Self>) -> Result<()> {
+        let is_missing = |held: &Self| matches!(held, Self::Nothing);
+        if is_missing(&held.read().unwrap_or_else(PoisonError::into_inner)) {
+            let mut held = held.write().unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have been first.
+            if is_missing(&held) {
+                *held = Self::Broken;
+                *held = Self::Made(T::make()?);
+            }
         }
-        let Self::Made(shared) = self else { return Err(anyhow!("not run: see the first failure")) };
-        if let Some(reason) = (trial.obstacle)(shared) {
+        Ok(())
+    }
+}
+
+impl<T: Shared> Trial<T> {
+    fn run<R: Borrow<T>>(&self, mut shared: R, body: impl FnOnce(&mut R) -> Result<()>) -> Result<Completion> {
+        if let Some(reason) = (self.obstacle)(shared.borrow()) {
             return Ok(Completion::ignored_with(reason));
         }
-        shared.begin();
-        let result = (trial.body)(shared);
+        let result = body(&mut shared);
         if result.is_err() {
-            for line in shared.last_words() {
+            for line in shared.borrow().last_words() {
                 eprintln!("  | {line}");
             }
         }
         result.map(|()| Completion::Completed)
     }
+}
+
+fn not_run() -> Result<Completion> {
+    Err(anyhow!("not run: see the first failure"))
 }

@@ -96,13 +96,18 @@ impl Cluster {
         progress.step(&format!("create a cluster of {nodes}"), |_| {
             self.kind.create(&self.images[&Image::Node], &configuration)
         })?;
-        let archive = self.run.dir().join("images.tar");
         let inside = self.images.iter().filter(|(image, _)| **image != Image::Node);
         let inside: Vec<&str> = inside.map(|(_, reference)| reference.as_str()).collect();
-        progress.step("save the images", |_| self.docker.save(&inside, &archive))?;
-        progress.step("load the images into every node", |_| self.kind.load(&archive))?;
-        fs::remove_file(&archive)?;
+        self.load(&inside, progress)?;
         progress.step("await the nodes", |_| rollout::await_nodes(&self.kubectl, options.nodes, READY))
+    }
+
+    /// Gives every node these images of the engine.
+    pub fn load(&self, references: &[&str], progress: &Progress) -> Result<()> {
+        let archive = self.run.dir().join("images.tar");
+        progress.step("save the images", |_| self.docker.save(references, &archive))?;
+        progress.step("load the images into every node", |_| self.kind.load(&archive))?;
+        Ok(fs::remove_file(&archive)?)
     }
 
     /// Deploys the stack, whose exporters read from `procfs`, and waits for the roll-out.
@@ -151,10 +156,10 @@ impl Cluster {
         links
     }
 
-    /// Keeps what is wrong now among the logs of the run: pods that are replaced take their logs and events along.
-    pub fn note_trouble(&self) -> Result<()> {
+    /// Saves what is wrong in a namespace among the logs of the run: pods that are deleted take their logs and events along.
+    pub fn note_trouble(&self, kubectl: &Kubectl) -> Result<()> {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(self.run.dir().join("trouble.log"))?;
-        Ok(writeln!(file, "{}", diagnosis::describe(&self.kubectl))?)
+        Ok(writeln!(file, "{}", diagnosis::describe(kubectl))?)
     }
 
     /// Saves the logs of nodes and pods, the events, and what the cluster was made of.

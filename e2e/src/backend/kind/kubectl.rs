@@ -12,19 +12,26 @@ use crate::process::command::{Cmd, CommandError};
 /// The namespace that everything of ours lives in.
 pub const NAMESPACE: &str = "mini-node-exporter";
 
-/// `kubectl` with the cluster's own kubeconfig.
+/// `kubectl` with the cluster's own kubeconfig, for one namespace.
 #[derive(Clone, Debug)]
 pub struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
+    namespace: String,
 }
 
 impl Kubectl {
     pub fn new(program: &Path, kubeconfig: &Path) -> Self {
-        Self { program: program.to_owned(), kubeconfig: kubeconfig.to_owned() }
+        Self { program: program.to_owned(), kubeconfig: kubeconfig.to_owned(), namespace: NAMESPACE.to_owned() }
     }
 
-    /// A command in our namespace, with a deadline of 30 s.
+    /// The same for another namespace than [`NAMESPACE`].
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..self.clone() }
+    }
+
+    /// A command in the namespace, with a deadline of 30 s.
     pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Cmd {
         Cmd::new(&self.program)
             .arg("--kubeconfig")
@@ -32,7 +39,7 @@ impl Kubectl {
             // In the user's home it would answer for the next cluster on the same port.
             .arg("--cache-dir")
             .arg(self.kubeconfig.with_file_name("kubectl-cache"))
-            .args(["--namespace", NAMESPACE, "--request-timeout", "20s"])
+            .args(["--namespace", &self.namespace, "--request-timeout", "20s"])
             .args(args)
     }
 
