@@ -11,11 +11,11 @@ use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::collector::Collector;
-use crate::log::{Format, LevelFilter};
+use crate::log::{LevelFilter, LogFormat};
 use crate::procfs::{Hostname, ProcFile, ProcRoot};
 use crate::server::ListenAddress;
 use crate::{build, http};
-use value::{Checked, parsed};
+use value::{FlagParser, parsed};
 
 const ENDPOINTS: &str = "\
 Endpoints:
@@ -78,7 +78,7 @@ pub struct Settings {
 
     /// Name of the node; the hostname in the procfs tree by default
     #[arg(long = "node-name", value_name = "NAME", env = "NODE_NAME", hide_env_values = true)]
-    #[arg(value_parser = Checked(node_name))]
+    #[arg(value_parser = FlagParser(node_name))]
     pub node_name: Option<String>,
 
     /// Log messages of this level and above: debug, info, warn or error
@@ -86,8 +86,8 @@ pub struct Settings {
     pub log_level: LevelFilter,
 
     /// Format of log messages: logfmt or json
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = parsed::<Format>())]
-    pub log_format: Format,
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = parsed::<LogFormat>())]
+    pub log_format: LogFormat,
 
     /// The collectors to run, by the flags that each of them has.
     #[arg(skip)]

@@ -15,7 +15,7 @@ use crate::node::Scrape;
 use crate::procfs::Error;
 
 /// Every collector there is, by name.
-pub const TABLE: &[&dyn Collector] = &[&cpus::Cpus, &load::Load, &uptime::Uptime];
+pub const TABLE: &[&dyn Collector] = &[&cpus::CpusCollector, &load::LoadCollector, &uptime::UptimeCollector];
 
 /// Turns some of a node's files into metric families.
 pub trait Collector: Send + Sync {

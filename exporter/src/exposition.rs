@@ -10,7 +10,7 @@ use prometheus::proto::MetricFamily;
 use crate::build;
 use crate::collector::{Collector, gauge};
 use crate::node::Scrape;
-use process::Process;
+use process::ProcessMetrics;
 
 /// The content type of the text format. The crate's own lacks the charset.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,14 +22,14 @@ const USUAL_TEXT: usize = 4096;
 /// Builds the metrics of the node and of this process.
 pub struct Exposition {
     collectors: Vec<&'static dyn Collector>,
-    process: Option<Process>,
+    process: Option<ProcessMetrics>,
 }
 
 impl Exposition {
     /// `process_metrics` adds the metrics of this very process, `process_*`.
     #[must_use]
     pub fn new(collectors: Vec<&'static dyn Collector>, process_metrics: bool) -> Self {
-        Self { collectors, process: process_metrics.then(Process::default) }
+        Self { collectors, process: process_metrics.then(ProcessMetrics::default) }
     }
 
     /// The collectors that are enabled.

@@ -38,11 +38,11 @@ use axum::routing::get;
 
 use crate::collector::{self, Collector};
 use crate::exposition::Exposition;
-use crate::node::{Node, Reader};
+use crate::node::{Node, ReaderThread};
 use crate::procfs::{NODE_FILES, ProcRoot};
 pub use cors::{Origins, readable_by};
 pub use held::hold;
-use limit::Limit;
+use limit::RequestLimit;
 pub use path::{BadPath, TelemetryPath};
 pub use protect::protected;
 
@@ -62,7 +62,7 @@ pub struct Options {
     pub exporter_metrics: bool,
     /// Where reads that can hang are done. Nodes in one process may share it if their files never hang: one that hangs
     /// blocks them all.
-    pub reader: Arc<Reader>,
+    pub reader: Arc<ReaderThread>,
 }
 
 impl Options {
@@ -89,8 +89,8 @@ pub struct Endpoints {
     node: Arc<Node>,
     exposition: Exposition,
     telemetry_path: TelemetryPath,
-    requests: Limit,
-    readiness_checks: Limit,
+    requests: RequestLimit,
+    readiness_checks: RequestLimit,
 }
 
 impl Endpoints {
@@ -103,8 +103,8 @@ impl Endpoints {
             node: Arc::new(Node::new(root, options.node_name, options.reader)),
             exposition: Exposition::new(options.collectors, options.exporter_metrics),
             telemetry_path: options.telemetry_path,
-            requests: Limit::new(options.max_requests),
-            readiness_checks: Limit::new(health::MOST_CHECKS),
+            requests: RequestLimit::new(options.max_requests),
+            readiness_checks: RequestLimit::new(health::MOST_CHECKS),
         })
     }
 
@@ -159,7 +159,7 @@ fn timeout(headers: &HeaderMap) -> Duration {
     Duration::from_secs_f64(f64::max(seconds - MARGIN, seconds / 2.0))
 }
 
-const TEXT: &str = "text/plain; charset=utf-8";
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {
     (status, [(CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
@@ -167,5 +167,5 @@ fn answer(status: StatusCode, content_type: &'static str, body: String) -> Respo
 
 /// An answer of one line, such as why there is no other.
 fn line(status: StatusCode, text: impl std::fmt::Display) -> Response {
-    answer(status, TEXT, format!("{text}\n"))
+    answer(status, PLAIN_TEXT, format!("{text}\n"))
 }

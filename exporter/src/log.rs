@@ -17,7 +17,7 @@ pub use tracing::level_filters::LevelFilter;
 
 /// The two shapes of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// `ts=… level=info message=… key=value`
     #[default]
     Logfmt,
@@ -25,7 +25,7 @@ pub enum Format {
     Json,
 }
 
-impl FromStr for Format {
+impl FromStr for LogFormat {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -38,19 +38,32 @@ impl FromStr for Format {
 }
 
 /// Sets up the process's log; events below `level` are dropped. A second call changes nothing.
-pub fn init(level: LevelFilter, format: Format) {
+pub fn init(level: LevelFilter, format: LogFormat) {
     // This fails only for a process that is out of file descriptors, which cannot listen either, and says so.
     let Ok(stderr) = NonBlockingStderr::open().map(Arc::new) else { return };
     let base = tracing_subscriber::registry().with(level);
     let _ = match format {
-        Format::Logfmt => {
+        LogFormat::Logfmt => {
             let layer = tracing_logfmt::builder().with_target(false).layer().with_writer(stderr);
             tracing::subscriber::set_global_default(base.with(layer))
         }
-        Format::Json => {
+        LogFormat::Json => {
             let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
             let layer = layer.with_current_span(false).with_span_list(false).with_writer(stderr);
             tracing::subscriber::set_global_default(base.with(layer))
         }
     };
+}
+
+/// Escapes control characters, so that a text from outside cannot forge a second line.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
 }

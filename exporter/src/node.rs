@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::procfs::{Error, Hostname, ProcFile, ProcRoot};
-pub use reader::Reader;
+pub use reader::ReaderThread;
 
 /// Reads the node's files. A file that breaks is logged once, and once more when it heals, not at every scrape.
 #[derive(Debug)]
@@ -18,14 +18,14 @@ pub struct Node {
     root: ProcRoot,
     name: Option<String>,
     bad: Mutex<BTreeSet<PathBuf>>,
-    reader: Arc<Reader>,
+    reader: Arc<ReaderThread>,
 }
 
 impl Node {
     /// Without a name, the hostname is read from the tree, whenever it is needed. The reader is not used where the tree
     /// [is live](ProcRoot::is_live).
     #[must_use]
-    pub fn new(root: ProcRoot, name: Option<String>, reader: Arc<Reader>) -> Self {
+    pub fn new(root: ProcRoot, name: Option<String>, reader: Arc<ReaderThread>) -> Self {
         Self { root, name, bad: Mutex::default(), reader }
     }
 
@@ -35,19 +35,19 @@ impl Node {
         &self.root
     }
 
-    /// Runs `job` over one scrape: right here where reading cannot hang, else on the reader's thread. If that takes
-    /// longer than `timeout`, or cannot be done, `job` runs here over a scrape that reads nothing and fails.
+    /// Runs `read` over one scrape: right here where reading cannot hang, else on the reader's thread. If that takes
+    /// longer than `timeout`, or cannot be done, `read` runs here over a scrape that reads nothing and fails.
     pub async fn scrape<T: Send + 'static>(
         self: &Arc<Self>,
         timeout: impl FnOnce() -> Duration,
-        job: impl Fn(&Scrape<'_>) -> T + Clone + Send + 'static,
+        read: impl Fn(&Scrape<'_>) -> T + Clone + Send + 'static,
     ) -> T {
         if self.root.is_live() {
-            return job(&Scrape::new(self));
+            return read(&Scrape::new(self));
         }
-        let (node, read) = (Arc::clone(self), job.clone());
-        let read = self.reader.run(self.root.path(), timeout(), move || read(&Scrape::new(&node))).await;
-        read.unwrap_or_else(|error| job(&Scrape::failed(self, error)))
+        let (node, on_thread) = (Arc::clone(self), read.clone());
+        let result = self.reader.run(self.root.path(), timeout(), move || on_thread(&Scrape::new(&node))).await;
+        result.unwrap_or_else(|error| read(&Scrape::failed(self, error)))
     }
 
     fn read<T: ProcFile>(&self) -> Result<T, Error> {

@@ -5,10 +5,10 @@
 //! once, and the previous one stays in force.
 
 mod client_certificates;
+mod error;
 mod files;
 mod format;
 mod passwords;
-mod problem;
 mod rate;
 mod section;
 mod step_down;
@@ -25,12 +25,12 @@ use axum::http::HeaderMap;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
-use files::Files;
-use format::Policy;
+pub use error::ConfigError;
+use files::ConfigFiles;
+use format::ConfigFile;
 use passwords::Passwords;
 pub use passwords::Verdict;
-pub use problem::Problem;
-use rate::Bucket;
+use rate::TokenBucket;
 use tls::Tls;
 
 /// How often the files are looked at, and how long they must have stayed the same: they may be half written.
@@ -44,9 +44,9 @@ pub struct WebConfig {
 
 /// What is in force.
 pub struct Rules {
-    policy: Policy,
+    config: ConfigFile,
     tls: Option<Tls>,
-    bucket: Option<Arc<Bucket>>,
+    bucket: Option<Arc<TokenBucket>>,
 }
 
 impl WebConfig {
@@ -56,15 +56,15 @@ impl WebConfig {
     /// # Errors
     ///
     /// Names what is invalid: the line, where it is one of the file.
-    pub fn load(file: &Path) -> Result<Self, Problem> {
-        let mut files = Files::new(std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()));
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let mut files = ConfigFiles::new(std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()));
         let rules = Rules::read(&mut files)?;
         rules.warn();
         let (sender, rules) = watch::channel(Arc::new(rules));
         thread::Builder::new()
             .name("web-config".to_string())
             .spawn(move || follow(files, &sender))
-            .map_err(|error| Problem::new(format!("cannot watch the file: cannot start thread: {error}")))?;
+            .map_err(|error| ConfigError::new(format!("cannot watch the file: cannot start thread: {error}")))?;
         Ok(Self { rules, passwords: Passwords::new()? })
     }
 
@@ -87,23 +87,23 @@ impl WebConfig {
         if !rules.has_users() {
             return Verdict::Good;
         }
-        self.passwords.check(&rules.policy.users, headers, peer).await
+        self.passwords.check(&rules.config.users, headers, peer).await
     }
 }
 
 /// Follows the files until nobody uses their configuration any more.
-fn follow(mut files: Files, current: &watch::Sender<Arc<Rules>>) {
-    let mut seen = files.state();
+fn follow(mut files: ConfigFiles, current: &watch::Sender<Arc<Rules>>) {
+    let mut seen = files.fingerprints();
     loop {
         thread::park_timeout(LOOK_EVERY);
         if current.is_closed() {
             return;
         }
-        let before = std::mem::replace(&mut seen, files.state());
-        if seen != before || seen == files.read_state() {
+        let before = std::mem::replace(&mut seen, files.fingerprints());
+        if seen != before || seen == files.fingerprints_when_read() {
             continue;
         }
-        let mut again = Files::new(files.first().to_path_buf());
+        let mut again = ConfigFiles::new(files.first().to_path_buf());
         let file = files.first().display();
         let rules = current.borrow().clone();
         match Rules::read(&mut again).and_then(|next| next.instead_of(&rules)) {
@@ -112,31 +112,31 @@ fn follow(mut files: Files, current: &watch::Sender<Arc<Rules>>) {
                 rules.warn();
                 current.send_replace(Arc::new(rules));
             }
-            Err(problem) => {
-                tracing::error!(%file, %problem, "invalid web configuration; keeping the previous one");
+            Err(error) => {
+                tracing::error!(%file, %error, "invalid web configuration; keeping the previous one");
             }
         }
         files = again;
-        seen = files.state();
+        seen = files.fingerprints();
     }
 }
 
 impl Rules {
-    fn read(files: &mut Files) -> Result<Self, Problem> {
-        let bytes = files.read_first().map_err(|error| Problem::new(error.to_string()))?;
-        let policy = Policy::parse(std::str::from_utf8(&bytes).map_err(|_| Problem::new("not UTF-8"))?)?;
-        let tls = policy.tls.as_ref().map(|tls| tls::server(tls, files)).transpose()?;
-        let bucket = policy.rate.map(|rate| Arc::new(Bucket::new(rate)));
-        Ok(Self { policy, tls, bucket })
+    fn read(files: &mut ConfigFiles) -> Result<Self, ConfigError> {
+        let bytes = files.read_first().map_err(|error| ConfigError::new(error.to_string()))?;
+        let config = ConfigFile::parse(std::str::from_utf8(&bytes).map_err(|_| ConfigError::new("not UTF-8"))?)?;
+        let tls = config.tls.as_ref().map(|tls| tls::server(tls, files)).transpose()?;
+        let bucket = config.rate.map(|rate| Arc::new(TokenBucket::new(rate)));
+        Ok(Self { config, tls, bucket })
     }
 
     /// Replaces `before`, or fails on a step-down.
-    fn instead_of(mut self, before: &Self) -> Result<Self, Problem> {
-        if let Some(what) = step_down::between(&before.policy, &self.policy) {
-            return Err(Problem::new(format!("{what}; restart to apply it")));
+    fn instead_of(mut self, before: &Self) -> Result<Self, ConfigError> {
+        if let Some(what) = step_down::between(&before.config, &self.config) {
+            return Err(ConfigError::new(format!("{what}; restart to apply it")));
         }
         // An unrelated change must not fill a bucket that was empty.
-        if self.policy.rate == before.policy.rate {
+        if self.config.rate == before.config.rate {
             self.bucket.clone_from(&before.bucket);
         }
         Ok(self)
@@ -169,7 +169,7 @@ impl Rules {
     /// Whether clients need a password.
     #[must_use]
     pub fn has_users(&self) -> bool {
-        !self.policy.users.is_empty()
+        !self.config.users.is_empty()
     }
 
     /// Counts a request; false if it exceeds the rate limit.
@@ -180,6 +180,6 @@ impl Rules {
 
     /// Sets the headers that every answer carries.
     pub fn add_headers(&self, headers: &mut HeaderMap) {
-        headers.extend(self.policy.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        headers.extend(self.config.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
 }

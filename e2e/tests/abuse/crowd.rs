@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::support::{Client as Kept, Exporter, allow_descriptors, pause};
+use crate::support::{Client as Connection, Exporter, allow_descriptors, pause};
 
 /// What clients may cost, however many there are: 256 connections, each with two buffers of 16 KiB.
 const MOST_MEMORY: u64 = 256 * 2 * 16 * 1024;
@@ -58,7 +58,7 @@ fn five_thousand_kept_connections() {
 fn a_kept_connection_outlives_a_crowd_that_never_ends() {
     allow_descriptors(6000);
     let exporter = Exporter::start(&[]);
-    let mut prometheus = Kept::new(exporter.connect());
+    let mut prometheus = Connection::new(exporter.connect());
     prometheus.scrape();
     let over = AtomicBool::new(false);
     std::thread::scope(|threads| {
@@ -105,9 +105,9 @@ fn hold(count: usize, kind: Client) {
         exporter.scrape();
     }
     let before = exporter.resident();
-    let crowd: Vec<Kept> = (0..count)
+    let crowd: Vec<Connection> = (0..count)
         .map(|_| {
-            let mut client = Kept::new(exporter.connect());
+            let mut client = Connection::new(exporter.connect());
             match kind {
                 Client::Silent => {}
                 Client::HalfHead => client.send(b"GET /metrics HTTP/1.1\r\nHost: abuse\r\nX-Half: ").unwrap(),

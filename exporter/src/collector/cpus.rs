@@ -6,9 +6,9 @@ use super::{Collector, gauge};
 use crate::node::Scrape;
 use crate::procfs::{Error, OnlineCpus, ProcFile};
 
-pub(super) struct Cpus;
+pub(super) struct CpusCollector;
 
-impl Collector for Cpus {
+impl Collector for CpusCollector {
     fn name(&self) -> &'static str {
         "cpus"
     }

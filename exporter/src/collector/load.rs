@@ -6,11 +6,11 @@ use super::{Collector, gauge};
 use crate::node::Scrape;
 use crate::procfs::{Error, LoadAverage, ProcFile};
 
-pub(super) struct Load;
+pub(super) struct LoadCollector;
 
 const HELP: &str = "Average number of threads running, runnable or in uninterruptible sleep, over a duration.";
 
-impl Collector for Load {
+impl Collector for LoadCollector {
     fn name(&self) -> &'static str {
         "load"
     }

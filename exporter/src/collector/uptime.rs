@@ -6,9 +6,9 @@ use super::{Collector, gauge};
 use crate::node::Scrape;
 use crate::procfs::{self, Error, ProcFile};
 
-pub(super) struct Uptime;
+pub(super) struct UptimeCollector;
 
-impl Collector for Uptime {
+impl Collector for UptimeCollector {
     fn name(&self) -> &'static str {
         "uptime"
     }

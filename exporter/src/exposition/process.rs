@@ -3,37 +3,24 @@
 //! Always from the kernel's own `/proc`, whatever tree describes the node.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use prometheus::proto::MetricFamily;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
-use rustix::system::sysinfo;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::collector::{counter, gauge};
 use crate::procfs::{ProcRoot, ProcessStat, open_fds};
 
-pub(super) struct Process {
+#[derive(Default)]
+pub(super) struct ProcessMetrics {
     /// The kernel's own tree, which keeps its descriptors from one scrape to the next.
     root: ProcRoot,
-    began: Instant,
-    boot: Mutex<Option<Boot>>,
+    boot: Mutex<Option<SystemTime>>,
 }
 
-/// When the node booted, in seconds since the Unix epoch.
-struct Boot {
-    seconds: f64,
-    /// When this process began, by the wall clock that this was computed with.
-    began: SystemTime,
-}
-
-impl Default for Process {
-    fn default() -> Self {
-        Self { root: ProcRoot::default(), began: Instant::now(), boot: Mutex::default() }
-    }
-}
-
-impl Process {
+impl ProcessMetrics {
     /// Adds the families of what can be read.
     pub(super) fn collect(&self, families: &mut Vec<MetricFamily>) {
         if let Ok(stat) = self.root.read::<ProcessStat>() {
@@ -63,23 +50,19 @@ impl Process {
         }
     }
 
-    /// Computes it again when the wall clock was set: a node without a battery is in 1970 until it has asked the time.
-    /// `/proc/uptime` is not read, because lxcfs may cover it: it then counts from the container's start, and may hang.
+    /// Returns when the node booted, in seconds since the Unix epoch. The same at every scrape, until the wall clock is set: a
+    /// node without a battery is in 1970 until it has asked the time. `/proc/uptime` is not read, because lxcfs may cover it:
+    /// it then counts from the container's start, and may hang.
     fn boot(&self) -> Option<f64> {
-        let now = SystemTime::now();
-        let began = now.checked_sub(self.began.elapsed())?;
+        let uptime = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+        let now = SystemTime::now().checked_sub(uptime)?;
         let mut boot = self.boot.lock().unwrap_or_else(PoisonError::into_inner);
-        if boot.as_ref().is_none_or(|boot| difference(boot.began, began) > Duration::from_secs(1)) {
-            let up = Duration::from_secs(u64::try_from(sysinfo().uptime).ok()?);
-            let seconds = float(now.checked_sub(up)?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs());
-            *boot = Some(Boot { seconds, began });
+        let boot = boot.get_or_insert(now);
+        if now.duration_since(*boot).unwrap_or_else(|error| error.duration()) > Duration::from_secs(1) {
+            *boot = now;
         }
-        boot.as_ref().map(|boot| boot.seconds)
+        boot.duration_since(SystemTime::UNIX_EPOCH).ok().map(|boot| float(boot.as_secs()))
     }
-}
-
-fn difference(one: SystemTime, other: SystemTime) -> Duration {
-    one.duration_since(other).unwrap_or_else(|error| error.duration())
 }
 
 fn value(name: &str, help: &str, value: f64) -> MetricFamily {
@@ -103,7 +86,7 @@ mod tests {
     #[test]
     fn this_process_is_described() {
         let mut families = Vec::new();
-        Process::default().collect(&mut families);
+        ProcessMetrics::default().collect(&mut families);
         let value = |name: &str| -> f64 {
             let family = families.iter().find(|family| family.name() == name);
             let metric = &family.unwrap_or_else(|| panic!("no {name} in {families:?}")).get_metric()[0];
@@ -125,9 +108,9 @@ mod tests {
     fn the_boot_time_is_the_kernels_also_after_the_clock_was_set() {
         let stat = std::fs::read_to_string("/proc/stat").unwrap();
         let kernels: f64 = stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok()).unwrap();
-        let process = Process::default();
+        let process = ProcessMetrics::default();
         assert!((process.boot().unwrap() - kernels).abs() <= 1.0);
-        *process.boot.lock().unwrap() = Some(Boot { seconds: 1.0, began: SystemTime::UNIX_EPOCH });
+        *process.boot.lock().unwrap() = Some(SystemTime::UNIX_EPOCH);
         assert!((process.boot().unwrap() - kernels).abs() <= 1.0);
     }
 }

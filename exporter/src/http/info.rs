@@ -6,16 +6,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::{Endpoints, TEXT, answer, line, timeout};
+use super::{Endpoints, PLAIN_TEXT, answer, line, timeout};
 use crate::node::Scrape;
 use crate::procfs::{Error, LoadAverage, Uptime};
 
 pub(super) async fn hostname(State(endpoints): State<Arc<Endpoints>>, headers: HeaderMap) -> Response {
-    info(&endpoints, &headers, TEXT, |scrape| scrape.hostname().map(str::to_string)).await
+    info(&endpoints, &headers, PLAIN_TEXT, |scrape| scrape.hostname().map(str::to_string)).await
 }
 
 pub(super) async fn uptime(State(endpoints): State<Arc<Endpoints>>, headers: HeaderMap) -> Response {
-    info(&endpoints, &headers, TEXT, |scrape| scrape.read::<Uptime>().map(|uptime| uptime.written)).await
+    info(&endpoints, &headers, PLAIN_TEXT, |scrape| scrape.read::<Uptime>().map(|uptime| uptime.written)).await
 }
 
 pub(super) async fn load(State(endpoints): State<Arc<Endpoints>>, headers: HeaderMap) -> Response {

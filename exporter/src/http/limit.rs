@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub(super) struct Limit {
+pub(super) struct RequestLimit {
     most: usize,
     permits: Arc<Semaphore>,
 }
 
-impl Limit {
+impl RequestLimit {
     /// 0 is no limit.
     pub(super) fn new(most: usize) -> Self {
         let permits = if most == 0 { Semaphore::MAX_PERMITS } else { most.min(Semaphore::MAX_PERMITS) };

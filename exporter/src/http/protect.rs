@@ -14,7 +14,7 @@ use super::{line, path};
 use crate::log::OncePerMinute;
 use crate::web_config::{Rules, Verdict, WebConfig};
 
-struct Guard {
+struct AccessControl {
     web_config: Arc<WebConfig>,
     failures: OncePerMinute,
 }
@@ -22,17 +22,17 @@ struct Guard {
 /// The same endpoints behind the rate limit, the passwords and the headers of a web configuration. Health needs no
 /// password and has no limit: probes send no password, and must not depend on what other clients do.
 pub fn protected(app: Router, web_config: Arc<WebConfig>) -> Router {
-    let guard = Guard { web_config, failures: OncePerMinute::default() };
-    app.layer(from_fn_with_state(Arc::new(guard), protect))
+    let access = AccessControl { web_config, failures: OncePerMinute::default() };
+    app.layer(from_fn_with_state(Arc::new(access), protect))
 }
 
-async fn protect(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    let rules = guard.web_config.rules();
+async fn protect(State(access): State<Arc<AccessControl>>, mut request: Request, next: Next) -> Response {
+    let rules = access.web_config.rules();
     request.extensions_mut().insert(Arc::clone(&rules));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
     let is_health = path::is_health(request.uri().path());
-    let refusal = if is_health { None } else { guard.refuse(&rules, peer, request.headers()).await };
+    let refusal = if is_health { None } else { access.refuse(&rules, peer, request.headers()).await };
     let mut response = match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
@@ -41,7 +41,7 @@ async fn protect(State(guard): State<Arc<Guard>>, mut request: Request, next: Ne
     response
 }
 
-impl Guard {
+impl AccessControl {
     async fn refuse(&self, rules: &Rules, peer: IpAddr, headers: &HeaderMap) -> Option<Response> {
         if !rules.allow() {
             return Some(line(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded"));

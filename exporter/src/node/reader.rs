@@ -17,12 +17,12 @@ use crate::procfs::{Error, Reason, errno};
 /// A read that takes longer is blocked, whatever the timeout of any request.
 const BLOCKED_AFTER: Duration = Duration::from_secs(5);
 
-type Job = Box<dyn FnOnce() + Send>;
+type QueuedRead = Box<dyn FnOnce() + Send>;
 
 /// Where reads that can hang are done. The thread starts with the first.
 #[derive(Debug, Default)]
-pub struct Reader {
-    jobs: Mutex<Option<UnboundedSender<Job>>>,
+pub struct ReaderThread {
+    queue: Mutex<Option<UnboundedSender<QueuedRead>>>,
     current: watch::Sender<Option<CurrentRead>>,
 }
 
@@ -32,8 +32,8 @@ struct CurrentRead {
     since: Instant,
 }
 
-impl Reader {
-    /// Runs `job`, which reads files below `root`, on the thread.
+impl ReaderThread {
+    /// Runs `read`, which reads files below `root`, on the thread.
     ///
     /// # Errors
     ///
@@ -42,20 +42,20 @@ impl Reader {
         &self,
         root: &Path,
         timeout: Duration,
-        job: impl FnOnce() -> T + Send + 'static,
+        read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (mut current, began) = (self.current.subscribe(), Instant::now());
         if let Some(error) = blocked(current.borrow().as_ref(), began) {
             return Err(error);
         }
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(move || {
-            // The request may have failed while the job was queued.
+        let queued = Box::new(move || {
+            // The request may have failed while its read was queued.
             if !answer.is_closed() {
-                let _ = answer.send(job());
+                let _ = answer.send(read());
             }
         });
-        self.send(job).map_err(|error| Error::new(root.to_path_buf(), Reason::NoThread(error)))?;
+        self.send(queued).map_err(|error| Error::new(root.to_path_buf(), Reason::NoThread(error)))?;
         tokio::select! {
             biased;
             Ok(answer) = answered => Ok(answer),
@@ -67,19 +67,19 @@ impl Reader {
     /// Notes which file the thread reads, until the guard is dropped.
     pub(super) fn begin(&self, file: PathBuf) -> impl Drop {
         self.current.send_replace(Some(CurrentRead { file, since: Instant::now() }));
-        Reading(&self.current)
+        CurrentReadGuard(&self.current)
     }
 
-    fn send(&self, job: Job) -> Result<(), Errno> {
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if jobs.is_none() {
-            let (sender, mut queue) = unbounded_channel::<Job>();
-            let work = move || std::iter::from_fn(|| queue.blocking_recv()).for_each(|job| job());
+    fn send(&self, read: QueuedRead) -> Result<(), Errno> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.is_none() {
+            let (sender, mut receiver) = unbounded_channel::<QueuedRead>();
+            let work = move || std::iter::from_fn(|| receiver.blocking_recv()).for_each(|read| read());
             thread::Builder::new().name("procfs-reader".into()).spawn(work).map_err(|error| errno(&error))?;
-            *jobs = Some(sender);
+            *queue = Some(sender);
         }
-        if let Some(jobs) = &*jobs {
-            let _ = jobs.send(job);
+        if let Some(queue) = &*queue {
+            let _ = queue.send(read);
         }
         Ok(())
     }
@@ -114,9 +114,9 @@ fn blocked(current: Option<&CurrentRead>, began: Instant) -> Option<Error> {
     Some(Error::new(read.file.clone(), reason))
 }
 
-struct Reading<'a>(&'a watch::Sender<Option<CurrentRead>>);
+struct CurrentReadGuard<'a>(&'a watch::Sender<Option<CurrentRead>>);
 
-impl Drop for Reading<'_> {
+impl Drop for CurrentReadGuard<'_> {
     fn drop(&mut self) {
         self.0.send_replace(None);
     }
@@ -132,16 +132,16 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     async fn run<T: Send + 'static>(
-        reader: &Reader,
+        reader: &ReaderThread,
         timeout: Duration,
-        job: impl FnOnce() -> T + Send + 'static,
+        read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Reason> {
-        reader.run(Path::new("/root"), timeout, job).await.map_err(|error| error.reason())
+        reader.run(Path::new("/root"), timeout, read).await.map_err(|error| error.reason())
     }
 
     #[tokio::test]
-    async fn one_thread_does_every_job() {
-        let reader = Reader::default();
+    async fn one_thread_does_every_read() {
+        let reader = ReaderThread::default();
         let thread = || thread::current().id();
         let first = run(&reader, LONG, thread).await.unwrap();
         assert_eq!(run(&reader, LONG, thread).await, Ok(first));
@@ -150,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn while_a_read_blocks_every_request_fails_at_once_and_names_the_file() {
-        let reader = Arc::new(Reader::default());
+        let reader = Arc::new(ReaderThread::default());
         let (let_go, wait) = channel::<()>();
         let reading = Arc::clone(&reader);
         let blocks = move || {
@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_short_timeout_fails_no_other_request() {
-        let reader = Arc::new(Reader::default());
+        let reader = Arc::new(ReaderThread::default());
         let (let_go, wait) = channel::<()>();
         let reading = Arc::clone(&reader);
         let slow = move || {

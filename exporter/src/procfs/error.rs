@@ -1,15 +1,15 @@
 //! What can be wrong with a procfs file.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::read::LIMIT;
+use super::MAX_FILE_SIZE;
+use crate::log::one_line;
 
 /// A file and why it is bad, in one line. No content of the file is ever part of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {reason}", OneLine(path))]
+#[error("{}: {reason}", one_line(&path.to_string_lossy()))]
 pub struct Error {
     path: PathBuf,
     reason: Reason,
@@ -42,8 +42,8 @@ pub enum Reason {
     /// A directory, FIFO, socket or device: reading one of those can hang or have effects.
     #[error("not a regular file")]
     NotRegular,
-    /// It is longer than [`LIMIT`] bytes; part of a file is never taken for the whole.
-    #[error("longer than {LIMIT} bytes")]
+    /// It is longer than [`MAX_FILE_SIZE`] bytes; part of a file is never taken for the whole.
+    #[error("longer than {MAX_FILE_SIZE} bytes")]
     TooLong,
     /// Some bytes are not UTF-8.
     #[error("not UTF-8")]
@@ -78,24 +78,6 @@ pub enum Reason {
     /// A name with a control character would break log lines and terminals.
     #[error("contains a control character")]
     ControlCharacter,
-}
-
-/// A path on one line: one with a line feed in it must not forge a second line of the log.
-struct OneLine<'a>(&'a Path);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-
-        for letter in self.0.to_string_lossy().chars() {
-            if letter.is_control() {
-                write!(out, "{}", letter.escape_default())?;
-            } else {
-                out.write_char(letter)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

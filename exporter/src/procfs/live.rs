@@ -9,7 +9,8 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags};
 use rustix::io::{Errno, Result};
 
-use super::ProcRoot;
+/// Where the running kernel's own tree is.
+pub(super) const KERNEL: &str = "/proc";
 
 const SYSFS_MAGIC: FsWord = 0x6265_6572;
 
@@ -20,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// Examining a path can hang where a FUSE lies on the way, so a thread does it. `/proc`, the usual root, needs none.
 pub(super) fn is_live(root: &Path, files: &[&'static str]) -> bool {
-    if root == Path::new(ProcRoot::KERNEL) {
+    if root == Path::new(KERNEL) {
         return examine(root, files).unwrap_or(false);
     }
     let (sender, result) = channel();
@@ -86,14 +87,14 @@ mod tests {
 
     #[test]
     fn the_kernels_tree_is_live() {
-        let proc = Path::new(ProcRoot::KERNEL);
+        let proc = Path::new(KERNEL);
         assert!(is_live(proc, &NODE_FILES));
         assert_eq!(examine(proc, &[OnlineCpus::PATH, "missing", "../sys/missing"]), Ok(true));
     }
 
     #[test]
     fn one_file_on_another_file_system_is_enough() {
-        let proc = Path::new(ProcRoot::KERNEL);
+        let proc = Path::new(KERNEL);
         assert_eq!(examine(proc, &["uptime", "../etc/passwd"]), Ok(false));
         // Seen from `/sys`, what is below `/proc` lies on another file system than its parent.
         assert_eq!(lies_on(SYSFS_MAGIC, Path::new("/sys"), "../proc/uptime"), Ok(false));
@@ -105,7 +106,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // A link can be changed, and a descriptor would lead to the tree before.
         let link = folder.path().join("proc");
-        std::os::unix::fs::symlink(ProcRoot::KERNEL, &link).unwrap();
+        std::os::unix::fs::symlink(KERNEL, &link).unwrap();
         for root in [folder.path(), &folder.path().join("missing"), &link] {
             assert!(!is_live(root, &NODE_FILES), "{}", root.display());
         }

@@ -7,10 +7,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, pread, retry_on_intr};
 
-use super::Reason;
-
-/// The longest file that is read, in bytes. Usual files are under 100 bytes.
-pub const LIMIT: u64 = 64 * 1024;
+use super::{MAX_FILE_SIZE, Reason};
 
 /// Room for every usual file, in bytes.
 pub(super) const USUAL_SIZE: usize = 1024;
@@ -24,8 +21,8 @@ pub(super) fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Reason>
 pub(super) fn whole<T>(file: File, parse: impl FnOnce(&str) -> Result<T, Reason>) -> Result<T, Reason> {
     let mut bytes = Vec::with_capacity(USUAL_SIZE);
     // One byte more than is allowed tells a file of exactly the limit from a longer one.
-    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Reason::Io(errno(&error)))?;
-    if bytes.len() as u64 > LIMIT {
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(|error| Reason::Io(errno(&error)))?;
+    if bytes.len() as u64 > MAX_FILE_SIZE {
         return Err(Reason::TooLong);
     }
     text(&bytes, parse)
@@ -73,6 +70,6 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.set_len(1 << 40).unwrap();
         assert_eq!(whole(file.try_clone().unwrap(), |_| Ok(())), Err(Reason::TooLong));
-        assert_eq!(file.stream_position().unwrap(), LIMIT + 1);
+        assert_eq!(file.stream_position().unwrap(), MAX_FILE_SIZE + 1);
     }
 }

@@ -99,9 +99,9 @@ impl Activity {
     }
 
     /// A request is complete. Its answer's body holds what is returned.
-    pub(super) fn begin_answer(&self) -> Answering {
+    pub(super) fn begin_answer(&self) -> AnswerGuard {
         self.lock().enter(Phase::Answering);
-        Answering(self.clone())
+        AnswerGuard(self.clone())
     }
 
     fn has_read(&self, bytes: &[u8]) {
@@ -136,9 +136,9 @@ impl ConnectionState {
 }
 
 /// A request that is being answered, until this is dropped.
-pub(super) struct Answering(Activity);
+pub(super) struct AnswerGuard(Activity);
 
-impl Drop for Answering {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
         let mut seen = self.0.lock();
         // What was read beyond this request is the begin of the next, unless it ends as a head does.

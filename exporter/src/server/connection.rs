@@ -42,8 +42,8 @@ pub(super) struct ListenerContext {
 }
 
 /// Plain TCP or TLS.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
 impl ListenerContext {
     /// Returns the activity of a new connection.
@@ -66,7 +66,7 @@ impl ListenerContext {
                 () = changed(rules.as_mut()) => {}
             }
         });
-        let stream: Box<dyn Stream> = match tls {
+        let stream: Box<dyn ByteStream> = match tls {
             None => Box::new(stream),
             Some(tls) => tokio::select! {
                 stream = handshake(tls, stream, peer.ip(), &refused, &activity) => match stream {
@@ -118,7 +118,7 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
 /// hyper's own header timeout is not used: it also runs between two requests, and would close every connection that
 /// Prometheus keeps open from one scrape to the next. Nor does its graceful shutdown cut a half-sent request.
 async fn answer(
-    stream: Box<dyn Stream>,
+    stream: Box<dyn ByteStream>,
     app: Router,
     peer: SocketAddr,
     activity: Activity,

@@ -8,7 +8,7 @@ use signal_hook::flag::register_conditional_shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::procfs::{IgnoredSignals, ProcRoot};
+use crate::procfs;
 
 /// SIGTERM and SIGINT. A SIGINT that was ignored at start stays ignored: a shell's background job must not end by its
 /// terminal's Ctrl-C. SIGHUP is left as it is, so that `nohup` does what it says.
@@ -25,11 +25,10 @@ impl Signals {
     ///
     /// When the kernel refuses a handler.
     pub fn catch() -> io::Result<Self> {
-        let ignored = ProcRoot::default().read::<IgnoredSignals>();
-        let mut caught = vec![(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")];
-        caught.retain(|(kind, name)| {
-            *name == "SIGTERM" || !ignored.as_ref().is_ok_and(|set| set.contains(kind.as_raw_value()))
-        });
+        let mut caught = vec![(SignalKind::terminate(), "SIGTERM")];
+        if !procfs::ignores_interrupts() {
+            caught.push((SignalKind::interrupt(), "SIGINT"));
+        }
         let starting = Arc::new(AtomicBool::new(true));
         for (kind, _) in &caught {
             register_conditional_shutdown(kind.as_raw_value(), 0, Arc::clone(&starting))?;

@@ -15,65 +15,57 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::format::{ClientAuth, TlsPolicy};
-use super::problem::Problem;
+use super::error::ConfigError;
+use super::format::{ClientAuth, TlsConfig};
 
 /// Verifies client certificates. Whatever the policy, a client must prove that it holds the key of its certificate.
-pub(super) struct ClientCertificates {
+pub(super) struct ClientVerifier {
     mandatory: bool,
     /// `None` where a certificate of any issuer is good.
-    authorities: Option<Authorities>,
+    issued: Option<Arc<dyn ClientCertVerifier>>,
+    /// The CAs themselves: one that a client shows as its own needs no signature.
+    authorities: Vec<CertificateDer<'static>>,
     allowed_sans: Option<Vec<String>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-struct Authorities {
-    verifier: Arc<dyn ClientCertVerifier>,
-    /// The certificates themselves: one that a client shows as its own needs no signature.
-    listed: Vec<CertificateDer<'static>>,
-}
-
-impl ClientCertificates {
+impl ClientVerifier {
     pub(super) fn new(
-        tls: &TlsPolicy,
-        listed: Option<Vec<CertificateDer<'static>>>,
+        tls: &TlsConfig,
+        authorities: Vec<CertificateDer<'static>>,
         provider: &Arc<CryptoProvider>,
-    ) -> Result<Self, Problem> {
-        let verifies = matches!(tls.client_auth, ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify);
-        let listed = listed.filter(|_| verifies);
+    ) -> Result<Self, ConfigError> {
+        let issued = if matches!(tls.client_auth, ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify) {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(authorities.iter().cloned());
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+            Some(verifier.map_err(|error| ConfigError::new(format!("cannot use client CA: {error}")))?)
+        } else {
+            None
+        };
         Ok(Self {
             mandatory: matches!(tls.client_auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify),
-            authorities: listed.map(|listed| Authorities::new(listed, provider)).transpose()?,
+            issued,
+            authorities,
             allowed_sans: tls.allowed_sans.clone(),
             algorithms: provider.signature_verification_algorithms,
         })
     }
 }
 
-impl fmt::Debug for ClientCertificates {
+impl fmt::Debug for ClientVerifier {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("ClientCertificates")
+        out.write_str("ClientVerifier")
     }
 }
 
-impl Authorities {
-    fn new(listed: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Result<Self, Problem> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(listed.iter().cloned());
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .build()
-            .map(|verifier| Self { verifier, listed })
-            .map_err(|error| Problem::new(format!("cannot use client CA: {error}")))
-    }
-}
-
-impl ClientCertVerifier for ClientCertificates {
+impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.mandatory
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.authorities.as_ref().map_or(&[], |authorities| authorities.verifier.root_hint_subjects())
+        self.issued.as_ref().map_or(&[], |issued| issued.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -82,12 +74,12 @@ impl ClientCertVerifier for ClientCertificates {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match &self.authorities {
+        match &self.issued {
             None => {}
             // As in Go: a certificate on the list is trusted as it is, even a self-signed one that calls itself a CA.
-            Some(authorities) if authorities.listed.contains(end_entity) => check_dates(&parse(end_entity)?, now)?,
-            Some(authorities) => {
-                authorities.verifier.verify_client_cert(end_entity, intermediates, now)?;
+            Some(_) if self.authorities.contains(end_entity) => check_dates(&parse(end_entity)?, now)?,
+            Some(issued) => {
+                issued.verify_client_cert(end_entity, intermediates, now)?;
             }
         }
         if let Some(allowed) = &self.allowed_sans

@@ -11,16 +11,16 @@ use rustix::fs::OFlags;
 const LONGEST: u64 = 1024 * 1024;
 
 /// The files that were read for a configuration, in order, with their metadata.
-pub(super) struct Files {
+pub(super) struct ConfigFiles {
     first: PathBuf,
-    read: Vec<(PathBuf, State)>,
+    read: Vec<(PathBuf, Fingerprint)>,
 }
 
 /// Device, inode, size, modification and change of a file, or `None` if it is missing. A copy can keep the time of
 /// modification, but not that of the change.
-type State = Option<[i64; 7]>;
+type Fingerprint = Option<[i64; 7]>;
 
-impl Files {
+impl ConfigFiles {
     /// Nothing is read yet. Relative paths are taken from the directory of the first.
     pub(super) fn new(first: PathBuf) -> Self {
         Self { first, read: Vec::new() }
@@ -37,7 +37,7 @@ impl Files {
     }
 
     pub(super) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        self.read.push((path.to_path_buf(), state(path)));
+        self.read.push((path.to_path_buf(), fingerprint(path)));
         read(path)
     }
 
@@ -46,17 +46,17 @@ impl Files {
     }
 
     /// The files as they were read.
-    pub(super) fn read_state(&self) -> Vec<State> {
-        self.read.iter().map(|(_, state)| *state).collect()
+    pub(super) fn fingerprints_when_read(&self) -> Vec<Fingerprint> {
+        self.read.iter().map(|(_, fingerprint)| *fingerprint).collect()
     }
 
     /// The same files as they are now.
-    pub(super) fn state(&self) -> Vec<State> {
-        self.read.iter().map(|(path, _)| state(path)).collect()
+    pub(super) fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.read.iter().map(|(path, _)| fingerprint(path)).collect()
     }
 }
 
-fn state(path: &Path) -> State {
+fn fingerprint(path: &Path) -> Fingerprint {
     let of = |file: Metadata| {
         let [device, inode, size] = [file.dev(), file.ino(), file.size()].map(u64::cast_signed);
         [device, inode, size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]

@@ -9,21 +9,21 @@ use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{self, cipher_suite, kx_group};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::problem::Problem;
-use super::rate::Rate;
-use super::section::{Section, Text};
+use super::error::ConfigError;
+use super::rate::RateLimit;
+use super::section::{Scalar, Section};
 use super::yaml;
 
 /// What a file says. Nothing that it names has been read yet.
 #[derive(Default)]
-pub(super) struct Policy {
-    pub(super) tls: Option<TlsPolicy>,
+pub(super) struct ConfigFile {
+    pub(super) tls: Option<TlsConfig>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) users: Vec<User>,
-    pub(super) rate: Option<Rate>,
+    pub(super) rate: Option<RateLimit>,
 }
 
-pub(super) struct TlsPolicy {
+pub(super) struct TlsConfig {
     pub(super) cert: Pem,
     pub(super) key: Pem,
     pub(super) client_ca: Option<Pem>,
@@ -57,8 +57,8 @@ pub(super) struct User {
     pub(super) cost: u32,
 }
 
-impl Policy {
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+impl ConfigFile {
+    pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         let keys = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
         let Some(mut file) = Section::new(yaml::parse(text)?, &keys)? else { return Ok(Self::default()) };
         let [tls_keys, http_keys, rate_keys]: [&[&str]; 3] = [&TLS_KEYS, &["http2", "headers"], &["interval", "burst"]];
@@ -88,8 +88,8 @@ const TLS_KEYS: [&str; 13] = [
     "prefer_server_cipher_suites",
 ];
 
-fn tls(mut section: Section) -> Result<TlsPolicy, Problem> {
-    let refuse = |what: &str| Err(Problem::new(format!("tls_server_config: {what}")));
+fn tls(mut section: Section) -> Result<TlsConfig, ConfigError> {
+    let refuse = |what: &str| Err(ConfigError::new(format!("tls_server_config: {what}")));
     // It changes nothing: every cipher suite here is a good one.
     section.check_boolean("prefer_server_cipher_suites")?;
     let client_auth = client_auth(section.text("client_auth_type")?)?;
@@ -122,10 +122,10 @@ fn tls(mut section: Section) -> Result<TlsPolicy, Problem> {
         }
         _ => {}
     }
-    Ok(TlsPolicy { cert, key, client_ca, client_auth, allowed_sans, versions, suites, curves })
+    Ok(TlsConfig { cert, key, client_ca, client_auth, allowed_sans, versions, suites, curves })
 }
 
-fn client_auth(name: Option<Text>) -> Result<ClientAuth, Problem> {
+fn client_auth(name: Option<Scalar>) -> Result<ClientAuth, ConfigError> {
     const KNOWN: [(&str, ClientAuth); 6] = [
         ("NoClientCert", ClientAuth::None),
         ("RequestClientCert", ClientAuth::Request),
@@ -141,13 +141,13 @@ fn client_auth(name: Option<Text>) -> Result<ClientAuth, Problem> {
 }
 
 /// Of the two, the file's name wins, as it does for exporter-toolkit.
-fn pem(section: &mut Section, file: &'static str, inline: &'static str) -> Result<Option<Pem>, Problem> {
+fn pem(section: &mut Section, file: &'static str, inline: &'static str) -> Result<Option<Pem>, ConfigError> {
     let (path, text) = (section.text(file)?, section.text(inline)?);
     Ok(path.map(|path| Pem::File(file, path.value)).or(text.map(|text| Pem::Inline(inline, text.value))))
 }
 
-fn versions(min: Option<Text>, max: Option<Text>) -> Result<Vec<&'static SupportedProtocolVersion>, Problem> {
-    let number = |name: Option<Text>, default: u8| match name {
+fn versions(min: Option<Scalar>, max: Option<Scalar>) -> Result<Vec<&'static SupportedProtocolVersion>, ConfigError> {
+    let number = |name: Option<Scalar>, default: u8| match name {
         None => Ok(default),
         Some(name) if name.value == "TLS12" => Ok(12),
         Some(name) if name.value == "TLS13" => Ok(13),
@@ -169,7 +169,7 @@ const SUITES: [(&str, SupportedCipherSuite); 6] = [
 ];
 
 /// Those of TLS 1.3 are always on, as they are in Go.
-fn suites(names: Option<Vec<Text>>) -> Result<Vec<SupportedCipherSuite>, Problem> {
+fn suites(names: Option<Vec<Scalar>>) -> Result<Vec<SupportedCipherSuite>, ConfigError> {
     const TLS13: [&str; 3] = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
     let all = ring::default_provider().cipher_suites;
     let Some(names) = names.filter(|names| !names.is_empty()) else { return Ok(all) };
@@ -184,8 +184,8 @@ fn suites(names: Option<Vec<Text>>) -> Result<Vec<SupportedCipherSuite>, Problem
     Ok(chosen)
 }
 
-fn curves(names: Option<Vec<Text>>) -> Result<Vec<&'static dyn SupportedKxGroup>, Problem> {
-    let curve = |name: Text| match name.value.as_str() {
+fn curves(names: Option<Vec<Scalar>>) -> Result<Vec<&'static dyn SupportedKxGroup>, ConfigError> {
+    let curve = |name: Scalar| match name.value.as_str() {
         "X25519" => Ok(kx_group::X25519),
         "CurveP256" => Ok(kx_group::SECP256R1),
         "CurveP384" => Ok(kx_group::SECP384R1),
@@ -197,15 +197,16 @@ fn curves(names: Option<Vec<Text>>) -> Result<Vec<&'static dyn SupportedKxGroup>
     }
 }
 
-fn headers(mut section: Section) -> Result<Vec<(HeaderName, HeaderValue)>, Problem> {
+fn headers(mut section: Section) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
     // HTTP/2 is offered to a client, never forced on it, and this server does not offer it.
     section.check_boolean("http2")?;
     let Some(headers) = section.section("headers", &[])? else { return Ok(Vec::new()) };
-    let is_given = |entry: &Result<(String, Text), Problem>| !matches!(entry, Ok((_, text)) if text.value.is_empty());
+    let is_given =
+        |entry: &Result<(String, Scalar), ConfigError>| !matches!(entry, Ok((_, text)) if text.value.is_empty());
     headers.into_texts().filter(is_given).map(|entry| header(entry?)).collect()
 }
 
-fn header((name, value): (String, Text)) -> Result<(HeaderName, HeaderValue), Problem> {
+fn header((name, value): (String, Scalar)) -> Result<(HeaderName, HeaderValue), ConfigError> {
     const KNOWN: [(&str, HeaderName, &[&str]); 5] = [
         ("Content-Security-Policy", CONTENT_SECURITY_POLICY, &[]),
         ("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY, &[]),
@@ -221,43 +222,43 @@ fn header((name, value): (String, Text)) -> Result<(HeaderName, HeaderValue), Pr
     }
     match HeaderValue::from_str(&value.value) {
         Ok(value) => Ok((header, value)),
-        Err(_) => Err(Problem::at(value.line, format!("control character in {name}"))),
+        Err(_) => Err(ConfigError::at(value.line, format!("control character in {name}"))),
     }
 }
 
-fn user((name, hash): (String, Text)) -> Result<User, Problem> {
+fn user((name, hash): (String, Scalar)) -> Result<User, ConfigError> {
     let line = hash.line;
     if name.is_empty() || name.contains(|letter: char| letter == ':' || letter.is_control()) {
-        return Err(Problem::at(line, "invalid user name; must not be empty or contain `:` or control characters"));
+        return Err(ConfigError::at(line, "invalid user name; must not be empty or contain `:` or control characters"));
     }
     match hash.value.parse::<HashParts>() {
         Ok(parts) if (4..=31).contains(&parts.get_cost()) => {
             Ok(User { name, hash: hash.value, cost: parts.get_cost() })
         }
-        _ => Err(Problem::at(line, "invalid password hash; expected bcrypt, e.g. from `htpasswd -nBC 10 USER`")),
+        _ => Err(ConfigError::at(line, "invalid password hash; expected bcrypt, e.g. from `htpasswd -nBC 10 USER`")),
     }
 }
 
 /// An interval of 0 is no limit.
-fn rate(mut section: Section) -> Result<Option<Rate>, Problem> {
+fn rate(mut section: Section) -> Result<Option<RateLimit>, ConfigError> {
     let (interval, burst) = (section.text("interval")?, section.text("burst")?);
     let burst = match &burst {
         None => 0,
         Some(text) => {
-            text.value.parse().map_err(|_| Problem::at(text.line, "invalid burst; expected a count, e.g. 10"))?
+            text.value.parse().map_err(|_| ConfigError::at(text.line, "invalid burst; expected a count, e.g. 10"))?
         }
     };
-    let Some(Text { line, value }) = interval else { return Ok(None) };
+    let Some(Scalar { line, value }) = interval else { return Ok(None) };
     match (super::rate::duration(&value), burst) {
-        (None, _) => Err(Problem::at(line, "invalid duration; expected e.g. 500ms or 1m30s")),
+        (None, _) => Err(ConfigError::at(line, "invalid duration; expected e.g. 500ms or 1m30s")),
         (Some(interval), _) if interval.is_zero() => Ok(None),
-        (Some(_), 0) => Err(Problem::at(line, "rate_limit: burst is missing or 0; expected at least 1")),
-        (Some(interval), burst) => Ok(Some(Rate { interval, burst })),
+        (Some(_), 0) => Err(ConfigError::at(line, "rate_limit: burst is missing or 0; expected at least 1")),
+        (Some(interval), burst) => Ok(Some(RateLimit { interval, burst })),
     }
 }
 
-fn unknown(value: &Text, what: &str, known: &str) -> Problem {
-    Problem::at(value.line, format!("unknown {what}; expected one of {known}"))
+fn unknown(value: &Scalar, what: &str, known: &str) -> ConfigError {
+    ConfigError::at(value.line, format!("unknown {what}; expected one of {known}"))
 }
 
 #[cfg(test)]

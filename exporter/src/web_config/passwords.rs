@@ -10,6 +10,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,8 +18,8 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use tokio::sync::oneshot;
 
+use super::error::ConfigError;
 use super::format::User;
-use super::problem::Problem;
 
 /// How many right passwords are remembered.
 const REMEMBERED: usize = 128;
@@ -46,26 +47,21 @@ pub(super) struct Passwords {
 }
 
 impl Passwords {
-    pub(super) fn new() -> Result<Self, Problem> {
+    pub(super) fn new() -> Result<Self, ConfigError> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        let key = key.map_err(|_| Problem::new("cannot get random numbers"))?;
+        let key = key.map_err(|_| ConfigError::new("cannot get random numbers"))?;
         Ok(Self { key, checker: Arc::default() })
     }
 
+    /// Whether a request with these headers comes from one of the users.
     pub(super) async fn check(&self, users: &[User], headers: &HeaderMap, peer: IpAddr) -> Verdict {
-        match headers.get("authorization").and_then(credentials) {
-            Some((name, password)) => self.check_credentials(users, peer, &name, &password).await,
-            None => Verdict::Missing,
-        }
-    }
-
-    async fn check_credentials(&self, users: &[User], peer: IpAddr, name: &str, password: &[u8]) -> Verdict {
+        let Some((name, password)) = headers.get(AUTHORIZATION).and_then(credentials) else { return Verdict::Missing };
         let user = users.iter().find(|user| user.name == name).cloned();
-        let tag = user.as_ref().map(|user| self.tag(user, password));
+        let mac = user.as_ref().map(|user| self.mac(user, &password));
         let (answer, answered) = oneshot::channel();
         {
             let mut checker = lock(&self.checker);
-            if tag.is_some_and(|tag| checker.right.contains(&tag)) {
+            if mac.is_some_and(|mac| checker.right.contains(&mac)) {
                 return Verdict::Good;
             }
             if !checker.working {
@@ -77,7 +73,7 @@ impl Passwords {
                 checker.working = true;
             }
             let cost = users.iter().map(|user| user.cost).max().unwrap_or_default();
-            checker.queue.push(network(peer), PasswordCheck { user, tag, cost, password: password.into(), answer });
+            checker.queue.push(network(peer), PasswordCheck { user, mac, cost, password: password.into(), answer });
         }
         match answered.await {
             Ok(true) => Verdict::Good,
@@ -87,15 +83,15 @@ impl Passwords {
     }
 
     /// Returns a keyed hash of a user's password, so that no password is kept in memory.
-    fn tag(&self, user: &User, password: &[u8]) -> Tag {
+    fn mac(&self, user: &User, password: &[u8]) -> Mac {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [user.name.as_bytes(), user.hash.as_bytes(), password] {
             context.update(&part.len().to_le_bytes());
             context.update(part);
         }
-        let mut tag = Tag::default();
-        tag.copy_from_slice(context.sign().as_ref());
-        tag
+        let mut mac = Mac::default();
+        mac.copy_from_slice(context.sign().as_ref());
+        mac
     }
 }
 
@@ -111,12 +107,12 @@ fn credentials(value: &HeaderValue) -> Option<(String, Vec<u8>)> {
     Some((name.to_string(), decoded.get(colon + 1..)?.to_vec()))
 }
 
-type Tag = [u8; 32];
+type Mac = [u8; 32];
 
 struct PasswordCheck {
-    /// `None` for an unknown name, which has no tag either.
+    /// `None` for an unknown name, which has no keyed hash either.
     user: Option<User>,
-    tag: Option<Tag>,
+    mac: Option<Mac>,
     /// Of the most expensive hash.
     cost: u32,
     password: Box<[u8]>,
@@ -143,58 +139,58 @@ impl PasswordCheck {
 /// What the thread that checks shares with those that wait.
 #[derive(Default)]
 struct Checker {
-    right: VecDeque<Tag>,
-    queue: Queue,
+    right: VecDeque<Mac>,
+    queue: CheckQueue,
     working: bool,
 }
 
 fn work(checker: &Mutex<Checker>) {
     loop {
-        let job = {
+        let check = {
             let mut checker = lock(checker);
-            let Some(job) = checker.queue.pop() else {
+            let Some(check) = checker.queue.pop() else {
                 checker.working = false;
                 return;
             };
-            job
+            check
         };
-        let is_right = job.is_right();
-        if let Some(tag) = job.tag.filter(|_| is_right) {
+        let is_right = check.is_right();
+        if let Some(mac) = check.mac.filter(|_| is_right) {
             let right = &mut lock(checker).right;
             right.truncate(REMEMBERED - 1);
-            right.push_front(tag);
+            right.push_front(mac);
         }
-        let _ = job.answer.send(is_right);
+        let _ = check.answer.send(is_right);
     }
 }
 
-/// The waiting jobs of each network, which take turns.
+/// The waiting checks of each network, which take turns.
 #[derive(Default)]
-struct Queue(VecDeque<(IpAddr, VecDeque<PasswordCheck>)>);
+struct CheckQueue(VecDeque<(IpAddr, VecDeque<PasswordCheck>)>);
 
-impl Queue {
-    /// Drops the last job of the longest queue when too many wait: it is answered `Busy`.
-    fn push(&mut self, network: IpAddr, job: PasswordCheck) {
+impl CheckQueue {
+    /// Drops the last check of the longest queue when too many wait: it is answered `Busy`.
+    fn push(&mut self, network: IpAddr, check: PasswordCheck) {
         match self.0.iter_mut().find(|(waiting, _)| *waiting == network) {
-            Some((_, jobs)) => jobs.push_back(job),
-            None => self.0.push_back((network, VecDeque::from([job]))),
+            Some((_, checks)) => checks.push_back(check),
+            None => self.0.push_back((network, VecDeque::from([check]))),
         }
-        if self.0.iter().map(|(_, jobs)| jobs.len()).sum::<usize>() > WAITING {
-            let longest = self.0.iter_mut().max_by_key(|(_, jobs)| jobs.len());
-            longest.and_then(|(_, jobs)| jobs.pop_back());
+        if self.0.iter().map(|(_, checks)| checks.len()).sum::<usize>() > WAITING {
+            let longest = self.0.iter_mut().max_by_key(|(_, checks)| checks.len());
+            longest.and_then(|(_, checks)| checks.pop_back());
         }
     }
 
-    /// The next job whose client still waits.
+    /// The next check whose client still waits.
     fn pop(&mut self) -> Option<PasswordCheck> {
         loop {
-            let (network, mut jobs) = self.0.pop_front()?;
-            let job = jobs.pop_front();
-            if !jobs.is_empty() {
-                self.0.push_back((network, jobs));
+            let (network, mut checks) = self.0.pop_front()?;
+            let check = checks.pop_front();
+            if !checks.is_empty() {
+                self.0.push_back((network, checks));
             }
-            if let Some(job) = job.filter(|job| !job.answer.is_closed()) {
-                return Some(job);
+            if let Some(check) = check.filter(|check| !check.answer.is_closed()) {
+                return Some(check);
             }
         }
     }

@@ -4,20 +4,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(super) struct RateLimit {
     pub(super) interval: Duration,
     pub(super) burst: u32,
 }
 
-pub(super) struct Bucket {
-    rate: Rate,
+pub(super) struct TokenBucket {
+    rate: RateLimit,
     began: Instant,
     /// When the bucket will be full again, counted from the beginning.
     full_at: Mutex<Duration>,
 }
 
-impl Bucket {
-    pub(super) fn new(rate: Rate) -> Self {
+impl TokenBucket {
+    pub(super) fn new(rate: RateLimit) -> Self {
         Self { rate, began: Instant::now(), full_at: Mutex::default() }
     }
 
@@ -27,7 +27,7 @@ impl Bucket {
     }
 
     fn take_at(&self, now: Duration) -> bool {
-        let Rate { interval, burst } = self.rate;
+        let RateLimit { interval, burst } = self.rate;
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let after = (*full_at).max(now).saturating_add(interval);
         let allowed = after.saturating_sub(now) <= interval.saturating_mul(burst);
@@ -69,12 +69,12 @@ mod tests {
 
     #[test]
     fn a_burst_then_one_an_interval() {
-        let bucket = Bucket::new(Rate { interval: Duration::from_secs(1), burst: 3 });
+        let bucket = TokenBucket::new(RateLimit { interval: Duration::from_secs(1), burst: 3 });
         let taken = |millis| bucket.take_at(Duration::from_millis(millis));
         assert!(taken(0) && taken(0) && taken(10) && !taken(20) && !taken(999));
         assert!(taken(1000) && !taken(1001));
         assert!(taken(60_000) && taken(60_000) && taken(60_000) && !taken(60_000), "it holds no more than a burst");
-        let longest = Bucket::new(Rate { interval: Duration::MAX, burst: u32::MAX });
+        let longest = TokenBucket::new(RateLimit { interval: Duration::MAX, burst: u32::MAX });
         assert!(longest.take() && longest.take(), "the longest interval overflows");
     }
 

@@ -11,10 +11,10 @@ use rustls::{Error, ServerConfig};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-use super::client_certificates::ClientCertificates;
-use super::files::Files;
-use super::format::{ClientAuth, Pem, TlsPolicy};
-use super::problem::Problem;
+use super::client_certificates::ClientVerifier;
+use super::error::ConfigError;
+use super::files::ConfigFiles;
+use super::format::{ClientAuth, Pem, TlsConfig};
 
 /// What clients speak TLS with.
 pub(super) struct Tls {
@@ -23,7 +23,7 @@ pub(super) struct Tls {
     pub(super) not_after: Option<Duration>,
 }
 
-pub(super) fn server(tls: &TlsPolicy, files: &mut Files) -> Result<Tls, Problem> {
+pub(super) fn server(tls: &TlsConfig, files: &mut ConfigFiles) -> Result<Tls, ConfigError> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: tls.suites.clone(),
         kx_groups: tls.curves.clone(),
@@ -35,44 +35,44 @@ pub(super) fn server(tls: &TlsPolicy, files: &mut Files) -> Result<Tls, Problem>
     let (key, text) = read(&tls.key, files)?;
     // Its error is not repeated: nothing of a key's file belongs into a log.
     let private = PrivateKeyDer::from_pem_slice(&text)
-        .map_err(|_| Problem::new(format!("cannot use {key}: no private key found")))?;
-    let authorities = tls.client_ca.as_ref().map(|pem| certificates(pem, files)).transpose()?;
+        .map_err(|_| ConfigError::new(format!("cannot use {key}: no private key found")))?;
+    let authorities = tls.client_ca.as_ref().map_or(Ok(Vec::new()), |pem| Ok(certificates(pem, files)?.1))?;
     let refused = |error: Error| match error {
-        Error::InconsistentKeys(_) => Problem::new(format!("{key} does not match the certificate")),
+        Error::InconsistentKeys(_) => ConfigError::new(format!("{key} does not match the certificate")),
         Error::InvalidCertificate(reason) => {
-            Problem::new(format!("cannot use {cert} as the exporter's own certificate: {reason}"))
+            ConfigError::new(format!("cannot use {cert} as the exporter's own certificate: {reason}"))
         }
-        error => Problem::new(format!("cannot set up TLS: {error}")),
+        error => ConfigError::new(format!("cannot set up TLS: {error}")),
     };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&tls.versions)
         .map_err(refused)?;
     let verifier = match tls.client_auth {
         ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
-        _ => Arc::new(ClientCertificates::new(tls, authorities.map(|(_, listed)| listed), &provider)?),
+        _ => Arc::new(ClientVerifier::new(tls, authorities, &provider)?),
     };
     let mut server = builder.with_client_cert_verifier(verifier).with_single_cert(chain, private).map_err(refused)?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Tls { server: Arc::new(server), not_after })
 }
 
-fn certificates(pem: &Pem, files: &mut Files) -> Result<(String, Vec<CertificateDer<'static>>), Problem> {
+fn certificates(pem: &Pem, files: &mut ConfigFiles) -> Result<(String, Vec<CertificateDer<'static>>), ConfigError> {
     let (name, text) = read(pem, files)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok((name, chain)),
-        _ => Err(Problem::new(format!("cannot use {name}: no certificate found"))),
+        _ => Err(ConfigError::new(format!("cannot use {name}: no certificate found"))),
     }
 }
 
 /// Returns its name for messages, and its bytes.
-fn read(pem: &Pem, files: &mut Files) -> Result<(String, Vec<u8>), Problem> {
+fn read(pem: &Pem, files: &mut ConfigFiles) -> Result<(String, Vec<u8>), ConfigError> {
     match pem {
         Pem::Inline(key, text) => Ok(((*key).to_string(), text.clone().into_bytes())),
         Pem::File(key, path) => {
             let path = files.path(path);
             let name = format!("{key} {}", path.display());
-            files.read(&path).map_err(|error| Problem::new(format!("{name}: {error}"))).map(|bytes| (name, bytes))
+            files.read(&path).map_err(|error| ConfigError::new(format!("{name}: {error}"))).map(|bytes| (name, bytes))
         }
     }
 }

@@ -2,40 +2,43 @@
 //!
 //! The crate serde-saphyr, which would do this in fewer lines, adds 0.6 MB to the binary.
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput, Tag};
 
-use super::problem::Problem;
+use super::error::ConfigError;
 
 /// The format has three levels.
 const DEEPEST: usize = 8;
 
-pub(super) struct Node {
+pub(super) struct YamlNode {
     pub(super) line: usize,
-    pub(super) value: Value,
+    pub(super) value: YamlValue,
 }
 
-pub(super) enum Value {
+pub(super) enum YamlValue {
     Null,
-    Text(String),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
+    Scalar(String),
+    List(Vec<YamlNode>),
+    Map(Vec<YamlEntry>),
 }
 
-pub(super) struct Entry {
+pub(super) struct YamlEntry {
     pub(super) line: usize,
     pub(super) key: String,
-    pub(super) node: Node,
+    pub(super) node: YamlNode,
 }
 
 /// The file's one document; an empty file is null.
-pub(super) fn parse(text: &str) -> Result<Node, Problem> {
-    let mut events = Events(Parser::new_from_str(text));
+pub(super) fn parse(text: &str) -> Result<YamlNode, ConfigError> {
+    let mut options = Options::default();
+    // They are on by default where another crate of the same build needs them.
+    options.set_emit_comments(false);
+    let mut events = Events(Parser::new_from_str_with_options(text, options));
     let mut root = None;
     loop {
         match events.next()? {
-            (Event::StreamEnd, _) => return Ok(root.unwrap_or(Node { line: 1, value: Value::Null })),
+            (Event::StreamEnd, _) => return Ok(root.unwrap_or(YamlNode { line: 1, value: YamlValue::Null })),
             (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {}
-            (_, line) if root.is_some() => return Err(Problem::at(line, "more than one document")),
+            (_, line) if root.is_some() => return Err(ConfigError::at(line, "more than one document")),
             first => root = Some(events.node(first, 0)?),
         }
     }
@@ -44,34 +47,26 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
 struct Events<'a>(Parser<'a, StrInput<'a>>);
 
 impl<'a> Events<'a> {
-    /// The next event that says something of the document. Comments and the like are events too where another crate of
-    /// the same build asks the parser for them.
-    fn next(&mut self) -> Result<(Event<'a>, usize), Problem> {
-        loop {
-            match self.0.next() {
-                Some(Ok((event, Span { start, .. }))) if says_something(&event) => return Ok((event, start.line())),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => {
-                    let at = error.marker();
-                    return Err(Problem::at(at.line(), "invalid YAML"));
-                }
-                None => return Ok((Event::StreamEnd, 0)),
-            }
+    fn next(&mut self) -> Result<(Event<'a>, usize), ConfigError> {
+        match self.0.next() {
+            Some(Ok((event, span))) => Ok((event, span.start.line())),
+            Some(Err(error)) => Err(ConfigError::at(error.marker().line(), "invalid YAML")),
+            None => Ok((Event::StreamEnd, 0)),
         }
     }
 
-    fn node(&mut self, (event, line): (Event<'a>, usize), depth: usize) -> Result<Node, Problem> {
+    fn node(&mut self, (event, line): (Event<'a>, usize), depth: usize) -> Result<YamlNode, ConfigError> {
         if depth > DEEPEST {
-            return Err(Problem::at(line, "nested too deeply"));
+            return Err(ConfigError::at(line, "nested too deeply"));
         }
         let value = match event {
             Event::Scalar(text, style, _, tag) => {
                 let is_text = check(tag.as_deref(), line)?;
                 let is_null = matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL");
                 if is_null && style == ScalarStyle::Plain && !is_text {
-                    Value::Null
+                    YamlValue::Null
                 } else {
-                    Value::Text(text.into_owned())
+                    YamlValue::Scalar(text.into_owned())
                 }
             }
             Event::SequenceStart(_, _, tag) => {
@@ -82,59 +77,43 @@ impl<'a> Events<'a> {
                 check(tag.as_deref(), line)?;
                 self.map(depth)?
             }
-            _ => return Err(Problem::at(line, "YAML aliases are not supported; repeat the value")),
+            _ => return Err(ConfigError::at(line, "YAML aliases are not supported; repeat the value")),
         };
-        Ok(Node { line, value })
+        Ok(YamlNode { line, value })
     }
 
-    fn list(&mut self, depth: usize) -> Result<Value, Problem> {
+    fn list(&mut self, depth: usize) -> Result<YamlValue, ConfigError> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Value::List(items)),
+                (Event::SequenceEnd, _) => return Ok(YamlValue::List(items)),
                 item => items.push(self.node(item, depth + 1)?),
             }
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Value, Problem> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn map(&mut self, depth: usize) -> Result<YamlValue, ConfigError> {
+        let mut entries: Vec<YamlEntry> = Vec::new();
         loop {
             let (line, key) = match self.next()? {
-                (Event::MappingEnd, _) => return Ok(Value::Map(entries)),
+                (Event::MappingEnd, _) => return Ok(YamlValue::Map(entries)),
                 (Event::Scalar(key, ..), line) => (line, key.into_owned()),
-                (_, line) => return Err(Problem::at(line, "invalid key; expected text")),
+                (_, line) => return Err(ConfigError::at(line, "invalid key; expected text")),
             };
             if entries.iter().any(|entry| entry.key == key) {
-                return Err(Problem::at(line, "duplicate key"));
+                return Err(ConfigError::at(line, "duplicate key"));
             }
             let value = self.next()?;
-            entries.push(Entry { line, key, node: self.node(value, depth + 1)? });
+            entries.push(YamlEntry { line, key, node: self.node(value, depth + 1)? });
         }
     }
 }
 
-fn says_something(event: &Event<'_>) -> bool {
-    matches!(
-        event,
-        Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(..)
-            | Event::DocumentEnd
-            | Event::Alias(..)
-            | Event::Scalar(..)
-            | Event::SequenceStart(..)
-            | Event::SequenceEnd
-            | Event::MappingStart(..)
-            | Event::MappingEnd
-    )
-}
-
 /// Whether a tag says that this is text; other tags would change what is meant.
-fn check(tag: Option<&Tag>, line: usize) -> Result<bool, Problem> {
+fn check(tag: Option<&Tag>, line: usize) -> Result<bool, ConfigError> {
     match tag {
         None => Ok(false),
         Some(tag) if tag.core_suffix() == Some("str") => Ok(true),
-        Some(_) => Err(Problem::at(line, "tags other than `!!str` are not supported")),
+        Some(_) => Err(ConfigError::at(line, "tags other than `!!str` are not supported")),
     }
 }

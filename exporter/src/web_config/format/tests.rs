@@ -11,18 +11,18 @@ const CERT: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: ser
 const HASH: &str = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG";
 const SECRET: &str = "c2VjcmV0";
 
-fn good(text: &str) -> Policy {
-    Policy::parse(text).unwrap_or_else(|problem| panic!("{problem} in:\n{text}"))
+fn good(text: &str) -> ConfigFile {
+    ConfigFile::parse(text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
 }
 
 fn bad(text: &str) -> String {
-    match Policy::parse(text) {
+    match ConfigFile::parse(text) {
         Ok(_) => panic!("accepted:\n{text}"),
-        Err(problem) => problem.to_string(),
+        Err(error) => error.to_string(),
     }
 }
 
-fn tls(lines: &str) -> TlsPolicy {
+fn tls(lines: &str) -> TlsConfig {
     good(&format!("{CERT}{lines}")).tls.unwrap()
 }
 
@@ -42,15 +42,15 @@ fn an_empty_file_asks_for_nothing() {
         "rate_limit: {interval: 0, burst: 5}\n",
         "rate_limit: {burst: 5}\n",
     ] {
-        let policy = good(text);
-        assert!(policy.tls.is_none() && policy.users.is_empty() && policy.headers.is_empty() && policy.rate.is_none());
+        let config = good(text);
+        assert!(config.tls.is_none() && config.users.is_empty() && config.headers.is_empty() && config.rate.is_none());
     }
 }
 
 #[test]
 fn what_is_invalid_is_named_with_its_line() {
     let user = |hash: &str| format!("basic_auth_users:\n  alice: {hash}\n");
-    for (text, problem) in [
+    for (text, error) in [
         ("hello\n", "line 1: invalid value; expected mapping"),
         ("- tls_server_config\n", "line 1: invalid value; expected mapping"),
         ("\ntls_server_config: [a]\n", "line 2: invalid value; expected mapping"),
@@ -98,7 +98,7 @@ fn what_is_invalid_is_named_with_its_line() {
         ("rate_limit: {interval: 1s}\n", "line 1: rate_limit: burst is missing or 0"),
     ] {
         let seen = bad(text);
-        assert!(seen.starts_with(problem), "{seen:?}, not {problem:?} for:\n{text}");
+        assert!(seen.starts_with(error), "{seen:?}, not {error:?} for:\n{text}");
     }
 }
 
@@ -110,8 +110,8 @@ fn a_certificate_and_its_key_go_together() {
     assert!(matches!(both.cert, Pem::File("cert_file", path) if path == "c"));
     for lines in ["key_file: k", "{cert: '', key: k}", "cert_file: c", "{cert: c, key: ''}", "min_version: TLS13"] {
         // exporter-toolkit would serve in plain text, whatever else the section says.
-        let problem = bad(&format!("tls_server_config:\n  {lines}\n"));
-        assert!(problem.ends_with(" is missing"), "{lines}: {problem}");
+        let error = bad(&format!("tls_server_config:\n  {lines}\n"));
+        assert!(error.ends_with(" is missing"), "{lines}: {error}");
     }
 }
 
@@ -126,10 +126,12 @@ fn policies_on_clients_are_those_of_go() {
         assert_eq!(tls(&format!("  client_auth_type: {name}\n")).client_auth, auth, "{name}");
     }
     assert!(bad_tls("  client_ca_file: ca.crt\n").contains("a client CA requires client_auth_type"));
-    for policy in ["VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] {
-        assert!(bad_tls(&format!("  client_auth_type: {policy}\n")).contains("requires client_ca_file or client_ca"));
+    for client_auth in ["VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] {
+        assert!(
+            bad_tls(&format!("  client_auth_type: {client_auth}\n")).contains("requires client_ca_file or client_ca")
+        );
     }
-    let sans = |policy, sans| format!("  client_auth_type: {policy}\n  client_allowed_sans: {sans}\n");
+    let sans = |client_auth, sans| format!("  client_auth_type: {client_auth}\n  client_allowed_sans: {sans}\n");
     assert_eq!(tls(&sans("RequireAnyClientCert", "[a, 10.0.0.1]")).allowed_sans.unwrap(), ["a", "10.0.0.1"]);
     assert!(bad_tls(&sans("RequestClientCert", "[a]")).contains("client_allowed_sans requires client_auth_type"));
     assert!(bad_tls(&sans("RequireAnyClientCert", "[]")).contains("client_allowed_sans is empty"));
@@ -156,12 +158,12 @@ fn what_is_meant_is_what_is_read() {
          X-Frame-Options: deny\nbasic_auth_users:\n  alice: {HASH}\n  'b o b': \"{HASH}\"\n\
          rate_limit: {{interval: 1m30s, burst: 5}}\n"
     );
-    let policy = good(&text);
-    let headers: Vec<_> = policy.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    let config = good(&text);
+    let headers: Vec<_> = config.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     assert_eq!(headers, [("content-security-policy", "default-src 'self'"), ("x-frame-options", "deny")]);
-    let users: Vec<_> = policy.users.iter().map(|user| (user.name.as_str(), user.hash.as_str(), user.cost)).collect();
+    let users: Vec<_> = config.users.iter().map(|user| (user.name.as_str(), user.hash.as_str(), user.cost)).collect();
     assert_eq!(users, [("alice", HASH, 10), ("b o b", HASH, 10)]);
-    assert_eq!(policy.rate, Some(Rate { interval: Duration::from_secs(90), burst: 5 }));
+    assert_eq!(config.rate, Some(RateLimit { interval: Duration::from_secs(90), burst: 5 }));
 }
 
 /// Pieces of which files are made, good and bad, so that more is reached than the first line's error.
@@ -227,9 +229,9 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused_in_one_line(pieces in prop::collection::vec(piece(), 0..40)) {
-        if let Err(problem) = Policy::parse(&pieces.concat()) {
-            prop_assert_eq!(problem.to_string().lines().count(), 1);
-            prop_assert!(!problem.to_string().contains(SECRET), "{}", problem);
+        if let Err(error) = ConfigFile::parse(&pieces.concat()) {
+            prop_assert_eq!(error.to_string().lines().count(), 1);
+            prop_assert!(!error.to_string().contains(SECRET), "{}", error);
         }
     }
 
@@ -238,8 +240,8 @@ proptest! {
     fn no_secret_is_repeated(before in "(\\PC{0,8}\n){0,2}", style in "['\"|>\\[{*&!-]? ?(\n    )?", after in "\\PC{0,12}") {
         for section in ["basic_auth_users:\n  alice: ", "basic_auth_users:\n  ", "tls_server_config:\n  cert: C\n  key: "] {
             let text = format!("{before}{section}{style}{SECRET}{after}\n");
-            if let Err(problem) = Policy::parse(&text) {
-                prop_assert!(!problem.to_string().contains(SECRET), "{} for {:?}", problem, text);
+            if let Err(error) = ConfigFile::parse(&text) {
+                prop_assert!(!error.to_string().contains(SECRET), "{} for {:?}", error, text);
             }
         }
     }

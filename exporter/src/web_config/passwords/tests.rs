@@ -19,7 +19,9 @@ fn users() -> Vec<User> {
 }
 
 async fn check(passwords: &Passwords, users: &[User], name: &str, password: &str) -> Verdict {
-    timeout(SOON, passwords.check_credentials(users, HERE, name, password.as_bytes())).await.unwrap()
+    let credentials = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, credentials.parse().unwrap())]);
+    timeout(SOON, passwords.check(users, &headers, HERE)).await.unwrap()
 }
 
 #[tokio::test]
@@ -75,14 +77,14 @@ fn every_name_takes_as_long_whatever_its_hash_costs() {
 fn nothing_readable_is_remembered() {
     let (one, other) = (Passwords::new().unwrap(), Passwords::new().unwrap());
     let user = |name: &str, hash: &str| User { name: name.to_string(), hash: hash.to_string(), cost: 4 };
-    assert_ne!(one.tag(&user("a", "h"), b"p"), other.tag(&user("a", "h"), b"p"), "the key is a constant");
-    assert_ne!(one.tag(&user("a", "h"), b"p"), one.tag(&user("ah", ""), b"p"), "the parts run together");
-    assert_eq!(one.tag(&user("a", "h"), b"p"), one.tag(&user("a", "h"), b"p"));
+    assert_ne!(one.mac(&user("a", "h"), b"p"), other.mac(&user("a", "h"), b"p"), "the key is a constant");
+    assert_ne!(one.mac(&user("a", "h"), b"p"), one.mac(&user("ah", ""), b"p"), "the parts run together");
+    assert_eq!(one.mac(&user("a", "h"), b"p"), one.mac(&user("a", "h"), b"p"));
 }
 
 fn job(name: &str) -> (PasswordCheck, oneshot::Receiver<bool>) {
     let (answer, answered) = oneshot::channel();
-    (PasswordCheck { user: None, tag: None, cost: 4, password: name.as_bytes().into(), answer }, answered)
+    (PasswordCheck { user: None, mac: None, cost: 4, password: name.as_bytes().into(), answer }, answered)
 }
 
 fn address(last: u8) -> IpAddr {
@@ -91,7 +93,7 @@ fn address(last: u8) -> IpAddr {
 
 #[test]
 fn addresses_take_turns() {
-    let mut queue = Queue::default();
+    let mut queue = CheckQueue::default();
     let mut kept = Vec::new();
     for (from, name) in [(1, "flood 1"), (1, "flood 2"), (1, "flood 3"), (2, "scrape"), (3, "other")] {
         let (job, answered) = job(name);
@@ -107,7 +109,7 @@ fn addresses_take_turns() {
 
 #[test]
 fn the_longest_queue_makes_room() {
-    let mut queue = Queue::default();
+    let mut queue = CheckQueue::default();
     let mut flood: Vec<_> = (0..WAITING + 5)
         .map(|_| {
             let (job, answered) = job("flood");
@@ -125,7 +127,7 @@ fn the_longest_queue_makes_room() {
 
 #[test]
 fn one_site_with_many_ipv6_networks_drops_no_other_check() {
-    let mut queue = Queue::default();
+    let mut queue = CheckQueue::default();
     let mut waiting = Vec::new();
     for subnet in 0..100 {
         let (job, answered) = job("flood");

@@ -3,13 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::web_config::format::Policy as WebPolicy;
 
 const SUITES: [&str; 2] = ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"];
 
 /// A configuration: as its file has it, and as it is meant.
 #[derive(Clone, Debug)]
-struct Policy {
+struct TestConfig {
     tls: bool,
     client_auth: &'static str,
     authorities: Vec<u8>,
@@ -28,8 +27,8 @@ struct Client {
     user: (u8, u8),
 }
 
-impl Policy {
-    fn config(&self) -> WebPolicy {
+impl TestConfig {
+    fn config(&self) -> ConfigFile {
         let mut lines = Vec::new();
         if self.tls {
             lines.extend(["tls_server_config:", "  cert: C", "  key: K"].map(str::to_string));
@@ -51,7 +50,7 @@ impl Policy {
             format!("  u{name}: $2y$04$X{password}h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG")
         }));
         let text = lines.join("\n");
-        WebPolicy::parse(&text).unwrap_or_else(|problem| panic!("{problem} in:\n{text}"))
+        ConfigFile::parse(&text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
     }
 
     fn verifies(&self) -> bool {
@@ -83,7 +82,7 @@ impl Policy {
 
     /// The same with nobody in it who was not in the other.
     fn without_additions(&self, before: &Self) -> Self {
-        let mut policy = self.clone();
+        let mut config = self.clone();
         let kept = |kind: &mut Vec<u8>, before: &[u8], all: bool| {
             if !all {
                 kind.retain(|one| before.contains(one));
@@ -91,17 +90,17 @@ impl Policy {
                 kind.push(u8::MAX);
             }
         };
-        kept(&mut policy.authorities, &before.authorities, !before.tls || !before.verifies());
-        kept(&mut policy.sans, &before.sans, before.sans().is_empty() || self.sans().is_empty());
-        if !before.users.is_empty() && !policy.users.is_empty() {
-            policy.users.retain(|user| before.users.contains(user));
-            policy.users.push((u8::MAX, u8::MAX));
+        kept(&mut config.authorities, &before.authorities, !before.tls || !before.verifies());
+        kept(&mut config.sans, &before.sans, before.sans().is_empty() || self.sans().is_empty());
+        if !before.users.is_empty() && !config.users.is_empty() {
+            config.users.retain(|user| before.users.contains(user));
+            config.users.push((u8::MAX, u8::MAX));
         }
-        policy
+        config
     }
 }
 
-fn policy() -> impl Strategy<Value = Policy> {
+fn config() -> impl Strategy<Value = TestConfig> {
     let some = || prop::collection::btree_set(0..3u8, 0..3).prop_map(|set| set.into_iter().collect::<Vec<_>>());
     let policies = [
         "NoClientCert",
@@ -114,7 +113,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     let suites = prop::collection::btree_set(0..2usize, 0..3).prop_map(|suites| suites.into_iter().collect());
     let versions = prop::sample::select(vec![(12, 12), (12, 13), (13, 13)]);
     (prop::bool::weighted(0.9), prop::sample::select(policies.to_vec()), some(), some(), versions, suites, users)
-        .prop_map(|(tls, client_auth, authorities, sans, versions, suites, users)| Policy {
+        .prop_map(|(tls, client_auth, authorities, sans, versions, suites, users)| TestConfig {
             tls,
             client_auth,
             authorities,
@@ -136,7 +135,7 @@ proptest! {
 
     #[test]
     fn no_reload_admits_a_client_that_was_refused(
-        before in policy(), after in policy(), clients in prop::collection::vec(client(), 20)
+        before in config(), after in config(), clients in prop::collection::vec(client(), 20)
     ) {
         if let Some(what) = between(&before.config(), &after.config()) {
             prop_assert!(!what.is_empty());
@@ -150,7 +149,7 @@ proptest! {
 
     /// A rule that refuses every change would hold the other one.
     #[test]
-    fn what_only_adds_or_refuses_more_takes_no_restart(before in policy(), more in policy()) {
+    fn what_only_adds_or_refuses_more_takes_no_restart(before in config(), more in config()) {
         prop_assert_eq!(between(&before.config(), &before.config()), None);
         let mut after = before.clone();
         after.users.extend(more.users);

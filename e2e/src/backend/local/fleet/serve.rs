@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use mini_node_exporter::log::{self, LevelFilter};
-use mini_node_exporter::node::Reader;
+use mini_node_exporter::node::ReaderThread;
 use mini_node_exporter::{http, server};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
@@ -48,12 +48,12 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<(PathBuf, Fleet)> {
 }
 
 async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
-    log::init(LevelFilter::WARN, log::Format::default());
+    log::init(LevelFilter::WARN, log::LogFormat::default());
     let mut signals = server::Signals::catch()?.receive()?;
     let mut serving = JoinSet::new();
     let (mut listed, mut running) = (Vec::new(), Vec::new());
     // Their trees are plain files, which never hang: one thread reads them all.
-    let reader = Arc::new(Reader::default());
+    let reader = Arc::new(ReaderThread::default());
     for (index, (cluster, node)) in fleet.names().enumerate() {
         let procfs = trees.join(cluster.as_deref().unwrap_or_default()).join(&node);
         // The process is one, and is exposed by one of its nodes: a thousand would each count all its open files.

@@ -4,12 +4,12 @@ use std::fmt;
 
 /// What is wrong, and in which line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Problem {
+pub struct ConfigError {
     line: Option<usize>,
     what: String,
 }
 
-impl Problem {
+impl ConfigError {
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self { line: None, what: what.into() }
     }
@@ -19,7 +19,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(out, "line {line}: {}", self.what),

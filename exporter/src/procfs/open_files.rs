@@ -7,10 +7,11 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Reason, live, read};
 
+/// Open files, each with its path below the root.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<Vec<(&'static str, File)>>);
+pub(super) struct OpenFiles(Mutex<Vec<(&'static str, File)>>);
 
-impl Kept {
+impl OpenFiles {
     /// Reads one file below the root.
     pub(super) fn read<T>(
         &self,
@@ -18,8 +19,8 @@ impl Kept {
         path: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Reason>,
     ) -> Result<T, Reason> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = if let Some(index) = kept.iter().position(|(known, _)| *known == path) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = if let Some(index) = files.iter().position(|(known, _)| *known == path) {
             index
         } else {
             let file = read::open(&root.join(path))?;
@@ -27,16 +28,16 @@ impl Kept {
             if !live::is_procfs(&file).map_err(Reason::Io)? {
                 return read::whole(file, parse);
             }
-            kept.push((path, file));
-            kept.len() - 1
+            files.push((path, file));
+            files.len() - 1
         };
         let mut buffer = [0; read::USUAL_SIZE];
-        match read::once(&kept[index].1, &mut buffer) {
+        match read::once(&files[index].1, &mut buffer) {
             Ok(Some(bytes)) => read::text(bytes, parse),
             Ok(None) => read::read(&root.join(path), parse),
             Err(error) => {
                 // The next read opens it anew.
-                kept.swap_remove(index);
+                files.swap_remove(index);
                 Err(Reason::Io(error))
             }
         }
@@ -46,9 +47,8 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::procfs::ProcRoot;
 
-    const PROC: &str = ProcRoot::KERNEL;
+    const PROC: &str = live::KERNEL;
 
     #[allow(clippy::unnecessary_wraps)]
     fn length(text: &str) -> Result<usize, Reason> {
@@ -57,42 +57,42 @@ mod tests {
 
     #[test]
     fn a_file_of_procfs_is_opened_once_and_read_anew_each_time() {
-        let kept = Kept::default();
+        let files = OpenFiles::default();
         for name in ["before", "after"] {
             std::fs::write("/proc/thread-self/comm", name).unwrap();
-            let read = kept.read(Path::new(PROC), "thread-self/comm", |text| Ok(text.trim_end() == name));
+            let read = files.read(Path::new(PROC), "thread-self/comm", |text| Ok(text.trim_end() == name));
             assert_eq!(read, Ok(true), "{name}");
-            assert_eq!(kept.0.lock().unwrap().len(), 1);
+            assert_eq!(files.0.lock().unwrap().len(), 1);
         }
     }
 
     #[test]
     fn a_longer_file_is_read_whole() {
-        let kept = Kept::default();
+        let files = OpenFiles::default();
         let whole = std::fs::read_to_string("/proc/self/status").unwrap().len();
         assert!(whole > read::USUAL_SIZE, "{whole} bytes are not many");
         // Counters in it may have grown by a digit.
-        assert!(kept.read(Path::new(PROC), "self/status", length).unwrap().abs_diff(whole) < 20);
+        assert!(files.read(Path::new(PROC), "self/status", length).unwrap().abs_diff(whole) < 20);
     }
 
     #[test]
     fn nothing_else_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Kept::default();
-        assert_eq!(kept.read(folder.path(), "uptime", length), Err(Reason::Io(rustix::io::Errno::NOENT)));
+        let files = OpenFiles::default();
+        assert_eq!(files.read(folder.path(), "uptime", length), Err(Reason::Io(rustix::io::Errno::NOENT)));
         for text in ["1", "22"] {
             std::fs::write(folder.path().join("new"), text).unwrap();
             std::fs::rename(folder.path().join("new"), folder.path().join("uptime")).unwrap();
-            assert_eq!(kept.read(folder.path(), "uptime", length), Ok(text.len()));
+            assert_eq!(files.read(folder.path(), "uptime", length), Ok(text.len()));
         }
-        assert!(kept.0.lock().unwrap().is_empty());
+        assert!(files.0.lock().unwrap().is_empty());
     }
 
     /// Page 0 of this process cannot be read: the file opens, and each read fails.
     #[test]
     fn a_descriptor_that_fails_is_dropped() {
-        let kept = Kept::default();
-        assert_eq!(kept.read(Path::new(PROC), "self/mem", length), Err(Reason::Io(rustix::io::Errno::IO)));
-        assert!(kept.0.lock().unwrap().is_empty());
+        let files = OpenFiles::default();
+        assert_eq!(files.read(Path::new(PROC), "self/mem", length), Err(Reason::Io(rustix::io::Errno::IO)));
+        assert!(files.0.lock().unwrap().is_empty());
     }
 }
