@@ -9,20 +9,6 @@ use crate::shutdown::{LONG, client_that_does_not_read};
 use crate::support::running::{Running, SOON, command, length};
 
 const LIVE: &[u8] = b"GET /healthz/live HTTP/1.1\r\nHost: test\r\n\r\n";
-/// How long a request's head may take, as `server` says.
-const HEAD: Duration = Duration::from_secs(10);
-
-#[test]
-fn connections_without_a_whole_request_are_cut_off() {
-    let running = Running::start([""; 0]);
-    let before = running.sockets();
-    let (silent, trickling) = (running.connect(), running.connect());
-    std::thread::scope(|at_once| {
-        at_once.spawn(|| silent_is_cut_off(silent));
-        at_once.spawn(|| trickling_is_cut_off(trickling));
-    });
-    assert_closed(&running, before, "two connections that were cut off");
-}
 
 /// Each has asked for more than it reads, and is gone with an answer under way.
 #[test]
@@ -50,40 +36,6 @@ fn the_257th_connection_takes_the_place_of_the_first() {
     assert_eq!(ask_live(&mut newcomer), *b"ok\n");
     assert!(is_cut(&mut crowd[0]), "257 connections fit");
     assert!(!is_cut(&mut crowd[1]), "two were closed for one");
-}
-
-fn silent_is_cut_off(mut stream: TcpStream) {
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    let began = Instant::now();
-    while !is_closed(&mut stream) {
-        assert!(began.elapsed() < HEAD + SOON, "a silent connection may stay for ever");
-    }
-}
-
-fn trickling_is_cut_off(mut stream: TcpStream) {
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    let began = Instant::now();
-    for byte in b"GET /healthz/live HTTP/1.1\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'x')) {
-        if stream.write_all(&[*byte]).is_err() || is_closed(&mut stream) {
-            break;
-        }
-        assert!(began.elapsed() < HEAD + SOON, "a head may take for ever");
-    }
-    assert!(began.elapsed() + Duration::from_secs(1) >= HEAD, "cut off after {:?}", began.elapsed());
-}
-
-/// Prometheus keeps its connection from one scrape to the next.
-#[test]
-fn a_connection_between_two_requests_is_kept_for_longer_than_a_head_may_take() {
-    let running = Running::start([""; 0]);
-    let mut stream = running.connect();
-    assert_eq!(ask_live(&mut stream), *b"ok\n");
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    let answered = Instant::now();
-    while answered.elapsed() < HEAD + Duration::from_secs(2) {
-        assert!(!is_closed(&mut stream), "closed {:?} after an answer", answered.elapsed());
-    }
-    assert_eq!(ask_live(&mut stream), *b"ok\n");
 }
 
 /// What a client sees of HEAD on a connection that goes on: lengths, but no body between two answers.

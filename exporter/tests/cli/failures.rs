@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 
 use crate::support::running::{Guarded, Running, address_in, command, get, output};
-use crate::support::tree::{LOADAVG, Tree, UPTIME};
+use crate::support::tree::{Tree, UPTIME};
 
 #[test]
 fn a_taken_port_is_exit_code_1_and_one_line_that_names_the_address() {
@@ -27,16 +27,6 @@ fn an_address_of_no_interface_is_exit_code_1_and_one_line() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("192.0.2.1:0") && stderr.lines().count() == 1, "{stderr}");
-}
-
-#[test]
-fn a_fifo_in_procfs_hangs_nothing() {
-    let tree = Tree::new();
-    tree.fifo(LOADAVG);
-    let running = Running::start(["--path.procfs".as_ref(), tree.root().as_os_str()]);
-    assert!(running.get("/metrics").1.contains("node_uptime{hostname=\"worker-1\"} 1761.77"));
-    assert_eq!(running.get("/info/load").0, 500);
-    assert_eq!(running.get("/healthz/ready").0, 503);
 }
 
 #[test]
