@@ -37,7 +37,7 @@ impl Shared for Site {
         let progress = Progress::default();
         progress.line("");
         sweep::sweep(&progress);
-        let engine = progress.step("find Docker", |_| Docker::find())?;
+        let engine = progress.step("find Docker", |_| Docker::find("docker"))?;
         let exporter = image(&engine, Image::Exporter, &progress)?;
         let run = Run::create("container")?;
         let network = containers::create_network(&run)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::Backend;
 use super::kind::objects::{DaemonSet, Objects, Pod};
-use super::{Backend, policies};
 use crate::client::access::Access;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
@@ -110,12 +110,14 @@ impl Backend for Existing {
         Ok(())
     }
 
-    /// Whom network policies admit to exporters that Prometheus does not reach.
+    /// The network policies beside exporters that Prometheus does not reach: they say whom they admit.
     fn complaints(&self) -> Vec<String> {
         let targets = self.stack.prometheus.targets(&self.stack.job).unwrap_or_default();
         match &self.cluster {
             Some(cluster) if targets.iter().any(|target| target.health == "down") => {
-                cluster.policies(&self.run).unwrap_or_else(|error| vec![format!("network policies: {error:#}")])
+                let policies =
+                    cluster.policies(&self.run).unwrap_or_else(|error| format!("network policies: {error:#}"));
+                policies.lines().map(str::to_owned).collect()
             }
             _ => Vec::new(),
         }
@@ -208,13 +210,8 @@ impl Cluster {
         serde_json::from_str(&text).context("kubectl get daemonsets,pods")
     }
 
-    fn policies(&self, run: &Run) -> Result<Vec<String>> {
-        let kubectl = tools::find_present(Tool::Kubectl)?.path;
-        let pods = self.workloads(&kubectl, run)?.pods;
-        let pod = pods.first().context("no exporter's pod")?;
-        let policies = self.kubectl(&kubectl, run, &["get", "networkpolicies", "--output=json"])?;
-        let policies = serde_json::from_str(&policies).context("kubectl get networkpolicies")?;
-        Ok(policies::admitting(&policies, &pod.metadata.labels))
+    fn policies(&self, run: &Run) -> Result<String> {
+        self.kubectl(&tools::find_present(Tool::Kubectl)?.path, run, &["describe", "networkpolicies"])
     }
 
     fn kubectl(&self, kubectl: &Path, run: &Run, words: &[&str]) -> Result<String> {

@@ -3,7 +3,6 @@
 pub mod existing;
 pub mod kind;
 pub mod local;
-mod policies;
 #[cfg(test)]
 pub mod stand_in;
 pub mod sweep;

@@ -7,33 +7,32 @@ use anyhow::{Result, ensure};
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
 use crate::client::prometheus::Sample;
+use crate::stack::samples::DURATIONS;
 use crate::stack::{Procfs, Stack};
-
-/// The values of the label `duration`, in the order of the numbers in `loadavg`.
-const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
 
 /// How many distinct readings of `loadavg` are kept. The kernel makes a new one every 5 s, and a sample is younger than
 /// two of them.
 const REMEMBERED: usize = 4;
 
 /// The last distinct readings of `loadavg`, oldest first.
-pub(super) type Shown = VecDeque<[f64; 3]>;
+pub(super) type Readings = VecDeque<[f64; 3]>;
 
 /// Exactly three durations a node, whose values are a reading of the tree's `loadavg`; where that cannot be reached,
 /// values that a load can have.
 pub(super) fn load(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
-    let mut shown: BTreeMap<&String, Shown> = BTreeMap::new();
-    let seen = !matches!(stack.procfs, Procfs::Unseen);
+    let mut readings: BTreeMap<&str, Readings> = BTreeMap::new();
+    let readable = !matches!(stack.procfs, Procfs::Unseen);
     let result = subject.poll("the loads of `loadavg`", FIRST_SAMPLE, || {
-        for node in stack.nodes.iter().filter(|_| seen) {
-            remember(shown.entry(node).or_default(), stack.procfs.numbers(node, "loadavg")?);
+        if readable {
+            for (node, now) in stack.procfs.numbers(&stack.nodes, "loadavg")? {
+                remember(readings.entry(node).or_default(), now);
+            }
         }
         let scraped = scraped(stack)?;
         for (node, loads) in &scraped {
-            if seen {
-                let shown = &shown[node];
-                ensure!(shown.contains(loads), "node_load of {node} is {loads:?}, but `loadavg` said {shown:?}");
+            if let Some(own) = readings.get(node.as_str()) {
+                ensure!(own.contains(loads), "node_load of {node} is {loads:?}, but `loadavg` said {own:?}");
             } else {
                 let plausible = loads.iter().all(|load| load.is_finite() && *load >= 0.0);
                 ensure!(plausible, "node_load of {node} is {loads:?}; expected finite numbers of 0 or more");
@@ -44,17 +43,17 @@ pub(super) fn load(subject: Subject<'_>) -> Outcome {
     Outcome::from(result.map(|scraped| {
         let values = super::few(scraped.iter().map(|(node, [a, b, c])| format!("{node} {a} {b} {c}")));
         let compared =
-            if seen { "as in `loadavg`" } else { "plausible; the node's /proc cannot be reached; not compared" };
+            if readable { "as in `loadavg`" } else { "plausible; the node's /proc cannot be reached; not compared" };
         format!("{values}, {compared}")
     }))
 }
 
-pub(super) fn remember(shown: &mut Shown, now: [f64; 3]) {
-    if shown.back() != Some(&now) {
-        shown.push_back(now);
+pub(super) fn remember(readings: &mut Readings, now: [f64; 3]) {
+    if readings.back() != Some(&now) {
+        readings.push_back(now);
     }
-    if shown.len() > REMEMBERED {
-        shown.pop_front();
+    if readings.len() > REMEMBERED {
+        readings.pop_front();
     }
 }
 

@@ -90,7 +90,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     CHECKS.iter().map(|check| check.name)
 }
 
-/// Which checks are run.
+/// Which checks are run; by default all.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
     /// Only these; all if none is named.
@@ -99,24 +99,20 @@ pub struct Choice {
     pub skip: Vec<String>,
 }
 
-/// Runs every check in order and passes on each report as soon as it is complete; a check that fails does not keep the
-/// next from being run. An interrupt ends the series; the check that it cut short is not reported.
-pub fn run_all(subject: Subject<'_>, report: impl FnMut(&CheckReport)) -> Vec<CheckReport> {
-    run(subject, &Choice::default(), report)
+impl Choice {
+    pub fn only(names: &[&str]) -> Self {
+        Self { only: names.iter().map(ToString::to_string).collect(), skip: Vec::new() }
+    }
 }
 
-/// As [`run_all`], for the checks that are chosen.
+/// Runs the chosen checks in order and passes on each report as soon as it is complete; a check that fails does not keep
+/// the next from being run. An interrupt ends the series; the check that it cut short is not reported.
 pub fn run(subject: Subject<'_>, choice: &Choice, mut report: impl FnMut(&CheckReport)) -> Vec<CheckReport> {
     let named = |names: &[String], check: &Check| names.iter().any(|name| name == check.name);
     let wanted = CHECKS.iter().filter(|check| choice.only.is_empty() || named(&choice.only, check));
     let omitted = |check: &Check| CheckReport { name: check.name, outcome: Outcome::Omitted, seconds: 0.0 };
     let reports = wanted.map(|check| if named(&choice.skip, check) { omitted(check) } else { check.run(subject) });
     reports.take_while(|_| !interrupt::seen()).inspect(|done| report(done)).collect()
-}
-
-/// Runs only the check of that name; `None` if there is no such check.
-pub fn run_one(subject: Subject<'_>, name: &str) -> Option<CheckReport> {
-    CHECKS.iter().find(|check| check.name == name).map(|check| check.run(subject))
 }
 
 impl Check {

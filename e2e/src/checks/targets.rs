@@ -10,6 +10,7 @@ use super::{FIRST_SAMPLE, Subject};
 use crate::client::exporter::Exporter;
 use crate::client::prometheus::{Prometheus, Target};
 use crate::stack::Stack;
+use crate::terminal::out;
 
 /// Refusals in the last two minutes. A watch that is refused is tried again within one.
 const REFUSED: &str = r#"increase(prometheus_sd_kubernetes_http_request_total{status_code="403"}[2m]) > 0"#;
@@ -117,7 +118,7 @@ fn none_of(stack: &Stack, job: &str) -> String {
 }
 
 fn list(targets: &[Target]) -> String {
-    if targets.is_empty() { "none".to_owned() } else { super::few(targets.iter().map(describe)) }
+    out::names(&targets.iter().map(describe).collect::<Vec<_>>())
 }
 
 fn describe(target: &Target) -> String {

@@ -28,11 +28,12 @@ pub(super) fn uptime(subject: Subject<'_>) -> Outcome {
 fn exact(subject: Subject<'_>) -> Result<String> {
     let stack = subject.stack();
     let seen = subject.poll("the fixture's uptime", FIRST_SAMPLE, || {
+        let fixture = stack.procfs.numbers(&stack.nodes, "uptime")?;
         let seen = scraped(stack)?;
-        for (node, seen) in &seen {
-            let [wanted] = stack.procfs.numbers(node, "uptime")?;
+        for (node, [wanted]) in &fixture {
+            let seen = seen[*node];
             #[expect(clippy::float_cmp, reason = "both were parsed from the same text")]
-            let same = *seen == wanted;
+            let same = seen == *wanted;
             ensure!(same, "node_uptime of {node} is {seen}, but the fixture's uptime says {wanted}");
         }
         Ok(seen)
@@ -43,9 +44,11 @@ fn exact(subject: Subject<'_>) -> Result<String> {
 fn moving(subject: Subject<'_>) -> Result<String> {
     let stack = subject.stack();
     let first = subject.poll("the kernel's uptime", FIRST_SAMPLE, || {
+        // Before Prometheus is asked, whose newest samples are then newer.
+        let kernel = stack.procfs.numbers(&stack.nodes, "uptime")?;
         let seen = scraped(stack)?;
-        for (node, seen) in &seen {
-            let [own] = stack.procfs.numbers(node, "uptime")?;
+        for (node, [own]) in &kernel {
+            let seen = seen[*node];
             ensure!((own - seen).abs() <= AGE, "node_uptime of {node} is {seen}, but the kernel says {own}");
         }
         Ok(seen)

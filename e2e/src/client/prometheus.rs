@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use super::access::Access;
@@ -157,21 +157,15 @@ impl Prometheus {
 
     /// The samples that a range selector such as `up[5m]` finds, by series.
     pub fn range(&self, selector: &str) -> Result<Vec<Series>> {
-        #[derive(Deserialize)]
-        struct Data {
-            result: Vec<Raw>,
-        }
-        #[derive(Deserialize)]
-        struct Raw {
-            metric: Labels,
-            values: Vec<(f64, String)>,
-        }
-        let answer: Envelope<Data> = self.0.get("/api/v1/query", &[("query", selector)])?.json()?;
-        let series = answer.data.with_context(|| answer.error)?.result.into_iter().map(|raw| {
-            let values = raw.values.iter().map(|(time, value)| anyhow::Ok((*time, number(value)?)));
-            Ok(Series { labels: raw.metric, values: values.collect::<Result<_>>()? })
-        });
-        series.collect()
+        let answer: Envelope<QueryData> = self.0.get("/api/v1/query", &[("query", selector)])?.json()?;
+        let QueryData::Matrix(series) = answer.data.with_context(|| answer.error)? else {
+            bail!("`{selector}` is no range selector");
+        };
+        let read = |series: RawSeries| {
+            let values = series.values.iter().map(|(time, value)| Ok((*time, number(value)?)));
+            Ok(Series { labels: series.metric, values: values.collect::<Result<_>>()? })
+        };
+        series.into_iter().map(read).collect()
     }
 
     /// The active targets of a scrape job.
@@ -183,51 +177,29 @@ impl Prometheus {
 
     /// The active targets of every scrape job.
     pub fn all_targets(&self) -> Result<Vec<Target>> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Data {
-            active_targets: Vec<Target>,
-        }
-        let answer: Envelope<Data> = self.0.get("/api/v1/targets", &[("state", "active")])?.json()?;
-        Ok(answer.data.context("no data")?.active_targets)
+        self.lists("/api/v1/targets", &[("state", "active")])?.active_targets.context("no `activeTargets`")
     }
 
     /// How many targets of a scrape job were discovered, and then dropped by its relabelling.
     pub fn dropped(&self, job: &str) -> Result<usize> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Data {
-            dropped_targets: Vec<Dropped>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Dropped {
-            discovered_labels: Labels,
-        }
-        let answer: Envelope<Data> = self.0.get("/api/v1/targets", &[("state", "dropped")])?.json()?;
-        let of_job = |target: &&Dropped| target.discovered_labels.get("job").is_some_and(|own| own == job);
-        Ok(answer.data.context("no data")?.dropped_targets.iter().filter(of_job).count())
+        let dropped = self.lists("/api/v1/targets", &[("state", "dropped")])?.dropped_targets;
+        let of_job = |target: &&DroppedTarget| label(&target.discovered_labels, "job") == job;
+        Ok(dropped.context("no `droppedTargets`")?.iter().filter(of_job).count())
     }
 
     /// The scrape jobs that are configured, with or without a target.
     pub fn jobs(&self) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Data {
-            scrape_pools: Vec<String>,
-        }
-        let answer: Envelope<Data> = self.0.get("/api/v1/scrape_pools", &[])?.json()?;
-        Ok(answer.data.context("no data")?.scrape_pools)
+        self.lists("/api/v1/scrape_pools", &[])?.scrape_pools.context("no `scrapePools`")
     }
 
     /// The loaded rule groups.
     pub fn rules(&self) -> Result<Vec<RuleGroup>> {
-        #[derive(Deserialize)]
-        struct Data {
-            groups: Vec<RuleGroup>,
-        }
-        let answer: Envelope<Data> = self.0.get("/api/v1/rules", &[])?.json()?;
-        Ok(answer.data.context("no data")?.groups)
+        self.lists("/api/v1/rules", &[])?.groups.context("no `groups`")
+    }
+
+    fn lists(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Lists> {
+        let answer: Envelope<Lists> = self.0.get(path, parameters)?.json()?;
+        answer.data.with_context(|| answer.error)
     }
 
     /// Whether Prometheus is ready to serve queries.
@@ -251,6 +223,29 @@ struct Envelope<T> {
 enum QueryData {
     Vector(Vec<Element>),
     Scalar((f64, String)),
+    Matrix(Vec<RawSeries>),
+}
+
+#[derive(Deserialize)]
+struct RawSeries {
+    metric: Labels,
+    values: Vec<(f64, String)>,
+}
+
+/// What the other answers hold, one of these each.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Lists {
+    active_targets: Option<Vec<Target>>,
+    dropped_targets: Option<Vec<DroppedTarget>>,
+    scrape_pools: Option<Vec<String>>,
+    groups: Option<Vec<RuleGroup>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DroppedTarget {
+    discovered_labels: Labels,
 }
 
 #[derive(Deserialize)]
@@ -274,6 +269,7 @@ fn samples(answer: Envelope<QueryData>) -> Result<Vec<Sample>> {
             .into_iter()
             .map(|element| Ok(Sample { value: number(&element.value.1)?, labels: element.metric }))
             .collect(),
+        QueryData::Matrix(_) => bail!("it gives a range vector"),
     }
 }
 

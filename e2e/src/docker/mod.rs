@@ -6,10 +6,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Error, Result, anyhow, ensure};
 
 use crate::process::command::{Cmd, CommandError};
-use crate::process::log;
+use crate::process::{self, log};
 
 /// The engine that `docker` reaches.
 #[derive(Clone, Debug)]
@@ -20,13 +20,8 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Asks for the engine that the `docker` on PATH reaches.
-    pub fn find() -> Result<Self> {
-        Self::at("docker")
-    }
-
-    /// As [`Docker::find`], by another `docker`: for tests.
-    pub fn at(program: impl Into<PathBuf>) -> Result<Self> {
+    /// Asks for the engine that this `docker` reaches.
+    pub fn find(program: impl Into<PathBuf>) -> Result<Self> {
         let program = program.into();
         let api = Cmd::new(&program).args(["version", "--format", "{{.Server.APIVersion}}"]).read();
         let api = api.map_err(|error| {
@@ -89,14 +84,10 @@ impl Docker {
         let mut save = self.command(["save", "--output"]).arg(archive).limit(Duration::from_secs(300));
         // Newer engines keep every platform of an image, of which only one is whole; older ones refuse the flag.
         if self.api >= (1, 48) {
-            save = save.args(["--platform", platform()?]);
+            save = save.args(["--platform", &format!("linux/{}", process::arch()?)]);
         }
-        save.args(references).run().map(drop).map_err(|error| {
-            let full = error.to_string();
-            let advice =
-                "the disk of the archive is full: free some of it, or set XDG_STATE_HOME to a folder elsewhere";
-            if full.contains("no space left on device") { anyhow!("{full}\n{advice}") } else { error.into() }
-        })
+        let advice = "the disk of the archive is full: free some of it, or set XDG_STATE_HOME to a folder elsewhere";
+        save.args(references).run().map(drop).map_err(|error| explain(&error, advice))
     }
 
     /// Gives an image one more name.
@@ -122,19 +113,8 @@ pub fn docker<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Cmd {
     Cmd::new("docker").args(args)
 }
 
-/// The whole failure, with what helps against the commonest cause.
-pub fn explain(error: &CommandError) -> String {
+/// The whole failure, with advice for a full disk.
+pub fn explain(error: &CommandError, advice: &str) -> Error {
     let full = error.to_string();
-    if full.contains("no space left on device") {
-        return format!("{full}\nthe disk is full: `docker system df` shows how much of it Docker uses");
-    }
-    full
-}
-
-fn platform() -> Result<&'static str> {
-    match std::env::consts::ARCH {
-        "x86_64" => Ok("linux/amd64"),
-        "aarch64" => Ok("linux/arm64"),
-        other => bail!("there are no images for {other}"),
-    }
+    if full.contains("no space left on device") { anyhow!("{full}\n{advice}") } else { anyhow!(full) }
 }

@@ -15,6 +15,8 @@ use crate::wait::interrupt;
 use crate::wait::lock::{self, Lock};
 use crate::workspace;
 
+const RUNS: &str = "runs";
+const GATE: &str = "gate";
 const LOCK: &str = "lock";
 const RECORD: &str = "run.json";
 const KEPT: &str = "kept";
@@ -99,6 +101,7 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         if !self.dir.join(KEPT).exists() {
+            let _gate = lock::hold_shielded(&self.state.join(RUNS).join(GATE), GATE_LIMIT);
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
@@ -179,20 +182,24 @@ fn now() -> Duration {
 }
 
 fn runs(state: &Path) -> Result<PathBuf> {
-    let runs = state.join("runs");
+    let runs = state.join(RUNS);
     fs::create_dir_all(&runs)?;
     Ok(runs)
 }
 
-/// Held while a run is made or listed: between making its directory and its lock, it would look abandoned.
+/// How long to wait for the gate, which others hold for milliseconds.
+const GATE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Held while a run is made, listed or removed: a directory without its lock would look abandoned.
 fn gate(runs: &Path) -> Result<Lock> {
-    lock::hold(&runs.join("gate"), Duration::from_secs(5), |_| {})
+    lock::hold(&runs.join(GATE), GATE_LIMIT, |_| {})
         .context("a lab that was stopped may hold this lock; continue it (`kill -CONT`) or end it")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::poll;
 
     fn only(state: &Path) -> Found {
         let mut found = list_in(state).unwrap();
@@ -211,6 +218,20 @@ mod tests {
         let record = found.record.unwrap();
         assert_eq!((record.pid, record.links.len()), (std::process::id(), 1));
         drop(run);
+        assert!(list_in(state.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_run_that_is_being_removed_does_not_look_abandoned() {
+        let state = tempfile::tempdir().unwrap();
+        let run = Run::create_in(state.path().into(), "local").unwrap();
+        let lock = run.dir().join(LOCK);
+        let held = gate(&runs(state.path()).unwrap()).unwrap();
+        let removal = std::thread::spawn(|| drop(run));
+        poll::pause(Duration::from_millis(200)).unwrap();
+        assert!(lock.exists(), "removed while another run is listing");
+        drop(held);
+        removal.join().unwrap();
         assert!(list_in(state.path()).unwrap().is_empty());
     }
 

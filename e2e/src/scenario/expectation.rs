@@ -71,7 +71,7 @@ impl Question {
 }
 
 /// A series as promtool and people write it.
-pub(super) fn series(labels: &Labels) -> String {
+pub fn series(labels: &Labels) -> String {
     let others: Labels =
         labels.iter().filter(|(name, _)| *name != "__name__").map(|(k, v)| (k.clone(), v.clone())).collect();
     format!("{}{{{}}}", labels.get("__name__").map_or("", String::as_str), Listed(&others))

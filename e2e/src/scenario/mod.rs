@@ -19,14 +19,13 @@ mod notation;
 pub mod run;
 pub mod speed_up;
 mod timeline;
-pub mod unit;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-pub use expectation::{Expectation, Question};
+pub use expectation::{Expectation, Question, series};
 pub use timeline::Timeline;
 
 use crate::workspace;

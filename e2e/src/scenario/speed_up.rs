@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{self, Call, Expr, Offset, VectorSelector};
 use promql_parser::util::parse_duration;
 use serde_json::Value;
@@ -84,21 +83,6 @@ pub fn query(expr: &str, speed: u32) -> Result<String> {
     Ok(tree.to_string())
 }
 
-/// Returns a query of those series alone that have this label.
-pub fn with_label(expr: &str, label: &str, value: &str) -> Result<String> {
-    fn add(expr: &mut Expr, matcher: &Matcher) {
-        if let Some(selector) = selector(expr) {
-            selector.matchers.matchers.push(matcher.clone());
-        }
-        for child in children(expr) {
-            add(child, matcher);
-        }
-    }
-    let mut tree = parse(expr)?;
-    add(&mut tree, &Matcher::new(MatchOp::Equal, label, value));
-    Ok(tree.to_string())
-}
-
 /// Divides a duration; fails where a fraction of a millisecond is left.
 pub fn divided(duration: Duration, speed: u32) -> Result<Duration> {
     let whole = duration.as_millis().is_multiple_of(speed.into());
@@ -160,7 +144,8 @@ fn divide_offset(offset: &mut Option<Offset>, speed: u32) -> Result<()> {
     Ok(())
 }
 
-fn selector(expr: &mut Expr) -> Option<&mut VectorSelector> {
+/// The selector that an expression is.
+pub fn selector(expr: &mut Expr) -> Option<&mut VectorSelector> {
     match expr {
         Expr::VectorSelector(selector) => Some(selector),
         Expr::MatrixSelector(matrix) => Some(&mut matrix.vs),
@@ -168,7 +153,8 @@ fn selector(expr: &mut Expr) -> Option<&mut VectorSelector> {
     }
 }
 
-fn children(expr: &mut Expr) -> Vec<&mut Expr> {
+/// The expressions right below one.
+pub fn children(expr: &mut Expr) -> Vec<&mut Expr> {
     match expr {
         Expr::Aggregate(aggregate) => {
             [Some(&mut aggregate.expr), aggregate.param.as_mut()].into_iter().flatten().map(|it| &mut **it).collect()
@@ -248,13 +234,5 @@ mod tests {
         for pair in [r#""interval":"1000ms""#, r#""for":"30000ms""#, r#""keep_firing_for":"0s""#] {
             assert!(divided.contains(pair), "{divided}");
         }
-    }
-
-    #[test]
-    fn a_label_is_asked_of_every_selector() {
-        let narrowed = with_label("sum(up{a=\"b\"}) / count(resets(x[1h])) unless ALERTS", "cluster", "c").unwrap();
-        let wanted =
-            "sum(up{a=\"b\",cluster=\"c\"}) / count(resets(x{cluster=\"c\"}[1h])) unless ALERTS{cluster=\"c\"}";
-        assert_eq!(narrowed, wanted);
     }
 }

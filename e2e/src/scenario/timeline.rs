@@ -7,9 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::notation::Step;
 use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::client::prometheus::Labels;
-
-/// The values of the label `duration`, in the order of the numbers in `loadavg`.
-pub(super) const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
+use crate::stack::samples::DURATIONS;
 
 /// A node, step by step.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ pub mod nodes;
 mod part;
 pub mod samples;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use fs_err as fs;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
 use crate::client::prometheus::Prometheus;
-use crate::process::command::Cmd;
+use crate::docker::docker;
 use crate::workspace::dashboard;
 
 pub use part::Part;
@@ -83,21 +83,30 @@ impl Stack {
 }
 
 impl Procfs {
-    /// The numbers in a file that a node's exporter reads: one in `uptime`, three in `loadavg`.
-    pub fn numbers<const N: usize>(&self, node: &str, file: &str) -> Result<[f64; N]> {
-        let text = match self {
-            Self::Live(root) | Self::Fixture(root) => fs::read_to_string(root.join(file))?,
-            Self::Fixtures(folder) => fs::read_to_string(folder.join(node).join(file))?,
-            Self::LiveInContainer(name) => {
-                Cmd::new("docker")
-                    .args(["exec", name, "cat", &format!("/proc/{file}")])
-                    .limit(Duration::from_secs(10))
-                    .run()?
-                    .stdout
-            }
-            Self::Unseen => bail!("the nodes' {file} cannot be read from here"),
+    /// Reads the numbers in a file of each node: one in `uptime`, three in `loadavg`. Nodes that share a file share one read:
+    /// read one after the other, the first would be old by the last.
+    pub fn numbers<'n, const N: usize>(
+        &self,
+        nodes: &'n BTreeSet<String>,
+        file: &str,
+    ) -> Result<BTreeMap<&'n str, [f64; N]>> {
+        let read = |node: &str| -> Result<[f64; N]> {
+            let text = match self {
+                Self::Live(root) | Self::Fixture(root) => fs::read_to_string(root.join(file))?,
+                Self::Fixtures(folder) => fs::read_to_string(folder.join(node).join(file))?,
+                Self::LiveInContainer(name) => {
+                    let cat = ["exec", name, "cat", &format!("/proc/{file}")];
+                    docker(cat).limit(Duration::from_secs(10)).run()?.stdout
+                }
+                Self::Unseen => bail!("cannot read {file} of the nodes from here"),
+            };
+            let numbers: Vec<f64> = text.split_whitespace().map_while(|word| word.parse().ok()).take(N).collect();
+            numbers.try_into().ok().with_context(|| format!("{file} does not begin with {N} numbers"))
         };
-        let numbers: Vec<f64> = text.split_whitespace().map_while(|word| word.parse().ok()).take(N).collect();
-        numbers.try_into().ok().with_context(|| format!("{file} does not begin with {N} numbers"))
+        if let Self::Fixtures(_) = self {
+            return nodes.iter().map(|node| Ok((node.as_str(), read(node)?))).collect();
+        }
+        let shared = read("")?;
+        Ok(nodes.iter().map(|node| (node.as_str(), shared)).collect())
     }
 }

@@ -6,6 +6,9 @@ use anyhow::Result;
 
 use crate::client::prometheus::Prometheus;
 
+/// The values of the label `duration`, in the order of the numbers in `loadavg`.
+pub const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
+
 /// One node's newest samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeSamples {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tabwriter::TabWriter;
 
 /// Standard output does not take what is written.
@@ -72,6 +73,11 @@ pub fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || ['\n', '\t'].contains(c)).collect()
 }
 
+/// As many names as a line holds; `none` without any.
+pub fn names(names: &[impl AsRef<str>]) -> String {
+    if names.is_empty() { "none".to_owned() } else { first(10, names) }
+}
+
 /// The first of some names, and how many more there are.
 pub fn first(count: usize, names: &[impl AsRef<str>]) -> String {
     let shown: Vec<&str> = names.iter().take(count).map(AsRef::as_ref).collect();
@@ -100,6 +106,14 @@ pub fn aligned(rows: &[Vec<String>]) -> Result<String, OutError> {
     }
     let text = table.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Fails once the reader of standard output has closed the pipe, which otherwise only the next write would show.
+pub fn check_reader() -> Result<(), OutError> {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    let closed = poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().contains(PollFlags::ERR);
+    if closed { Err(io::Error::from(io::ErrorKind::BrokenPipe).into()) } else { Ok(()) }
 }
 
 /// Writes a line to standard error, if anyone listens.

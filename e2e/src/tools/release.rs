@@ -9,14 +9,15 @@ use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use fs_err::{self as fs, File};
+use ring::digest;
 
 use super::cache;
-use super::digest::Sha256;
+use super::digest::hexadecimal;
 use super::known::Tool;
 use crate::client::http;
-use crate::process::command::Cmd;
+use crate::process::{self, command::Cmd};
 use crate::terminal::progress::Step;
 use crate::wait::poll::{self, Attempt};
 
@@ -25,7 +26,8 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 /// Downloads, checks and unpacks a tool's release, and returns the program's path.
 pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
-    let release = tool.release(platform()?);
+    let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
+    let release = tool.release((os, process::arch()?));
     let file = release.url.rsplit('/').next().unwrap_or_default();
     let scratch = cache::scratch(tool)?;
     let (sums, archive) = (scratch.path().join("sums"), scratch.path().join("archive"));
@@ -69,11 +71,12 @@ fn download(url: &str, to: &Path, step: &Step) -> Result<String> {
 /// Copies a file from an address, counts its bytes, and returns its SHA-256.
 fn copy(url: &str, to: &Path, length: &AtomicU64) -> Result<String> {
     let mut body = http::open(url)?;
-    let (mut file, mut hash, mut chunk) = (File::create(to)?, Sha256::default(), vec![0; 64 * 1024]);
+    let (mut file, mut hash, mut chunk) =
+        (File::create(to)?, digest::Context::new(&digest::SHA256), vec![0; 64 * 1024]);
     loop {
         let read = body.read(&mut chunk).with_context(|| url.to_owned())?;
         if read == 0 {
-            return Ok(hash.finish());
+            return Ok(hexadecimal(&hash.finish()));
         }
         hash.update(&chunk[..read]);
         file.write_all(&chunk[..read])?;
@@ -95,15 +98,6 @@ fn expected(sums: &str, file: &str) -> Result<String> {
         _ => None,
     });
     hash.with_context(|| format!("the release's SHA-256 file does not list {file}"))
-}
-
-fn platform() -> Result<(&'static str, &'static str)> {
-    let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
-    match std::env::consts::ARCH {
-        "x86_64" => Ok((os, "amd64")),
-        "aarch64" => Ok((os, "arm64")),
-        other => bail!("none exists for {other}"),
-    }
 }
 
 #[cfg(test)]

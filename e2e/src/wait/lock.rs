@@ -2,7 +2,8 @@
 
 use std::fs::TryLockError;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use fs_err::File;
@@ -27,4 +28,17 @@ pub fn hold(path: &Path, limit: Duration, note: impl Fn(&str)) -> Result<Lock> {
         }
     })?;
     Ok(Lock(file))
+}
+
+/// As [`hold`], for what removes things: an interrupt does not end the wait. `None` if the lock is not free by then.
+pub fn hold_shielded(path: &Path, limit: Duration) -> Option<Lock> {
+    let deadline = Instant::now() + limit.mul_f64(poll::patience());
+    let file = File::create(path).ok()?;
+    while let Err(TryLockError::WouldBlock) = file.file().try_lock() {
+        if Instant::now() >= deadline {
+            return None;
+        }
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    Some(Lock(file))
 }

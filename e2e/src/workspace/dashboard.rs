@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use fs_err as fs;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::workspace::variables::{self, Values};
 
@@ -27,9 +28,9 @@ pub struct Dashboard {
     #[serde(default)]
     panels: Vec<Panel>,
     #[serde(default)]
-    templating: Listed<Variable>,
+    templating: List<Variable>,
     #[serde(default)]
-    annotations: Listed<Annotation>,
+    annotations: List<Annotation>,
 }
 
 /// A panel, or a row.
@@ -45,7 +46,8 @@ pub struct Panel {
     #[serde(default)]
     pub title: String,
     /// Where its data comes from.
-    pub datasource: Option<Datasource>,
+    #[serde(default)]
+    pub datasource: Value,
     /// The least step of its graph, such as `30s`.
     interval: Option<String>,
     /// Its queries.
@@ -53,16 +55,6 @@ pub struct Panel {
     pub targets: Vec<Target>,
     #[serde(default)]
     panels: Vec<Panel>,
-}
-
-/// A reference to a data source.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-pub struct Datasource {
-    /// Its plugin, such as `prometheus`.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// Its uid, or a variable.
-    pub uid: Option<String>,
 }
 
 /// A panel's query.
@@ -79,8 +71,6 @@ pub struct Target {
     pub instant: bool,
     /// Its min step, which stands for the scrape interval.
     interval: Option<String>,
-    /// Where its data comes from.
-    pub datasource: Option<Datasource>,
 }
 
 /// A template variable.
@@ -89,39 +79,31 @@ pub struct Target {
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// `datasource`, `query`, `custom`, …
-    #[serde(rename = "type")]
-    pub kind: String,
     /// What *All* stands for.
-    pub all_value: Option<String>,
+    all_value: Option<String>,
     /// For a query, what finds its values; for a data source, the plugin.
     #[serde(default)]
-    pub query: serde_json::Value,
+    query: Value,
     /// What is chosen at first.
     #[serde(default)]
-    pub current: serde_json::Value,
-    /// Where its values come from.
-    pub datasource: Option<Datasource>,
+    current: Value,
 }
 
 /// An annotation query.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Annotation {
     /// Its name.
     pub name: String,
     /// The query; the annotations that Grafana keeps itself have none.
     pub expr: Option<String>,
-    /// Where its data comes from.
-    pub datasource: Option<Datasource>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Listed<T> {
+struct List<T> {
     list: Vec<T>,
 }
 
-impl<T> Default for Listed<T> {
+impl<T> Default for List<T> {
     fn default() -> Self {
         Self { list: Vec::new() }
     }
@@ -152,12 +134,10 @@ impl Dashboard {
         all
     }
 
-    /// The template variables.
     pub fn variables(&self) -> &[Variable] {
         &self.templating.list
     }
 
-    /// The annotation queries.
     pub fn annotations(&self) -> &[Annotation] {
         &self.annotations.list
     }

@@ -53,7 +53,7 @@ fn variables(dashboard: &Dashboard) -> String {
 }
 
 fn datasource(panel: &Panel) -> &str {
-    panel.datasource.as_ref().and_then(|datasource| datasource.uid.as_deref()).unwrap_or_default()
+    panel.datasource["uid"].as_str().unwrap_or_default()
 }
 
 fn queries(panel: &Panel) -> String {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use e2e::backend::Backend;
 use e2e::backend::kind::Kind;
 use e2e::checks::report::{CheckReport, Outcome};
-use e2e::checks::{self, Subject};
+use e2e::checks::{self, Choice, Subject};
 use e2e::run::Run;
 use e2e::stack::Stack;
 use e2e::wait::interrupt;
@@ -55,7 +55,7 @@ impl<'k> View<'k> {
     /// Runs every check, all at the same time: what fails in vain is waited for once.
     fn checks(&self) -> Result<Vec<CheckReport>> {
         let shipped = &Shipped::read()?;
-        let run = |name| checks::run_one(Subject { backend: self, shipped }, name);
+        let run = |name| checks::run(Subject { backend: self, shipped }, &Choice::only(&[name]), |_| ()).pop();
         let reports: Option<Vec<CheckReport>> = thread::scope(|scope| {
             let started: Vec<_> = checks::names().map(|name| scope.spawn(move || run(name))).collect();
             started.into_iter().map(|check| check.join().ok().flatten()).collect()

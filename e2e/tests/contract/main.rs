@@ -9,7 +9,7 @@
 //! | `units` | every panel's unit is that of its metric |
 //! | `clusters` | no query takes the nodes of two clusters for one |
 //! | `alerts` | every rule's query, every alert's annotations and section in the runbook |
-//! | `scenarios` | every shipped scenario as a unit test, which fails without its rule |
+//! | `scenarios`, `unit` | every shipped scenario as a unit test, which fails without its rule |
 //! | `scraping` | the labels that every scrape configuration attaches, and how often rules are evaluated |
 //! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
@@ -36,6 +36,7 @@ mod scenarios;
 mod scraping;
 mod shipped;
 mod sizes;
+mod unit;
 mod units;
 mod workflows;
 mod written;

@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 
 use e2e::backend::local::fleet;
-use e2e::scenario::{Scenario, Timeline, speed_up, unit};
+use e2e::scenario::{Scenario, Timeline, speed_up};
 use e2e::workspace::rules::RULES;
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use crate::{promtool, shipped};
+use crate::{promtool, shipped, unit};
 
 /// What has to ship.
 const NAMES: [&str; 10] = [

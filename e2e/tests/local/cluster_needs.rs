@@ -4,11 +4,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-
+use axum::Router;
 use e2e::backend::kind::kubectl::Kubectl;
+use fs_err as fs;
+use serde_json::json;
 
 use crate::lab::Lab;
 use crate::running::{Ended, ended};
+use crate::serve::serve;
 
 #[test]
 fn no_docker() -> Result<()> {
@@ -96,6 +99,86 @@ fn an_image_of_grafana_is_wanted_in_the_airgap_mode_too() -> Result<()> {
     lab.expect_nothing_left()
 }
 
+/// An engine that fails is not one without images, which would be built for an hour.
+#[test]
+fn airgap_images_that_cannot_be_listed() -> Result<()> {
+    let lab = Lab::new()?;
+    fs::create_dir_all(lab.dir().join("cache/mini-node-exporter/airgap"))?;
+    fs::write(lab.dir().join("cache/mini-node-exporter/airgap/fetched"), "")?;
+    let engine =
+        "case $1 in version) echo 1.46 ;; info) echo 1 ;; *) echo 'no route to the engine' >&2; exit 1 ;; esac";
+    lab.script("bin/docker", engine)?;
+    let path = std::env::join_paths([lab.dir().join("bin"), "/usr/bin".into(), "/bin".into()])?;
+    let command = lab.command(["doctor"]).env("PATH", path).env("XDG_CACHE_HOME", lab.dir().join("cache"));
+    let shown = ended(command)?.expect_code(0)?.stdout;
+    let row = shown
+        .lines()
+        .find(|row| row.starts_with("kind --airgap ") && row.contains(" images  "))
+        .context("no row of the images")?;
+    ensure!(row.contains("failed") && row.contains("cannot list the airgap images: no route to the engine"), "{row}");
+    Ok(())
+}
+
+/// A cluster of 20 nodes as stand-ins show it: its uptimes are compared while they are fresh, and a cluster that is still
+/// there afterwards is a failure.
+#[test]
+fn a_large_cluster_and_one_that_cannot_be_deleted() -> Result<()> {
+    let lab = Lab::new()?;
+    let nodes = (1..=20).map(|number| format!("n{number}")).collect::<Vec<_>>();
+    let prometheus = prometheus_of(nodes.clone());
+    let address = prometheus.trim_start_matches("http://");
+    let engine = format!(
+        "case $1 in
+         version) echo 1.46 ;;
+         info) echo 2 ;;
+         inspect) echo running ;;
+         port) echo {address} ;;
+         save) : > \"$3\" ;;
+         exec) sleep 0.4; cat /proc/uptime ;;
+         esac"
+    );
+    lab.script("bin/docker", &engine)?;
+    let kind = "case $1 in version) echo 'kind v0.32.0 go1.26.1' ;; delete) [ ! -e \"$0.stuck\" ] ;; esac";
+    let kind = lab.script("bin/kind", kind)?;
+    let ready = json!([{ "type": "Ready", "status": "True" }]);
+    let node =
+        |name: &String| json!({ "kind": "Node", "metadata": { "name": name }, "status": { "conditions": ready } });
+    let objects = lab.dir().join("objects.json");
+    fs::write(&objects, json!({ "items": nodes.iter().map(node).collect::<Vec<_>>() }).to_string())?;
+    let kubectl =
+        format!("case $* in version*) echo 'Client Version: v1.32.3' ;; *) cat '{}' ;; esac", objects.display());
+    lab.script("bin/kubectl", &kubectl)?;
+    let path = std::env::join_paths([lab.dir().join("bin"), "/usr/bin".into(), "/bin".into()])?;
+    let images = ["exporter", "prometheus", "grafana", "node"].map(|name| format!("--image={name}=i:1"));
+    let check = || {
+        let command = lab.command(["check", "--backend", "kind", "--nodes", "20", "--only", "uptime"]).args(&images);
+        ended(command.env("PATH", &path).env("LAB_PATIENCE", "1"))
+    };
+    let passed = check()?.expect_code(0)?;
+    ensure!(passed.stdout.contains("pass uptime") && passed.stdout.contains("n1 "), "{passed:?}");
+    lab.expect_nothing_left()?;
+
+    fs::write(kind.with_file_name("kind.stuck"), "")?;
+    let stuck = check()?.expect_code(1)?;
+    ensure!(stuck.stdout.contains("1 passed, 0 failed"), "{stuck:?}");
+    stuck
+        .expect_stderr("FAIL delete the cluster")?
+        .expect_stderr("delete it by hand: `kind delete cluster --name mne-")?;
+    ensure!(lab.runs().len() == 1, "`lab down` has to find it: {:?}", lab.runs());
+    Ok(())
+}
+
+/// A Prometheus that has just scraped the uptime of these nodes, which is this machine's.
+fn prometheus_of(nodes: Vec<String>) -> String {
+    serve(Router::new().fallback(move || async move {
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let value = uptime.split(' ').next().unwrap_or_default().to_owned();
+        let sample = |node: &String| json!({ "metric": { "node": node }, "value": [0, value] });
+        let result: Vec<_> = nodes.iter().map(sample).collect();
+        json!({ "status": "success", "data": { "resultType": "vector", "result": result } }).to_string()
+    }))
+}
+
 /// Exit code 2, with the flag in the first line. The environment's own `LAB_AIRGAP` is for whoever uses a cluster.
 #[test]
 fn flags_of_the_other_backend() -> Result<()> {
@@ -130,7 +213,7 @@ fn a_deleted_pod_leaves_its_last_log() -> Result<()> {
         "case $* in *--previous*) exit 1 ;; *logs*) echo the reason ;; *delete*) touch \"$0.deleted\" ;; esac";
     let program = lab.script("kubectl", kubectl)?;
     Kubectl::new(&program, &lab.dir().join("kubeconfig")).delete_pod("p-1", lab.dir())?;
-    ensure!(fs_err::read_to_string(lab.dir().join("p-1.log"))? == "the reason\n", "another log");
+    ensure!(fs::read_to_string(lab.dir().join("p-1.log"))? == "the reason\n", "another log");
     ensure!(lab.dir().join("kubectl.deleted").is_file(), "the pod was not deleted");
     Ok(())
 }

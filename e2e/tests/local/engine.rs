@@ -49,7 +49,7 @@ fn build(lab: &Lab, builder: &str) -> Result<()> {
              esac"
         ),
     )?;
-    Docker::at(docker)?.build(lab.dir(), "mine:1", &[("VERSION", "1")])
+    Docker::find(docker)?.build(lab.dir(), "mine:1", &[("VERSION", "1")])
 }
 
 /// Where root lacks `CAP_SYS_RESOURCE`, kind's `docker` asks for everything else that `--privileged` means.

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use e2e::backend::Backend as _;
 use e2e::backend::local::{Fleet, Options};
 use e2e::checks;
-use e2e::checks::Subject;
 use e2e::checks::report::Outcome;
+use e2e::checks::{Choice, Subject};
 use e2e::stack::Procfs;
 use e2e::workspace::shipped::Shipped;
 use fs_err as fs;
@@ -27,7 +27,7 @@ fn every_check_holds_every_node_against_its_own_tree() -> Result<()> {
         seen.len() == 30 && seen[0].node == "cluster-1/node-01" && seen[29].node == "cluster-2/node-15",
         "{seen:?}"
     );
-    for report in checks::run_all(Subject { backend: &own.local, shipped: &Shipped::read()? }, |_| {}) {
+    for report in checks::run(Subject { backend: &own.local, shipped: &Shipped::read()? }, &Choice::default(), |_| {}) {
         let expected = match report.name {
             name if OF_GRAFANA.contains(&name) => continue,
             "targets-up" => "30 of 30 up",

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail, ensure};
 use e2e::checks;
-use e2e::checks::Subject;
 use e2e::checks::report::Outcome;
+use e2e::checks::{Choice, Subject};
 use e2e::stack::samples::NodeSamples;
 use e2e::workspace::shipped::Shipped;
 
@@ -18,7 +18,9 @@ fn every_check_passes_with_exact_values() -> Result<()> {
         samples == [NodeSamples { node: "worker-1".into(), uptime: 1761.77, load: [0.57, 0.8, 0.77] }],
         "{samples:?}"
     );
-    for report in checks::run_all(Subject { backend: &shared.local, shipped: &Shipped::read()? }, |_| {}) {
+    for report in
+        checks::run(Subject { backend: &shared.local, shipped: &Shipped::read()? }, &Choice::default(), |_| {})
+    {
         let expected = match report.name {
             name if OF_GRAFANA.contains(&name) => {
                 ensure!(matches!(report.outcome, Outcome::Omitted), "{report:?}");

@@ -7,12 +7,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use e2e::backend::Backend;
 use e2e::backend::local::{Local, Options};
 use e2e::checks;
-use e2e::checks::Subject;
 use e2e::checks::report::Outcome;
+use e2e::checks::{Choice, Subject};
 use e2e::run::Run;
 use e2e::stack::Stack;
 use e2e::terminal::progress::Progress;
 use e2e::workspace::shipped::Shipped;
+use fs_err as fs;
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::lab;
@@ -58,19 +60,19 @@ impl Own {
     pub fn start(options: Options) -> Result<Self> {
         lab::begin()?;
         let state = tempfile::tempdir()?;
-        let options = Options {
-            exporter: Some(lab::exporter()?),
-            prometheus: Some(lab::prometheus()?),
-            state: Some(state.path().into()),
-            ..options
-        };
-        Ok(Self { local: Local::start(&options, &Progress::quiet())?, _state: state })
+        let options = Options { exporter: Some(lab::exporter()?), prometheus: Some(lab::prometheus()?), ..options };
+        let run = Run::create_in(state.path().into(), "local")?;
+        Ok(Self { local: Local::start(&options, run, &Progress::quiet())?, _state: state })
     }
 
-    /// A stack that reads [`CASE`] and whose Prometheus has this changed configuration, once it has settled.
+    /// A stack that reads [`CASE`] and whose Prometheus has reloaded this changed configuration, once it has settled.
     pub fn with_config(edit: fn(&mut serde_json::Value)) -> Result<Self> {
-        let procfs = Some(lab::fixture(CASE));
-        let own = Self::start(Options { procfs, edit_config: Some(edit), ..Options::default() })?;
+        let own = Self::start(Options { procfs: Some(lab::fixture(CASE)), ..Options::default() })?;
+        let file = own.local.run().dir().join("prometheus.yml");
+        let mut config = serde_json::from_slice(&fs::read(&file)?)?;
+        edit(&mut config);
+        fs::write(&file, config.to_string())?;
+        own.local.prometheus().signal(Signal::HUP);
         own.settle()?;
         Ok(own)
     }
@@ -169,5 +171,6 @@ pub fn fails(backend: &dyn Backend, name: &str, causes: &[&str]) -> Result<()> {
 
 fn run(backend: &dyn Backend, name: &str) -> Result<Outcome> {
     let subject = Subject { backend, shipped: &Shipped::read()? };
-    Ok(checks::run_one(subject, name).with_context(|| format!("there is no check `{name}`"))?.outcome)
+    let report = checks::run(subject, &Choice::only(&[name]), |_| {}).pop();
+    Ok(report.with_context(|| format!("there is no check `{name}`"))?.outcome)
 }

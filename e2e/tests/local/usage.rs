@@ -157,3 +157,14 @@ fn a_reader_that_goes() -> Result<()> {
     ensure!(full.stderr.starts_with("error: cannot write to standard output: "), "{}", full.stderr);
     Ok(())
 }
+
+/// It writes nothing more, so that no write fails.
+#[test]
+fn a_lab_ends_when_the_reader_of_its_output_exits() -> Result<()> {
+    let lab = Lab::new()?;
+    let script = r#"{ "$0" up "$@"; echo "code $?" >&2; } | grep -m 1 node_uptime"#;
+    let command = Cmd::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_lab")]).args(lab.parts());
+    let command = command.env("XDG_STATE_HOME", lab.dir()).limit(Duration::from_secs(60));
+    ended(command)?.expect_code(0)?.expect_stderr("ok   stop the lab")?.expect_stderr("code 0")?;
+    lab.expect_nothing_left()
+}

@@ -74,9 +74,14 @@ pub fn kind() -> Result<PathBuf> {
     Ok(listed()?.remove("kind").context("no kind was compiled: run `lab images build --airgap`")?.into())
 }
 
-/// What is built, by name. Nothing before the first build.
+/// What is built, by name: nothing before the first step of the first build.
 fn listed() -> Result<BTreeMap<String, String>> {
-    let listed = script_command("built")?.read().unwrap_or_default();
+    if !cache()?.join("fetched").exists() {
+        return Ok(BTreeMap::new());
+    }
+    let listed = script_command("built")?
+        .read()
+        .map_err(|error| anyhow!("cannot list the airgap images: {}", error.reason()))?;
     let pair = |line: &str| line.split_once(' ').map(|(name, place)| (name.to_owned(), place.to_owned()));
     Ok(listed.lines().filter_map(pair).collect())
 }
@@ -97,6 +102,6 @@ fn cache() -> Result<PathBuf> {
 }
 
 /// Whether both images exist already.
-pub fn is_built() -> bool {
-    present(&BUILT).is_ok_and(|images| images.is_some())
+pub fn is_built() -> Result<bool> {
+    Ok(present(&BUILT)?.is_some())
 }

@@ -50,7 +50,7 @@ impl Cluster {
     /// Finds every tool and image, before anything is made.
     pub fn prepare(options: &Options, progress: &Progress) -> Result<Self> {
         let &Options { airgap: airgapped, keep, .. } = options;
-        let docker = progress.step("find Docker", |_| Docker::find())?;
+        let docker = progress.step("find Docker", |_| Docker::find("docker"))?;
         let has_own_node = images::chosen(Image::Node, &options.images).is_none();
         // The pinned node image needs a newer one than others do.
         let oldest = if has_own_node { pins::KIND } else { Tool::Kind.minimum() };

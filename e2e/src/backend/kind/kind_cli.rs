@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use fs_err as fs;
 use serde_json::{Value, json};
 
@@ -75,7 +75,8 @@ impl KindCli {
 }
 
 fn run(command: Cmd) -> Result<()> {
-    command.run().map(drop).map_err(|error| anyhow!("{}", explain(&error)))
+    let advice = "the disk is full: `docker system df` shows how much of it Docker uses";
+    command.run().map(drop).map_err(|error| explain(&error, advice))
 }
 
 /// The configuration of a cluster of that many nodes, control plane included. `ports` are those of this machine for

@@ -54,10 +54,6 @@ pub struct Options {
     pub grafana: Option<WantedGrafana>,
     /// Which ports to use.
     pub ports: Ports,
-    /// What a test changes in Prometheus' configuration, to see the checks fail.
-    pub edit_config: Option<fn(&mut serde_json::Value)>,
-    /// Where the run's directory is made; the user's state directory if none is named.
-    pub state: Option<PathBuf>,
 }
 
 impl Options {
@@ -85,19 +81,25 @@ pub struct ScenarioSetup {
 #[must_use]
 pub struct Local {
     stack: Stack,
-    exporter: Option<Process>,
-    scenario_nodes: Option<ScenarioNodes>,
-    prometheus: Process,
-    grafana: Option<Process>,
+    parts: Parts,
     /// How many bytes Grafana had logged when the stack was up.
     logged_by_grafana: usize,
     up: Instant,
     run: Run,
 }
 
+/// The processes.
+struct Parts {
+    /// The exporter, or all that are simulated; none where only a scenario's nodes run.
+    exporter: Option<Process>,
+    scenario_nodes: Option<ScenarioNodes>,
+    prometheus: Process,
+    grafana: Option<Process>,
+}
+
 impl Local {
-    /// Starts the stack; returns as soon as each part answers.
-    pub fn start(options: &Options, progress: &Progress) -> Result<Self> {
+    /// Starts the stack of a run; returns as soon as each part answers.
+    pub fn start(options: &Options, run: Run, progress: &Progress) -> Result<Self> {
         let build = |step: &_| exporter::binary(options.exporter.as_deref(), step);
         let binary = match (options.fleet, &options.scenario) {
             (Some(_), None) => None,
@@ -109,33 +111,26 @@ impl Local {
             Ok(found)
         })?;
         let home = grafana::find(options.grafana.as_ref(), progress)?;
-        let run = match &options.state {
-            Some(state) => Run::create_in(state.clone(), "local")?,
-            None => Run::create("local")?,
-        };
-        start_parts(options, progress, &run, binary.as_deref(), &found.path, home)
-            .map_err(|error| {
-                if interrupt::seen() {
-                    return error;
-                }
-                evidence::below(&error, "the lab did not start", evidence::save(&run))
-            })
-            .and_then(|Parts { stack, exporter, scenario_nodes, prometheus, grafana }| {
-                run.record("local", stack.links())?;
-                let logged_by_grafana = grafana.as_ref().map_or(0, |grafana| grafana.log_text().len());
-                let up = Instant::now();
-                Ok(Self { stack, exporter, scenario_nodes, prometheus, grafana, logged_by_grafana, up, run })
-            })
+        let started = start_parts(options, progress, &run, binary.as_deref(), &found.path, home);
+        let (stack, parts) = started.map_err(|error| {
+            if interrupt::seen() {
+                return error;
+            }
+            evidence::below(&error, "the lab did not start", evidence::save(&run))
+        })?;
+        run.record("local", stack.links())?;
+        let logged_by_grafana = parts.grafana.as_ref().map_or(0, |grafana| grafana.log_text().len());
+        Ok(Self { stack, parts, logged_by_grafana, up: Instant::now(), run })
     }
 
     /// The process of the exporter, or of all that are simulated; none where only a scenario's nodes run.
     pub fn exporter(&self) -> Option<&Process> {
-        self.exporter.as_ref()
+        self.parts.exporter.as_ref()
     }
 
     /// Prometheus' process.
     pub fn prometheus(&self) -> &Process {
-        &self.prometheus
+        &self.parts.prometheus
     }
 }
 
@@ -153,20 +148,21 @@ impl Backend for Local {
     }
 
     fn scenario_nodes(&self) -> Option<&ScenarioNodes> {
-        self.scenario_nodes.as_ref()
+        self.parts.scenario_nodes.as_ref()
     }
 
     fn alive(&self) -> Result<()> {
-        self.exporter.as_ref().map_or(Ok(()), Process::alive)?;
-        self.scenario_nodes.as_ref().map_or(Ok(()), ScenarioNodes::alive)?;
-        self.prometheus.alive()?;
-        self.grafana.as_ref().map_or(Ok(()), Process::alive)
+        let Parts { exporter, scenario_nodes, prometheus, grafana } = &self.parts;
+        exporter.iter().try_for_each(Process::alive)?;
+        scenario_nodes.iter().try_for_each(ScenarioNodes::alive)?;
+        prometheus.alive()?;
+        grafana.iter().try_for_each(Process::alive)
     }
 
     fn complaints(&self) -> Vec<String> {
-        let processes = self.exporter.iter().chain([&self.prometheus]);
+        let processes = self.parts.exporter.iter().chain([&self.parts.prometheus]);
         let mut lines: Vec<String> = processes.flat_map(|process| log::complaints(&process.log_text())).collect();
-        if let Some(grafana) = &self.grafana {
+        if let Some(grafana) = &self.parts.grafana {
             lines.extend(grafana::complaints(&grafana.log_text(), self.logged_by_grafana));
         }
         lines
@@ -183,9 +179,10 @@ impl Backend for Local {
 
     fn stop(&self) -> Result<()> {
         // In the reverse order of the start, so that no part logs the loss of another.
-        let parts = self.grafana.iter().chain([&self.prometheus]).chain(&self.exporter);
+        let Parts { exporter, scenario_nodes, prometheus, grafana } = &self.parts;
+        let parts = grafana.iter().chain([prometheus]).chain(exporter);
         let killed: Vec<String> = parts.filter_map(|part| part.stop().err()).map(|error| error.to_string()).collect();
-        self.scenario_nodes.iter().for_each(ScenarioNodes::stop);
+        scenario_nodes.iter().for_each(ScenarioNodes::stop);
         ensure!(killed.is_empty(), "{}", killed.join("; "));
         Ok(())
     }
@@ -197,48 +194,37 @@ impl Drop for Local {
     }
 }
 
-struct Parts {
-    stack: Stack,
-    exporter: Option<Process>,
-    scenario_nodes: Option<ScenarioNodes>,
-    prometheus: Process,
-    grafana: Option<Process>,
-}
-
 fn start_parts(
     options: &Options,
     progress: &Progress,
     run: &Run,
     binary: Option<&Path>,
-    prometheus: &Path,
+    program: &Path,
     grafana: Part<grafana::Home>,
-) -> Result<Parts> {
-    let start_prometheus = |mut config: serde_json::Value| {
-        if let Some(edit) = options.edit_config {
-            edit(&mut config);
-        }
+) -> Result<(Stack, Parts)> {
+    let start_prometheus = |config: &serde_json::Value| {
         let rules = options.scenario.as_ref().map(|setup| setup.rules.as_slice());
-        let start = |_: &_| prometheus::start(prometheus, &config, rules, options.ports, progress, run);
+        let start = |_: &_| prometheus::start(program, config, rules, options.ports, progress, run);
         progress.step("start Prometheus", start)
     };
-    let (exporters, (prometheus_process, prometheus)) = if options.fleet.is_some() || options.scenario.is_some() {
+    let (exporters, (prometheus, base)) = if options.fleet.is_some() || options.scenario.is_some() {
         // Prometheus first: for five seconds after its start it passes no target on, and meanwhile the nodes start.
-        let started = start_prometheus(discovering(options))?;
+        let started = start_prometheus(&discovering(options))?;
         (simulate(options, progress, run, binary)?, started)
     } else {
         let (exporters, config) = start_exporter(options, progress, run, binary)?;
-        (exporters, start_prometheus(config)?)
+        (exporters, start_prometheus(&config)?)
     };
     let mut grafana_process = None;
     let grafana = grafana.try_map(|home| {
         let interval = options.scrape_interval();
-        let (process, grafana) = grafana::start(&home, &prometheus, interval, options.ports, progress, run)?;
+        let (process, grafana) = grafana::start(&home, &base, interval, options.ports, progress, run)?;
         grafana_process = Some(process);
         anyhow::Ok(grafana)
     })?;
-    let stack = Stack::own(exporters.nodes, exporters.clients, Prometheus::new(prometheus), grafana, exporters.procfs);
-    let Exporters { process: exporter, scenario_nodes, .. } = exporters;
-    Ok(Parts { stack, exporter, scenario_nodes, prometheus: prometheus_process, grafana: grafana_process })
+    let Exporters { process, scenario_nodes, nodes, clients, procfs } = exporters;
+    let stack = Stack::own(nodes, clients, Prometheus::new(base), grafana, procfs);
+    Ok((stack, Parts { exporter: process, scenario_nodes, prometheus, grafana: grafana_process }))
 }
 
 /// The exporters of a stack.

@@ -1,7 +1,7 @@
 //! `lab doctor`: what each backend needs, what is installed, and how to get the rest. It only reports: its exit code is 0
 //! whatever is missing.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,12 +12,12 @@ use e2e::docker::Docker;
 use e2e::process::command::Cmd;
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
-use e2e::tools::{self, Found, Tool};
+use e2e::tools::{self, Tool};
 use serde::Serialize;
 
 use crate::cli::Doctor;
 
-/// How it is written.
+/// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -27,9 +27,9 @@ pub enum Format {
     Json,
 }
 
-/// A need, and what was seen of it.
+/// Something that is needed, and what was found.
 #[derive(Serialize)]
-struct Seen {
+struct Row {
     #[serde(rename = "for")]
     what_for: &'static str,
     needs: &'static str,
@@ -38,138 +38,105 @@ struct Seen {
     about: String,
 }
 
-/// What something needs, and the one command that gets it.
-struct Need {
-    what_for: &'static str,
-    program: Program,
-    fix: &'static str,
-}
-
-enum Program {
-    /// One that the harness also searches for in its cache, and whose version matters.
-    Tool(Tool),
-    /// One that a flag names.
-    Named(Tool, PathBuf),
-    /// An exporter that a flag names.
-    Exporter(PathBuf),
-    /// One that has to be on `PATH`, and how it prints its version.
-    OnPath(&'static str, &'static [&'static str]),
-}
-
-fn needs(args: &Doctor) -> Result<Vec<Need>> {
-    let tool = |tool, named: Option<PathBuf>| named.map_or(Program::Tool(tool), |path| Program::Named(tool, path));
-    let grafana = args.grafana_home.as_deref().map(local::grafana_in).transpose()?;
-    let exporter = args.exporter.clone().map(|path| ("local", Program::Exporter(path), ""));
-    let rows = [
-        ("everything", Program::OnPath("cargo", &["--version"]), "install Rust, see https://rustup.rs"),
-        ("downloads", Program::OnPath("tar", &["--version"]), "install `tar`"),
-        ("local", tool(Tool::Prometheus, args.prometheus.clone()), "`cargo lab check --without grafana` downloads it"),
-        ("local, optional", tool(Tool::Grafana, grafana), "`cargo lab` downloads it"),
-        ("kind", Program::OnPath("docker", &["version", "--format", "{{.Server.Version}}"]), "install Docker"),
-        ("kind", Program::Tool(Tool::Kind), "`cargo lab check --backend kind` downloads it"),
-        ("kind, tests", Program::Tool(Tool::Kubectl), "`cargo test` downloads it"),
-        ("tests", Program::Tool(Tool::Promtool), "`cargo test` downloads it"),
-        ("kind --airgap", Program::OnPath("cc", &["--version"]), "install `gcc` and `libc6-dev`"),
-        (
-            "kind --airgap",
-            Program::OnPath("go", &["env", "GOVERSION"]),
-            "optional: the build of the images downloads Debian's",
-        ),
-    ];
-    let rows = rows.into_iter().chain(exporter);
-    Ok(rows.map(|(what_for, program, fix)| Need { what_for, program, fix }).collect())
-}
-
-pub fn doctor(args: &Doctor) -> Result<Exit> {
-    let of_program = |need: Need| {
-        let (needs, seen) = need.program.look();
-        let (state, about) = match seen {
-            Ok(seen) => ("ok", seen),
-            Err(Trouble::Missing(reason)) => ("missing", format!("{} ({reason})", need.fix)),
-            Err(Trouble::Failed(reason)) => ("failed", reason),
-        };
-        Seen { what_for: need.what_for, needs, state, about }
-    };
-    let mut seen: Vec<Seen> = needs(args)?.into_iter().map(of_program).collect();
-    // One that does not answer would hold up this report a second time, and longer.
-    if seen.iter().any(|seen| seen.needs == "docker" && seen.state == "ok") {
-        seen.extend(of_docker());
-    }
-    match args.format {
-        Format::Json => out::line(&serde_json::to_string_pretty(&seen)?)?,
-        Format::Text => {
-            let head = ["for", "needs", "state", ""].map(str::to_owned).to_vec();
-            let row = |seen: Seen| vec![seen.what_for.into(), seen.needs.into(), seen.state.into(), seen.about];
-            out::table(&[head].into_iter().chain(seen.into_iter().map(row)).collect::<Vec<_>>())?;
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-/// What a cluster needs of Docker beyond that it answers; nothing where it does not.
-fn of_docker() -> impl Iterator<Item = Seen> {
-    let capabilities = if privileges::are_limited() {
-        ("handled", "root lacks CAP_SYS_RESOURCE; `kind` gets a `docker` that requests all the others")
-    } else {
-        ("ok", "")
-    };
-    let rows = Docker::find().ok().map(|docker| {
-        let cgroup = if docker.has_cgroup_v1() {
-            ("ok", "version 1")
-        } else {
-            ("missing", "only version 1 is tested; run without `--airgap`")
-        };
-        let images = if airgap::is_built() {
-            ("ok", "")
-        } else {
-            ("missing", "`cargo lab images build --airgap` builds them once, in about ten minutes")
-        };
-        [("kind", "privileges", capabilities), ("kind --airgap", "cgroup", cgroup), ("kind --airgap", "images", images)]
-    });
-    rows.into_iter().flatten().map(|(what_for, needs, (state, about))| Seen {
-        what_for,
-        needs,
-        state,
-        about: about.into(),
-    })
-}
-
 /// Why a program cannot be used.
 enum Trouble {
-    /// It is not there, or cannot do what is needed.
+    /// It is not there, or too old.
     Missing(String),
     /// It is there and does not work.
     Failed(String),
 }
 
-impl Program {
-    /// The program's name, and what is there or why it cannot be used.
-    fn look(&self) -> (&'static str, Result<String, Trouble>) {
-        let shown = |found: Found| format!("{}: {}", found.summary(), found.path.display());
-        match self {
-            Self::Tool(tool) => {
-                let found = tools::find_present(*tool).map(shown);
-                (tool.name(), found.map_err(|error| Trouble::Missing(format!("{error:#}"))))
-            }
-            Self::Named(tool, path) => {
-                let found = tools::named(*tool, path).map(shown);
-                (tool.name(), found.map_err(|error| Trouble::Failed(format!("{error:#}"))))
-            }
-            Self::Exporter(path) => ("exporter", asked(&path.display().to_string(), &["--version"])),
-            Self::OnPath(name, args) => (name, asked(name, args)),
-        }
+impl Row {
+    /// The row of a program; `fix` gets a missing one.
+    fn new(what_for: &'static str, needs: &'static str, found: Result<String, Trouble>, fix: &str) -> Self {
+        let (state, about) = match found {
+            Ok(found) => ("ok", found),
+            Err(Trouble::Missing(reason)) => ("missing", format!("{fix} ({reason})")),
+            Err(Trouble::Failed(reason)) => ("failed", reason),
+        };
+        Self { what_for, needs, state, about }
     }
 }
 
-fn asked(program: &str, args: &[&str]) -> Result<String, Trouble> {
-    let asked = Cmd::new(program).args(args).limit(Duration::from_secs(5)).read();
-    asked.map(|said| version(&said)).map_err(|error| {
-        let reason = error.reason();
-        if error.not_found() { Trouble::Missing(reason) } else { Trouble::Failed(reason) }
-    })
+pub fn doctor(args: &Doctor) -> Result<Exit> {
+    let mut rows = programs(args)?;
+    // One that does not answer would delay this report a second time, and longer.
+    if rows.iter().any(|row| row.needs == "docker" && row.state == "ok") {
+        rows.extend(of_docker());
+    }
+    match args.format {
+        Format::Json => out::line(&serde_json::to_string_pretty(&rows)?)?,
+        Format::Text => {
+            let head = ["for", "needs", "state", ""].map(str::to_owned).to_vec();
+            let cells = |row: Row| vec![row.what_for.into(), row.needs.into(), row.state.into(), row.about];
+            out::table(&[head].into_iter().chain(rows.into_iter().map(cells)).collect::<Vec<_>>())?;
+        }
+    }
+    Ok(Exit::Ok)
 }
 
-/// The start of what a program prints as its version: the rest of the line names its libraries.
-fn version(said: &str) -> String {
-    said.lines().next().unwrap_or_default().split(" (").next().unwrap_or_default().to_owned()
+fn programs(args: &Doctor) -> Result<Vec<Row>> {
+    let on_path = |what_for, name, args: &[&str], fix| Row::new(what_for, name, ask(name, args), fix);
+    let tool =
+        |what_for, tool: Tool, named: Option<&Path>, fix| Row::new(what_for, tool.name(), find(tool, named), fix);
+    let grafana = args.grafana_home.as_deref().map(local::grafana_in).transpose()?;
+    let docker = ["version", "--format", "{{.Server.Version}}"];
+    let mut rows = vec![
+        on_path("everything", "cargo", &["--version"], "install Rust, see https://rustup.rs"),
+        on_path("downloads", "tar", &["--version"], "install `tar`"),
+        tool("local", Tool::Prometheus, args.prometheus.as_deref(), "`cargo lab check --without grafana` downloads it"),
+        tool("local, optional", Tool::Grafana, grafana.as_deref(), "`cargo lab` downloads it"),
+        on_path("kind", "docker", &docker, "install Docker"),
+        tool("kind", Tool::Kind, None, "`cargo lab check --backend kind` downloads it"),
+        tool("kind, tests", Tool::Kubectl, None, "`cargo test` downloads it"),
+        tool("tests", Tool::Promtool, None, "`cargo test` downloads it"),
+        on_path("kind --airgap", "cc", &["--version"], "install `gcc` and `libc6-dev`"),
+        on_path("kind --airgap", "go", &["env", "GOVERSION"], "optional: the build of the images downloads Debian's"),
+    ];
+    if let Some(exporter) = &args.exporter {
+        rows.push(Row::new("local", "exporter", ask(&exporter.display().to_string(), &["--version"]), ""));
+    }
+    Ok(rows)
+}
+
+/// What a cluster needs of a Docker that answers.
+fn of_docker() -> Vec<Row> {
+    let Ok(docker) = Docker::find("docker") else { return Vec::new() };
+    let privileges = if privileges::are_limited() {
+        ("handled", "root lacks CAP_SYS_RESOURCE; `kind` gets a `docker` that requests all the others".into())
+    } else {
+        ("ok", String::new())
+    };
+    let cgroup = if docker.has_cgroup_v1() {
+        ("ok", "version 1".into())
+    } else {
+        ("missing", "only version 1 is tested; run without `--airgap`".into())
+    };
+    let images = match airgap::is_built() {
+        Ok(true) => ("ok", String::new()),
+        Ok(false) => ("missing", "`cargo lab images build --airgap` builds them once, in about ten minutes".into()),
+        Err(error) => ("failed", format!("{error:#}")),
+    };
+    [("kind", "privileges", privileges), ("kind --airgap", "cgroup", cgroup), ("kind --airgap", "images", images)]
+        .map(|(what_for, needs, (state, about))| Row { what_for, needs, state, about })
+        .into()
+}
+
+/// The tool that a flag names, or else one that is on `PATH` or in the cache.
+fn find(tool: Tool, named: Option<&Path>) -> Result<String, Trouble> {
+    let found = match named {
+        Some(path) => tools::named(tool, path).map_err(|error| Trouble::Failed(format!("{error:#}")))?,
+        None => tools::find_present(tool).map_err(|error| Trouble::Missing(format!("{error:#}")))?,
+    };
+    Ok(format!("{}: {}", found.summary(), found.path.display()))
+}
+
+/// The version that a program prints, without the libraries that some name after it.
+fn ask(program: &str, args: &[&str]) -> Result<String, Trouble> {
+    let asked = Cmd::new(program).args(args).limit(Duration::from_secs(5)).read();
+    let said = asked.map_err(|error| {
+        let reason = error.reason();
+        if error.not_found() { Trouble::Missing(reason) } else { Trouble::Failed(reason) }
+    })?;
+    Ok(said.lines().next().unwrap_or_default().split(" (").next().unwrap_or_default().to_owned())
 }

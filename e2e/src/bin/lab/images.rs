@@ -10,7 +10,7 @@ use e2e::wait::interrupt;
 
 pub fn build(airgapped: bool, progress: &Progress) -> Result<Exit> {
     interrupt::listen()?;
-    let docker = Docker::find()?;
+    let docker = Docker::find("docker")?;
     // First, for it knows at once whether this engine will do.
     if airgapped {
         for (image, reference) in airgap::ensure(&docker, &airgap::BUILT, progress)? {

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use e2e::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{self, Backend, Ports, sweep};
+use e2e::run::Run;
 use e2e::scenario::Scenario;
 use e2e::scenario::run::{self, Event};
 use e2e::terminal::exit::{Exit, Usage};
@@ -45,7 +46,7 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
         ports: Ports::Any,
         ..local::Options::default()
     };
-    let local = Local::start(&options, progress)?;
+    let local = Local::start(&options, Run::create("local")?, progress)?;
     let failed = run_on(&scenario, args.speed.speed, &local, &out::line);
     if failed.as_ref().map_or(!interrupt::seen(), |failed| *failed > 0) {
         backend::save_evidence(&local, progress);

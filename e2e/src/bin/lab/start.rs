@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 use e2e::backend::kind::Kind;
 use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{Backend, Ports, sweep};
+use e2e::run::Run;
 use e2e::terminal::exit::Usage;
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
@@ -30,7 +31,10 @@ pub fn start(
     interrupt::listen()?;
     sweep::sweep(progress);
     Ok(match args.backend {
-        cli::Backend::Local => Box::new(Local::start(&local::Options { scenario, ..args.local(ports) }, progress)?),
+        cli::Backend::Local => {
+            let options = local::Options { scenario, ..args.local(ports) };
+            Box::new(Local::start(&options, Run::create("local")?, progress)?)
+        }
         cli::Backend::Kind => Box::new(Kind::start(&args.kind(ports), progress)?),
     })
 }

@@ -65,7 +65,7 @@ pub fn links(run: &Found) -> Result<Option<Prometheus>> {
     Ok(prometheus.map(|(_, base)| Prometheus::new(base)))
 }
 
-/// Waits, unless the run is gone or an interrupt comes.
+/// Waits; false once the run or the reader of the output is gone, or after an interrupt.
 fn pause(time: Duration, is_there: impl Fn() -> bool) -> bool {
-    poll::pause(time).is_ok() && is_there()
+    poll::pause(time).is_ok() && out::check_reader().is_ok() && is_there()
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use e2e::backend::{self, Backend, Ports};
 use e2e::process::command::Cmd;
-use e2e::process::detached;
 use e2e::scenario::Scenario;
 use e2e::stack::nodes::Nodes;
 use e2e::stack::{JOB, Part};
@@ -31,7 +30,7 @@ use crate::{cli, detach, scenario, tables};
 const LOOK: Duration = Duration::from_millis(250);
 
 pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
-    let background = detached::enter()?;
+    let background = detach::enter()?;
     if args.detach && background.is_none() {
         return detach::detach(progress);
     }
@@ -137,6 +136,7 @@ fn stay(backend: &dyn Backend, args: &cli::Up, scenario: Option<&Scenario>, live
     let end = args.stay.and_then(|stay| Instant::now().checked_add(stay));
     while end.is_none_or(|end| Instant::now() < end) {
         backend.alive().context("a part of the lab exited")?;
+        out::check_reader()?;
         let left = end.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
         poll::pause(left.min(LOOK))?;
     }

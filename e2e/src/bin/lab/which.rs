@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use e2e::run::{self, Found};
 use e2e::terminal::exit::Usage;
+use e2e::terminal::out;
 
 /// The labs that run or were kept. A check of a stack that already ran holds a run, too, and is none.
 pub fn labs() -> Result<Vec<Found>> {
@@ -31,5 +32,5 @@ fn names(runs: &[Found]) -> String {
         Some(record) => format!("{} ({})", run.id, record.backend),
         None => run.id.clone(),
     };
-    if runs.is_empty() { "none".into() } else { runs.iter().map(name).collect::<Vec<_>>().join(", ") }
+    out::names(&runs.iter().map(name).collect::<Vec<_>>())
 }

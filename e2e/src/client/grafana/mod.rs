@@ -100,7 +100,7 @@ impl Grafana {
             let list = self.get("/api/search?type=dash-db")?;
             let uids: Vec<&str> =
                 list.as_array().into_iter().flatten().filter_map(|entry| entry["uid"].as_str()).collect();
-            bail!("no dashboard has uid `{}`; Grafana has: {}", file.uid, names(&uids));
+            bail!("no dashboard has uid `{}`; Grafana has: {}", file.uid, out::names(&uids));
         }
         let mut answer: Value = answer.json()?;
         let held = serde_json::from_value(answer["dashboard"].take())
@@ -158,7 +158,7 @@ impl Grafana {
             Some(source) => {
                 bail!(Final(format!("data source `{uid}` is of type `{}`; expected prometheus", source.kind)))
             }
-            None => bail!(Final(format!("no data source has uid `{uid}`; Grafana has: {}", names(&there)))),
+            None => bail!(Final(format!("no data source has uid `{uid}`; Grafana has: {}", out::names(&there)))),
         }
     }
 
@@ -200,8 +200,4 @@ fn definite(error: anyhow::Error) -> anyhow::Error {
 
 fn may_pass(text: &str) -> bool {
     ["timeout", "deadline exceeded"].iter().any(|passing| text.to_lowercase().contains(passing))
-}
-
-fn names(names: &[impl AsRef<str>]) -> String {
-    if names.is_empty() { "none".into() } else { out::first(10, names) }
 }

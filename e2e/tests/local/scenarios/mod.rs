@@ -5,10 +5,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::backend::local::Options;
 use e2e::scenario::{Expectation, Scenario, Timeline, run, speed_up};
 use e2e::workspace::shipped::Shipped;
+use promql_parser::label::{MatchOp, Matcher};
+use promql_parser::parser::{self, Expr};
 
 use crate::lab::{Lab, kill};
 use crate::stacks::Own;
@@ -109,10 +111,25 @@ fn clustered(mut scenario: Scenario) -> Result<Scenario> {
     for expectation in &mut scenario.expectations {
         expectation.text = format!("{}: {}", scenario.name, expectation.text);
         for question in &mut expectation.questions {
-            question.expr = speed_up::with_label(&question.expr, "cluster", &scenario.name)?;
+            question.expr = in_cluster(&question.expr, &scenario.name)?;
         }
     }
     Ok(scenario)
+}
+
+/// A query of those series alone that have this cluster.
+fn in_cluster(query: &str, cluster: &str) -> Result<String> {
+    fn add(expr: &mut Expr, matcher: &Matcher) {
+        if let Some(selector) = speed_up::selector(expr) {
+            selector.matchers.matchers.push(matcher.clone());
+        }
+        for child in speed_up::children(expr) {
+            add(child, matcher);
+        }
+    }
+    let mut tree = parser::parse(query).map_err(|error| anyhow!("{query}: {error}"))?;
+    add(&mut tree, &Matcher::new(MatchOp::Equal, "cluster", cluster));
+    Ok(tree.to_string())
 }
 
 /// One scenario of all nodes and expectations. A timeline that ends before the others stays at its last step.

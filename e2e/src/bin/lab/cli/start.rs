@@ -90,8 +90,6 @@ impl Start {
             prometheus: self.prometheus.as_ref().and_then(Named::file).cloned(),
             grafana,
             ports,
-            edit_config: None,
-            state: None,
         }
     }
 }

@@ -4,16 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use e2e::backend::local::scenario_nodes::{ExporterState, NodeStep};
+use e2e::client::prometheus::Labels;
+use e2e::process::command::Cmd;
+use e2e::scenario::{Scenario, Timeline, series};
+use e2e::stack::JOB;
+use e2e::stack::samples::DURATIONS;
 use fs_err as fs;
 use serde_json::{Value, json};
-
-use super::expectation::series;
-use super::timeline::DURATIONS;
-use super::{Scenario, Timeline};
-use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
-use crate::client::prometheus::Labels;
-use crate::process::command::Cmd;
-use crate::stack::JOB;
 
 /// Has promtool judge a scenario by these rule files; its output is the error.
 pub fn judge(scenario: &Scenario, rules: &[PathBuf], promtool: &Path, directory: &Path) -> Result<()> {
@@ -94,15 +92,4 @@ fn written(values: impl Iterator<Item = Option<f64>>) -> String {
         word
     });
     words.collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_series_ends_with_a_mark_and_begins_again() {
-        let values = [None, Some(1.0), Some(1.5), None, None, Some(2.0)];
-        assert_eq!(written(values.into_iter()), "_ 1 1.5 stale _ 2");
-    }
 }
