@@ -35,49 +35,6 @@ fn every_query_gives_the_known_answer() {
     promtool::ask(&series(), AT, &questions);
 }
 
-/// In a partial outage no tile about the nodes is green, and none says 0.
-#[test]
-fn no_tile_is_green_or_0_while_nodes_are_missing() {
-    let up = |cluster: &str, node: &str, values: &str| {
-        (format!("up{{job=\"mini-node-exporter\", {cluster}node=\"{node}\"}}"), values.to_owned())
-    };
-    let known = |cluster: &str, node: &str, values: &str| {
-        (format!("kube_node_info{{job=\"kube-state-metrics\", {cluster}node=\"{node}\"}}"), values.to_owned())
-    };
-    let (eu, us) = ("cluster=\"eu\", ", "cluster=\"us\", ");
-    let gone = "1x59 stale";
-    let nine_of_ten = (0..10).map(|node| up("", &format!("n{node}"), if node == 0 { "1x240" } else { gone })).collect();
-    let pending = vec![up("", "a", "1x240"), up("", "b", gone), known("", "a", "1x240"), known("", "b", "1x240")];
-    let cluster =
-        vec![up(eu, "a", gone), up(eu, "b", gone), known(eu, "a", gone), known(eu, "b", gone), up(us, "a", "1x240")];
-    // Up, expected and down, and the alerts that fire.
-    let situations: [(Vec<_>, [f64; 3], &[&str]); 3] = [
-        (nine_of_ten, [1.0, 10.0, 9.0], &["NodesDown"]),
-        (pending, [1.0, 2.0, 1.0], &["NodeNotScraped"]),
-        (cluster, [1.0, 3.0, 2.0], &["Absent", "NodeNotScraped"]),
-    ];
-    let queries = shipped::queries(&shipped::dashboard().values());
-    for (series, counts, alerts) in situations {
-        let tile = |id: u64, answer: Vec<Answer>| {
-            let query = queries.iter().find(|query| query.key.0 == id).unwrap();
-            for (_, value) in &answer {
-                let steps = query.owner["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array().unwrap();
-                let step = steps.iter().rfind(|step| step["value"].as_f64().is_none_or(|from| from <= *value)).unwrap();
-                assert!(*value > 0.0 && step["color"] != "green", "{query}: {value} is {}", step["color"]);
-            }
-            (format!("sum by (alertname) ({})", query.expr), answer)
-        };
-        let count = |value| vec![("{}".to_owned(), value)];
-        let firing = |name: &&str| {
-            let nodes = if *name == "NodeNotScraped" { counts[2] } else { 1.0 };
-            (format!("{{alertname=\"MiniNodeExporter{name}\"}}"), nodes)
-        };
-        let tiles = [(2, count(counts[0])), (27, count(counts[1])), (3, count(counts[2]))].into_iter();
-        let tiles = tiles.chain([(5, alerts.iter().map(firing).collect())]).map(|(id, answer)| tile(id, answer));
-        promtool::ask(&series, "200m", &tiles.collect::<Vec<_>>());
-    }
-}
-
 fn answers() -> BTreeMap<Query, Vec<Answer>> {
     let total = |value: f64| vec![("{}".to_owned(), value)];
     let nodes = |values: &[(&str, &str, f64)]| -> Vec<Answer> {

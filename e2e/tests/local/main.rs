@@ -8,6 +8,7 @@
 //! | `fleet` | simulated nodes, in clusters whose nodes have the same names |
 //! | `scenarios` | every shipped scenario passes, and every alert fires and resolves |
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
+//! | `outages` | what each panel of the dashboard shows while nodes are lost |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
 //! | `existing` | `lab check` on a stack that somebody else runs |
 //! | `ends` | however a lab ends, it leaves nothing behind |
@@ -41,6 +42,7 @@ mod flags;
 mod fleet;
 mod lab;
 mod loopback;
+mod outages;
 mod passing;
 mod places;
 mod planted;
