@@ -43,7 +43,7 @@ use crate::procfs::{NODE_FILES, ProcRoot};
 pub use cors::{Origins, readable_by};
 pub use held::hold;
 use limit::RequestLimit;
-pub use path::{BadPath, TelemetryPath};
+pub use path::TelemetryPath;
 pub use protect::protected;
 
 /// What the endpoints answer from. The default is that of the command line.
@@ -131,9 +131,9 @@ impl Endpoints {
 pub fn router(endpoints: Arc<Endpoints>) -> Router {
     Router::new()
         .route(path::LANDING, get(landing::page))
-        .route(path::HOSTNAME, get(info::hostname))
-        .route(path::UPTIME, get(info::uptime))
-        .route(path::LOAD, get(info::load))
+        .route(path::HOSTNAME, info::hostname())
+        .route(path::UPTIME, info::uptime())
+        .route(path::LOAD, info::load())
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))
         .route(endpoints.telemetry_path.as_str(), get(metrics::scrape))

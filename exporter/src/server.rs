@@ -37,7 +37,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use crate::log::OncePerMinute;
-pub use address::{BadAddress, ListenAddress};
+pub use address::ListenAddress;
 use connection::ListenerContext;
 use connections::Connections;
 pub use connections::MOST as MOST_CONNECTIONS;

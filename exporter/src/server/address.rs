@@ -14,6 +14,9 @@ const BACKLOG: i32 = 4096;
 /// answer, and so little that 256 clients that do not read fit into the memory limit of the manifest.
 const BUFFER: usize = 8 * 1024;
 
+const SHAPE: &str = "expected IP:PORT, localhost:PORT or :PORT, such as `127.0.0.1:23333`, `[::1]:23333` or `:23333`";
+const NAME: &str = "names other than `localhost` are not supported: this binary has no resolver; give the IP address";
+
 /// A socket address, or a port of this node. No resolver is asked: a static binary has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -23,17 +26,6 @@ pub enum ListenAddress {
     AnyFamily(u16),
     /// This port on 127.0.0.1 and on `::1`.
     Localhost(u16),
-}
-
-/// Why an address cannot be listened on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadAddress {
-    /// It has no port, or is no address at all.
-    #[error("expected IP:PORT, localhost:PORT or :PORT, such as `127.0.0.1:23333`, `[::1]:23333` or `:23333`")]
-    Shape,
-    /// It is a name.
-    #[error("names other than `localhost` are not supported: this binary has no resolver; give the IP address")]
-    Name,
 }
 
 impl ListenAddress {
@@ -67,21 +59,21 @@ impl ListenAddress {
 }
 
 impl FromStr for ListenAddress {
-    type Err = BadAddress;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, BadAddress> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(address) = text.parse() {
             return Ok(Self::Exact(address));
         }
-        let (host, port) = text.rsplit_once(':').ok_or(BadAddress::Shape)?;
+        let (host, port) = text.rsplit_once(':').ok_or(SHAPE)?;
         // `u16` would take a plus sign.
         let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        let port = port.parse().ok().filter(|_| digits).ok_or(BadAddress::Shape)?;
+        let port = port.parse().ok().filter(|_| digits).ok_or(SHAPE)?;
         match host {
             "" => Ok(Self::AnyFamily(port)),
             "localhost" => Ok(Self::Localhost(port)),
-            _ if host.contains(':') || host.parse::<IpAddr>().is_ok() => Err(BadAddress::Shape),
-            _ => Err(BadAddress::Name),
+            _ if host.contains(':') || host.parse::<IpAddr>().is_ok() => Err(SHAPE),
+            _ => Err(NAME),
         }
     }
 }
@@ -161,10 +153,10 @@ mod tests {
             "[::1]:",
             "127.0.0.1:65536",
         ] {
-            assert_eq!(text.parse::<ListenAddress>(), Err(BadAddress::Shape), "{text:?}");
+            assert_eq!(text.parse::<ListenAddress>(), Err(SHAPE), "{text:?}");
         }
         for text in ["node-1:80", "LOCALHOST:80", "127.0.0:80", "localhost.:80"] {
-            assert_eq!(text.parse::<ListenAddress>(), Err(BadAddress::Name), "{text:?}");
+            assert_eq!(text.parse::<ListenAddress>(), Err(NAME), "{text:?}");
         }
     }
 

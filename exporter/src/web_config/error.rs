@@ -1,29 +1,16 @@
 //! What is wrong with a web configuration, in one line that never holds a secret.
 
-use std::fmt;
-
 /// What is wrong, and in which line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError {
-    line: Option<usize>,
-    what: String,
-}
+#[error("{0}")]
+pub struct ConfigError(String);
 
 impl ConfigError {
     pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { line: None, what: what.into() }
+        Self(what.into())
     }
 
-    pub(super) fn at(line: usize, what: impl Into<String>) -> Self {
-        Self { line: Some(line), what: what.into() }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(out, "line {line}: {}", self.what),
-            None => out.write_str(&self.what),
-        }
+    pub(super) fn at(line: usize, what: impl std::fmt::Display) -> Self {
+        Self(format!("line {line}: {what}"))
     }
 }
