@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use prometheus::proto::MetricFamily;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::system::sysinfo;
 
 use crate::collector::{counter, gauge};
 use crate::procfs::{ProcRoot, ProcessStat, open_fds};
@@ -54,11 +54,12 @@ impl ProcessMetrics {
     /// node without a battery is in 1970 until it has asked the time. `/proc/uptime` is not read, because lxcfs may cover it:
     /// it then counts from the container's start, and may hang.
     fn boot(&self) -> Option<f64> {
-        let uptime = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+        let uptime = Duration::from_secs(u64::try_from(sysinfo().uptime).ok()?);
         let now = SystemTime::now().checked_sub(uptime)?;
         let mut boot = self.boot.lock().unwrap_or_else(PoisonError::into_inner);
         let boot = boot.get_or_insert(now);
-        if now.duration_since(*boot).unwrap_or_else(|error| error.duration()) > Duration::from_secs(1) {
+        // The uptime is in whole seconds.
+        if now.duration_since(*boot).unwrap_or_else(|error| error.duration()) > Duration::from_secs(2) {
             *boot = now;
         }
         boot.duration_since(SystemTime::UNIX_EPOCH).ok().map(|boot| float(boot.as_secs()))
