@@ -50,24 +50,6 @@ fn every_legend_names_the_cluster() {
     assert_none(&problems);
 }
 
-#[test]
-fn what_merges_clusters_is_named() {
-    for (query, problem) in [
-        ("max by (node) (up)", "`max by (node)` merges clusters: add `cluster`"),
-        ("max without (cluster) (up)", "`max without (cluster)` merges clusters"),
-        ("rate(a[5m]) / on (node) b", "`/ on (node)` merges clusters: add `cluster`"),
-        ("a unless ignoring (cluster) b", "`unless ignoring (cluster)` merges clusters"),
-        ("count(up) > 1", "`count` without `by` merges clusters"),
-        ("topk(3, sum by (node) (max_over_time(a[1h:1m] @ end())))", "`sum by (node)` merges clusters: add `cluster`"),
-    ] {
-        assert_eq!(merging(query, Total::Wrong), [problem], "{query}");
-    }
-    for query in ["max by (cluster, node) (up) > on (cluster, node) limit", "topk(1, up)", "absent(up)", "a / b"] {
-        assert_eq!(merging(query, Total::Wrong), [""; 0], "{query}");
-    }
-    assert_eq!(merging("count(up)", Total::Wanted), [""; 0]);
-}
-
 /// What in a query takes the nodes of two clusters for one.
 fn merging(query: &str, total: Total) -> Vec<String> {
     let Ok(expr) = parser::parse(query) else { return vec![format!("`{query}` is not PromQL")] };

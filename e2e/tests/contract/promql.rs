@@ -276,12 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_metric_is_the_only_problem_that_it_makes() {
-        let problems = checked("max by (node) (lod) > on (node) limit").problems;
-        assert_eq!(problems, ["unknown metric `lod`"]);
-    }
-
-    #[test]
     fn what_is_unknown_is_named() {
         for (query, problem) in [
             ("lod", "unknown metric `lod`"),

@@ -34,13 +34,13 @@ fn every_scenario_passes() {
     }
 }
 
-/// As in `lab up --nodes 90 --scenario NAME`: what is expected is of the scenario's own nodes.
+/// As in `lab up --nodes 30 --scenario NAME`: what is expected is of the scenario's own nodes.
 #[test]
 fn every_scenario_passes_beside_a_fleet() {
     for mut scenario in Scenario::all().unwrap() {
         let steps = scenario.steps();
         let of_fleet = |index| Timeline { node: format!("node-{index}"), steps: vec![fleet::at_rest(index); steps] };
-        scenario.timelines.extend((0..90).map(of_fleet));
+        scenario.timelines.extend((0..30).map(of_fleet));
         judged(&scenario, &promtool::files(RULES)).unwrap();
     }
 }

@@ -13,54 +13,44 @@ use crate::lab::Lab;
 use crate::running::{Ended, ended};
 use crate::serve::serve;
 
-#[test]
-fn no_docker() -> Result<()> {
-    let lab = Lab::new()?;
-    let bin = lab.dir().join("nothing");
-    refused(&lab, bin, &["`docker` is not on PATH: install Docker, or use the local backend"])
-}
+/// Stand-ins: the name and the script of each.
+type Programs<'p> = &'p [(&'p str, &'p str)];
 
+/// What is missing, too old or not ours to use, and what is said.
 #[test]
-fn an_engine_that_does_not_answer() -> Result<()> {
-    let lab = Lab::new()?;
-    let bin = bin(&lab, &[("docker", "echo 'Cannot connect to the daemon at unix:///nowhere' >&2; exit 1")])?;
-    refused(&lab, bin, &["Docker does not answer (Cannot connect to the daemon at unix:///nowhere): start its daemon"])
-}
-
-#[test]
-fn an_engine_that_is_not_ours_to_use() -> Result<()> {
-    let lab = Lab::new()?;
-    let bin = bin(&lab, &[("docker", "echo 'permission denied while trying to connect' >&2; exit 1")])?;
-    refused(&lab, bin, &["Docker does not answer (permission denied while", "join the group `docker`"])
-}
-
-#[test]
-fn no_kind() -> Result<()> {
-    let lab = Lab::new()?;
-    let bin = bin(&lab, &[ENGINE])?;
-    refused(
-        &lab,
-        bin,
-        &["kind could not be found or downloaded (PATH: not found", "Debian package: ", "install it with `go install"],
-    )
-}
-
-#[test]
-fn a_kind_that_is_too_old() -> Result<()> {
-    let lab = Lab::new()?;
-    let bin = bin(&lab, &[ENGINE, ("kind", "echo 'kind v0.11.0 go1.16.4 linux/amd64'")])?;
-    refused(&lab, bin, &["bin/kind is version 0.11.0, older than 0.32.0"])
-}
-
-#[test]
-fn a_kubectl_that_is_too_old() -> Result<()> {
-    let lab = Lab::new()?;
-    let bin = bin(&lab, &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.20.2'")])?;
-    refused(
-        &lab,
-        bin,
-        &["kubectl could not be found or downloaded", "bin/kubectl is version 1.20.2, older than 1.27.0"],
-    )
+fn each_need_is_named_in_one_message() -> Result<()> {
+    let docker = |body| ("docker", body);
+    let cases: [(Programs<'_>, &[&str]); 6] = [
+        (&[], &["`docker` is not on PATH: install Docker, or use the local backend"]),
+        (
+            &[docker("echo 'Cannot connect to the daemon at unix:///nowhere' >&2; exit 1")],
+            &["Docker does not answer (Cannot connect to the daemon at unix:///nowhere): start its daemon"],
+        ),
+        (
+            &[docker("echo 'permission denied while trying to connect' >&2; exit 1")],
+            &["Docker does not answer (permission denied while", "join the group `docker`"],
+        ),
+        (&[ENGINE], &["kind could not be found or downloaded (PATH: not found", "Debian package: ", "`go install"]),
+        (
+            &[ENGINE, ("kind", "echo 'kind v0.11.0 go1.16.4 linux/amd64'")],
+            &["bin/kind is version 0.11.0, older than 0.32.0"],
+        ),
+        (
+            &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.20.2'")],
+            &["kubectl could not be found or downloaded", "bin/kubectl is version 1.20.2, older than 1.27.0"],
+        ),
+    ];
+    for (programs, said) in cases {
+        let lab = Lab::new()?;
+        let mut ended = run(&lab, bin(&lab, programs)?, &[])?.expect_code(1)?;
+        for text in said {
+            ended = ended.expect_stderr(text)?;
+        }
+        let messages = ended.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+        ensure!(messages == 1, "{messages} messages in:\n{}", ended.stderr);
+        lab.expect_nothing_left()?;
+    }
+    Ok(())
 }
 
 #[test]
@@ -230,7 +220,7 @@ const ENGINE: (&str, &str) = (
 const KIND: (&str, &str) = ("kind", "echo 'kind v0.32.0 go1.26.1 linux/amd64'");
 
 /// A folder with these stand-ins.
-fn bin(lab: &Lab, programs: &[(&str, &str)]) -> Result<PathBuf> {
+fn bin(lab: &Lab, programs: Programs<'_>) -> Result<PathBuf> {
     for (name, body) in programs {
         lab.script(&format!("bin/{name}"), body)?;
     }
@@ -241,14 +231,4 @@ fn bin(lab: &Lab, programs: &[(&str, &str)]) -> Result<PathBuf> {
 fn run(lab: &Lab, path: PathBuf, words: &[&str]) -> Result<Ended> {
     let command = lab.command(["check", "--backend", "kind"]).args(words).env("PATH", path);
     ended(command.env("XDG_CACHE_HOME", lab.dir().join("cache")))
-}
-
-fn refused(lab: &Lab, path: PathBuf, said: &[&str]) -> Result<()> {
-    let mut ended = run(lab, path, &[])?.expect_code(1)?;
-    for text in said {
-        ended = ended.expect_stderr(text)?;
-    }
-    let messages = ended.stderr.lines().filter(|line| line.starts_with("error: ")).count();
-    ensure!(messages == 1, "{messages} messages in:\n{}", ended.stderr);
-    lab.expect_nothing_left()
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use e2e::backend::Backend as _;
 use e2e::process::command::Cmd;
+use e2e::wait::poll;
 use fs_err as fs;
 
 use crate::lab::Lab;
@@ -43,7 +44,7 @@ fn a_proxy_that_refuses_is_named() -> Result<()> {
 #[test]
 fn patience_extends_the_deadline_of_a_request() -> Result<()> {
     let slow = serve(Router::new().fallback(|| async {
-        tokio::time::sleep(Duration::from_secs(6)).await;
+        poll::pause(Duration::from_secs(6)).expect("no interrupt");
         r#"{"status":"success","data":{"activeTargets":[],"scrapePools":[],"droppedTargets":[]}}"#
     }));
     let lab = Lab::new()?;
@@ -145,15 +146,5 @@ fn a_named_file_that_is_missing_is_told_before_anything_is_built() -> Result<()>
         let expected = format!("error: {flag} /nowhere/program: no such file\n");
         ensure!(ended.stderr == expected, "{}", ended.stderr);
     }
-    Ok(())
-}
-
-/// They would clear the screen, or colour it for good.
-#[test]
-fn another_program_s_control_characters_are_not_shown() -> Result<()> {
-    let lab = Lab::new()?;
-    let colours = lab.prometheus_that("printf '\\033[31mred\\033[2J\\007\\n'; exit 3")?;
-    let ended = lab.run(&["check"], &lab.parts_with_prometheus(&colours))?.expect_code(1)?.expect_stderr("| red")?;
-    ensure!(!ended.stderr.contains(['\u{1b}', '\u{7}']), "{:?}", ended.stderr);
     Ok(())
 }

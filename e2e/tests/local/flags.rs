@@ -1,123 +1,28 @@
-//! Every flag of `lab` has an effect that is seen from outside. Most are seen in a world of stand-ins, which print what they
-//! were given and end.
-
-use std::collections::BTreeSet;
+//! Effects of flags that no other module shows, in a world of stand-ins, which print what they were given and end.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
 use fs_err as fs;
-use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
 use crate::running::ended;
 use crate::stacks::{samples, shared};
-use crate::usage;
-
-/// The flags and arguments with a test in this file.
-const HERE: &[&str] = &[
-    "--version",
-    "--quiet",
-    "--backend",
-    "--path.procfs",
-    "--exporter",
-    "--prometheus",
-    "--grafana",
-    "--grafana-home",
-    "--without",
-    "--nodes",
-    "--clusters",
-    "--airgap",
-    "--image",
-    "--keep",
-    "--for",
-    "--scenario",
-    "--speed",
-    "<NAME>",
-    "--context",
-    "--namespace",
-    "--dashboards",
-    "--rules",
-];
-
-/// Those with one in `background`, `existing`, `several`, `usage` and `watching`.
-const ELSEWHERE: &[&str] = &[
-    "--detach",
-    "--only",
-    "--skip",
-    "--list",
-    "--format",
-    "--http.config.file",
-    "--job",
-    "[ID]",
-    "<SHELL>",
-    "--watch",
-];
-
-#[test]
-fn every_flag_has_a_test() -> Result<()> {
-    let flag = Regex::new(r"^ {2,6}(?:-\w, )?(--[a-z][a-z.-]*)")?;
-    let positional = Regex::new(r"^  ([<\[][A-Z]+[>\]])")?;
-    let mut flags = BTreeSet::new();
-    for (_, help) in usage::helps(&Lab::new()?)? {
-        let found = help.lines().filter_map(|line| flag.captures(line).or_else(|| positional.captures(line)));
-        flags.extend(found.map(|found| found[1].to_owned()).filter(|name| name != "--help" && name != "<COMMAND>"));
-    }
-    let tested: BTreeSet<String> = HERE.iter().chain(ELSEWHERE).map(ToString::to_string).collect();
-    ensure!(flags == tested, "without a test, or without a flag: {:?}", flags.symmetric_difference(&tested));
-    Ok(())
-}
-
-#[test]
-fn version() -> Result<()> {
-    World::new()?.shows(&["--version"], concat!("lab ", env!("CARGO_PKG_VERSION")))
-}
-
-#[test]
-fn quiet() -> Result<()> {
-    let world = World::new()?;
-    for command in [&["up"][..], &["scenario", "run", "quiet-day"]] {
-        let words = [command, &["--exporter", &world.real[0]]].concat();
-        world.shows(&words, "ok   find Prometheus")?;
-        let shown = world.shown(&[&words[..], &["--quiet"]].concat())?;
-        ensure!(shown.contains("FAIL start Prometheus") && !shown.contains("ok   "), "{shown}");
-    }
-    Ok(())
-}
-
-#[test]
-fn backend() -> Result<()> {
-    World::new()?.shows(&["check", "--backend", "kind"], "`docker` is not on PATH")
-}
-
-#[test]
-fn path_procfs() -> Result<()> {
-    let world = World::new()?;
-    let tree = world.lab.dir().display().to_string();
-    let words = ["check", "--path.procfs", &tree, "--exporter", &world.exporter];
-    world.shows(&words, &format!("--path.procfs={tree}"))
-}
 
 #[test]
 fn exporter() -> Result<()> {
     let world = World::new()?;
-    for command in [&["check"][..], &["scenario", "run", "quiet-day"]] {
-        let flags = ["--exporter", &world.exporter, "--prometheus", &world.real[1]];
-        let said = "the exporter that was named, with --web.listen-address=127.0.0.1:";
-        world.shows(&[command, &flags].concat(), said)?;
-    }
-    Ok(())
+    let flags = ["--exporter", &world.exporter, "--prometheus", &world.real[1]];
+    let said = "the exporter that was named, with --web.listen-address=127.0.0.1:";
+    world.shows(&[&["scenario", "run", "quiet-day"], &flags[..]].concat(), said)
 }
 
 #[test]
 fn prometheus() -> Result<()> {
     let world = World::new()?;
     let named = world.script("named", &saying("prometheus, version 3.0.0", "echo another Prometheus; exit 3"))?;
-    for command in [&["check"][..], &["scenario", "run", "quiet-day"]] {
-        let flags = ["--prometheus", &named, "--exporter", &world.real[0]];
-        world.shows(&[command, &flags].concat(), "another Prometheus")?;
-    }
-    Ok(())
+    let flags = ["--prometheus", &named, "--exporter", &world.real[0]];
+    world.shows(&[&["scenario", "run", "quiet-day"], &flags[..]].concat(), "another Prometheus")
 }
 
 #[test]
@@ -144,16 +49,6 @@ fn grafana_home_and_no_settings_of_the_shell() -> Result<()> {
 }
 
 #[test]
-fn without() -> Result<()> {
-    let world = World::new()?;
-    let looked = "find Grafana";
-    world.shows(&["check", "--exporter", &world.real[0]], looked)?;
-    let shown = world.shown(&["check", "--exporter", &world.real[0], "--without", "grafana"])?;
-    ensure!(shown.contains("find Prometheus") && !shown.contains(looked), "{shown}");
-    Ok(())
-}
-
-#[test]
 fn nodes_and_clusters() -> Result<()> {
     let world = World::new()?;
     let nodes = ["check", "--prometheus", &world.real[1], "--nodes", "7"];
@@ -163,33 +58,16 @@ fn nodes_and_clusters() -> Result<()> {
 
 #[test]
 fn airgap() -> Result<()> {
-    for command in [&["check", "--backend", "kind"][..], &["images", "build"]] {
-        World::of_kind()?.shows(&[command, &["--airgap"]].concat(), "the airgap mode needs cgroup version 1")?;
-    }
-    Ok(())
-}
-
-#[test]
-fn image() -> Result<()> {
-    let words = ["check", "--backend", "kind", "--image", "exporter=mine:nope"];
-    World::of_kind()?.shows(&words, "cannot pull image mine:nope")
+    World::of_kind()?.shows(&["images", "build", "--airgap"], "the airgap mode needs cgroup version 1")
 }
 
 #[test]
 fn keep() -> Result<()> {
     let images = ["--image=exporter=e:1", "--image=prometheus=p:1", "--image=grafana=g:1", "--image=node=n:1"];
     let words = [&["check", "--backend", "kind"], &images[..]].concat();
-    World::of_kind()?.shows(&words, "delete the cluster")?;
     let quiet = World::of_kind()?.shown(&[&words[..], &["--quiet"]].concat())?;
     ensure!(!quiet.contains("delete the cluster"), "{quiet}");
     World::of_kind()?.shows(&[&words[..], &["--keep"]].concat(), "kept the cluster; remove it with `lab down")
-}
-
-#[test]
-fn stay_for() -> Result<()> {
-    let world = World::new()?;
-    let words = world.with_real(&["up", "--without", "grafana", "--for", "1ms"]);
-    world.shows(&words, "stays until 1ms have passed")
 }
 
 #[test]
@@ -201,12 +79,8 @@ fn scenario() -> Result<()> {
 #[test]
 fn speed() -> Result<()> {
     let world = World::new()?;
-    for command in [&["up", "--scenario", "quiet-day"][..], &["scenario", "run", "quiet-day"]] {
-        let words = [command, &["--exporter", &world.real[0]]].concat();
-        world.shows(&words, "\"scrape_interval\": \"1000ms\"")?;
-        world.shows(&[&words[..], &["--speed", "30"]].concat(), "\"scrape_interval\": \"2000ms\"")?;
-    }
-    Ok(())
+    let words = ["up", "--scenario", "quiet-day", "--exporter", &world.real[0], "--speed", "30"];
+    world.shows(&words, "\"scrape_interval\": \"2000ms\"")
 }
 
 #[test]

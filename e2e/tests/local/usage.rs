@@ -21,7 +21,7 @@ pub fn help() -> Result<()> {
 }
 
 /// Every command that a help lists, and those below it, each with its own help.
-pub fn helps(lab: &Lab) -> Result<Vec<(String, String)>> {
+fn helps(lab: &Lab) -> Result<Vec<(String, String)>> {
     let mut commands = vec![String::new()];
     let mut helps = Vec::new();
     while let Some(command) = commands.pop() {

@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use e2e::workspace;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::references::made_by_hand;
-use crate::render::{self, Rendering, assert_none, at, list, outside_the_tree, text};
+use crate::render::{self, Rendering, assert_none, list, outside_the_tree, text};
 use crate::support::{self, NODE};
 
 const NAMESPACE: &str = "mini-node-exporter";
@@ -31,21 +31,6 @@ esac
 /// The programs that have a stand-in; others are a shell's usual tools.
 const PROGRAMS: [&str; 6] = ["kubectl", "curl", "openssl", "journalctl", "ps", "certificates"];
 
-/// Flags of kubectl that take a value as the next word.
-const WITH_VALUE: [&str; 11] = [
-    "-n",
-    "--as",
-    "--field-selector",
-    "--filename",
-    "--image",
-    "--output",
-    "--profile",
-    "--selector",
-    "--sort-by",
-    "--tail",
-    "--timeout",
-];
-
 #[test]
 fn every_command_of_the_runbook_names_what_there_is() {
     let rendering = outside_the_tree("the-runbook's", |directory, tree| {
@@ -58,7 +43,7 @@ fn every_command_of_the_runbook_names_what_there_is() {
     for command in &commands {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let found = match words.as_slice() {
-            ["kubectl", args @ ..] => [refused(args), Kubectl::read(args).problems(&rendering)].concat(),
+            ["kubectl", args @ ..] => [refused(args), unknown_names(args, &rendering)].concat(),
             ["curl", .., url] => unknown_url(url, &commands),
             _ => Vec::new(),
         };
@@ -132,115 +117,33 @@ fn unknown_url(url: &str, commands: &BTreeSet<Vec<String>>) -> Vec<String> {
     problems
 }
 
-/// A command of kubectl.
-struct Kubectl<'a> {
-    words: Vec<&'a str>,
-    flags: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Kubectl<'a> {
-    fn read(args: &[&'a str]) -> Self {
-        let (mut words, mut flags) = (Vec::new(), Vec::new());
-        let mut args = args.iter().copied().take_while(|arg| *arg != "--");
-        while let Some(arg) = args.next() {
-            match arg.split_once('=') {
-                Some(flag) if arg.starts_with('-') => flags.push(flag),
-                _ if WITH_VALUE.contains(&arg) => flags.push((arg, args.next().unwrap_or(""))),
-                _ if arg.starts_with('-') => flags.push((arg, "")),
-                _ => words.push(arg),
-            }
-        }
-        Self { words, flags }
-    }
-
-    fn flag(&self, name: &str) -> Option<&'a str> {
-        self.flags.iter().find(|(flag, _)| *flag == name).map(|(_, value)| *value)
-    }
-
-    /// The objects that it names, as kind and name; without a name, all of a kind.
-    fn objects(&self) -> Vec<(&'a str, Option<&'a str>)> {
-        let rest = match self.words.as_slice() {
-            ["create", _, _, name] => return vec![("secret", Some(name))],
-            ["drain" | "uncordon", name] => return vec![("node", Some(name))],
-            ["auth", ..] | ["replace"] | [] => return Vec::new(),
-            ["port-forward", object, _] => &[*object],
-            ["rollout", _, rest @ ..] | [_, rest @ ..] => rest,
+/// What the words of a command name and the manifests do not have: objects by `KIND/NAME`, another namespace, and ports.
+fn unknown_names(words: &[&str], rendering: &Rendering) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (kind, name) in words.iter().filter_map(|word| word.split_once('/')) {
+        let is_it =
+            |object: &Value| text(object, "/kind").to_lowercase() == kind && text(object, "/metadata/name") == name;
+        let known = match kind {
+            "node" => name == NODE,
+            "pod" => name == POD || name.starts_with("node-debugger-"),
+            "secret" => made_by_hand(name),
+            "daemonset" | "deployment" | "service" | "networkpolicy" => rendering.documents.iter().any(is_it),
+            _ => true,
         };
-        match rest {
-            [kind, names @ ..] if !kind.contains('/') && !names.is_empty() => {
-                names.iter().map(|name| (*kind, Some(*name))).collect()
-            }
-            [kind] if !kind.contains('/') => vec![(*kind, None)],
-            objects => {
-                objects.iter().filter_map(|it| it.split_once('/')).map(|(kind, name)| (kind, Some(name))).collect()
-            }
+        if !known {
+            problems.push(format!("there is no {kind} {name}"));
         }
     }
-
-    fn problems(&self, rendering: &Rendering) -> Vec<String> {
-        let mut problems = Vec::new();
-        let objects = self.objects();
-        let everywhere = self.flag("--all-namespaces").is_some();
-        let of_nodes = objects.iter().all(|(kind, _)| kind.starts_with("node")) && !objects.is_empty();
-        let elsewhere = self.words[0] == "debug"
-            || objects.iter().any(|(_, name)| name.is_some_and(|it| it.starts_with("node-debugger")));
-        match self.flag("-n") {
-            None if everywhere || of_nodes && self.words[0] != "debug" => {}
-            // A privileged pod is refused in the exporter's.
-            Some("default") if elsewhere || self.words == ["get", "pods"] => {}
-            Some(NAMESPACE) if !elsewhere => {}
-            other => problems.push(format!("the namespace is {other:?}")),
-        }
-        for (kind, name) in objects {
-            problems.extend(match name {
-                Some(name) => missing(rendering, kind, name),
-                None if kind == "pods" => self.unselected(rendering, everywhere),
-                None => Vec::new(),
-            });
-        }
-        if let ["port-forward", _, port] = self.words.as_slice() {
-            let exporter = rendering.object("DaemonSet", "mini-node-exporter");
-            let ports = list(exporter, "/spec/template/spec/containers/0/ports");
-            if !ports.iter().any(|it| it["containerPort"].as_u64() == port.parse().ok()) {
-                problems.push(format!("the exporter has no port {port}"));
-            }
-        }
-        if let Some(account) = self.flag("--as") {
-            let name = account.strip_prefix(&format!("system:serviceaccount:{NAMESPACE}:")).unwrap_or("");
-            if !rendering.names("ServiceAccount").contains(name) {
-                problems.push(format!("there is no service account {account}"));
-            }
-        }
-        problems
+    // A privileged pod is refused in the exporter's.
+    let namespace = words.windows(2).find(|pair| pair[0] == "-n").map(|pair| pair[1]);
+    if namespace.is_some_and(|namespace| ![NAMESPACE, "default"].contains(&namespace)) {
+        problems.push(format!("the namespace is {namespace:?}"));
     }
-
-    /// Why a list of pods is not that of the exporter's, or of the node's.
-    fn unselected(&self, rendering: &Rendering, everywhere: bool) -> Vec<String> {
-        let selected = |selector: &str| {
-            let (label, value) = selector.split_once('=').unwrap_or((selector, ""));
-            let has = |it: &render::Workload<'_>| at(it.template, "/metadata/labels")[label] == json!(value);
-            let names = rendering.workloads().into_iter().filter(has).map(|it| render::id(it.object));
-            names.collect::<Vec<_>>()
-        };
-        let of_node = self.flag("--field-selector") == Some(&format!("spec.nodeName={NODE}"));
-        match self.flag("--selector") {
-            Some(selector) if selected(selector) == ["DaemonSet/mini-node-exporter"] => Vec::new(),
-            Some(selector) => vec![format!("`{selector}` selects {:?}", selected(selector))],
-            None if everywhere && of_node || self.flag("-n") == Some("default") => Vec::new(),
-            None => vec!["it lists other pods than the exporter's".to_owned()],
+    if let (true, Some(port)) = (words.contains(&"port-forward"), words.last()) {
+        let ports = list(rendering.object("DaemonSet", "mini-node-exporter"), "/spec/template/spec/containers/0/ports");
+        if !ports.iter().any(|it| it["containerPort"].as_u64() == port.parse().ok()) {
+            problems.push(format!("the exporter has no port {port}"));
         }
     }
-}
-
-fn missing(rendering: &Rendering, kind: &str, name: &str) -> Vec<String> {
-    let there = match kind {
-        "node" => name == NODE,
-        "pod" => name == POD || name == "node-debugger-worker-1-x7k2p",
-        "secret" => made_by_hand(name),
-        kind => rendering
-            .documents
-            .iter()
-            .any(|object| text(object, "/kind").to_lowercase() == kind && text(object, "/metadata/name") == name),
-    };
-    if there { Vec::new() } else { vec![format!("there is no {kind} {name}")] }
+    problems
 }
