@@ -48,7 +48,7 @@ impl Shared for Site {
         self.log.clear();
     }
 
-    fn last_words(&self) -> Vec<String> {
+    fn last_lines(&self) -> Vec<String> {
         self.log.lines()
     }
 

@@ -61,8 +61,8 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// Looks at what is there.
-    pub fn look(options: &Options, progress: &Progress) -> Result<Self> {
+    /// Asks Prometheus, Grafana and the cluster what is there.
+    pub fn connect(options: &Options, progress: &Progress) -> Result<Self> {
         let prometheus = Prometheus::elsewhere(&options.prometheus, &options.access);
         progress.step("ask Prometheus", |step| {
             let targets = prometheus.targets(&options.job)?;
@@ -80,7 +80,7 @@ impl Existing {
         let run = Run::create("existing")?;
         let (nodes, forwards, exporters) = match &options.cluster {
             Some(cluster) => {
-                let (names, forwards, exporters) = cluster.look(&options.access, &run, progress)?;
+                let (names, forwards, exporters) = cluster.connect(&options.access, &run, progress)?;
                 (as_scraped(names, &prometheus.targets(&options.job)?), forwards, exporters)
             }
             None => (scraped(&prometheus, &options.job)?, Vec::new(), Vec::new()),
@@ -170,7 +170,7 @@ fn find_grafana(options: &Options, progress: &Progress) -> Result<(Part<Grafana>
 type Seen = (BTreeSet<String>, Vec<Process>, Vec<Exporter>);
 
 impl Cluster {
-    fn look(&self, access: &Access, run: &Run, progress: &Progress) -> Result<Seen> {
+    fn connect(&self, access: &Access, run: &Run, progress: &Progress) -> Result<Seen> {
         let kubectl = progress.step("find kubectl", |step| tools::find(Tool::Kubectl, None, step))?.path;
         let workloads = self.workloads(&kubectl, run);
         let nodes: BTreeSet<String> = progress.step("list the nodes", |step| {

@@ -80,25 +80,30 @@ pub enum Ports {
 pub fn save_evidence(backend: &dyn Backend, progress: &Progress) {
     match backend.save_evidence() {
         Ok(folder) => progress.trouble(&format!("the logs are in {}", folder.display())),
-        Err(error) => progress.trouble(&format!("warn the logs were not saved: {error:#}")),
+        Err(error) => progress.trouble(&format!("warn cannot save the logs: {error:#}")),
     }
 }
 
 /// Waits until Prometheus has samples of every node, 40 s at most.
 pub fn await_samples(backend: &dyn Backend) -> Result<Vec<NodeSamples>> {
     let stack = backend.stack();
-    let look = || {
+    let attempt = || {
         let nodes = samples::scraped(&stack.prometheus, &stack.job)?;
         ensure!(nodes.len() >= stack.nodes.len(), "{} of {} nodes scraped", nodes.len(), stack.nodes.len());
         Ok(nodes)
     };
-    until(backend, "samples of every node", Duration::from_secs(40), look)
+    until(backend, "samples of every node", Duration::from_secs(40), attempt)
 }
 
-/// Polls until `look` succeeds; its error is what was seen last. A [`Final`] error, or a part of the stack that ended,
+/// Polls until `attempt` succeeds; its error is what was seen last. A [`Final`] error, or a part of the stack that ended,
 /// stops the wait.
-pub fn until<T>(backend: &dyn Backend, what: &str, limit: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
-    poll::until(what, limit, Duration::from_millis(100), || match look() {
+pub fn until<T>(
+    backend: &dyn Backend,
+    what: &str,
+    limit: Duration,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    poll::until(what, limit, Duration::from_millis(100), || match attempt() {
         Ok(value) => Attempt::Ready(value),
         Err(seen) if seen.is::<Final>() => Attempt::Failed(seen),
         Err(seen) => match backend.alive() {

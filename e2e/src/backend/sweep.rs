@@ -15,12 +15,12 @@ use crate::terminal::progress::Progress;
 pub fn sweep(progress: &Progress) {
     let abandoned = match run::abandoned() {
         Ok(abandoned) => abandoned,
-        Err(error) => return progress.trouble(&format!("warn abandoned runs were not looked for: {error:#}")),
+        Err(error) => return progress.trouble(&format!("warn cannot list abandoned runs: {error:#}")),
     };
     for run in abandoned {
         match remove(&run) {
             Ok(()) => progress.line(&format!("     removed what run {} left behind", run.id)),
-            Err(error) => progress.trouble(&format!("warn run {} left something behind: {error:#}", run.id)),
+            Err(error) => progress.trouble(&format!("warn cannot remove what run {} left behind: {error:#}", run.id)),
         }
     }
 }

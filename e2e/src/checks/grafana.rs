@@ -43,11 +43,11 @@ fn with_grafana(
     subject: Subject<'_>,
     what: &str,
     limit: Duration,
-    mut look: impl FnMut(&Grafana) -> Result<String>,
+    mut attempt: impl FnMut(&Grafana) -> Result<String>,
 ) -> Outcome {
     match &subject.stack().grafana {
         Part::Omitted => Outcome::Omitted,
         Part::Missing(reason) => Outcome::Skipped { reason: reason.clone() },
-        Part::Here(grafana) => Outcome::from(subject.poll(what, limit, || look(grafana))),
+        Part::Here(grafana) => Outcome::from(subject.poll(what, limit, || attempt(grafana))),
     }
 }

@@ -16,11 +16,11 @@ const LABELS: [&str; 4] = ["hostname", "instance", "job", "node"];
 /// `node`, `instance` and `hostname` are the node's name on every sample, and no other label is there.
 pub(super) fn node_labels(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
-    let result = subject.poll("the labels of every node's samples", FIRST_SAMPLE, || look(stack));
+    let result = subject.poll("the labels of every node's samples", FIRST_SAMPLE, || check_all(stack));
     Outcome::from(result.map(|count| format!("{count} series with node = instance = hostname, job = {}", stack.job)))
 }
 
-fn look(stack: &Stack) -> Result<usize> {
+fn check_all(stack: &Stack) -> Result<usize> {
     let samples = stack.prometheus.query(&format!(r#"{{__name__=~"node_uptime|node_load",job="{}"}}"#, stack.job))?;
     let seen: BTreeSet<(String, &str)> =
         samples.iter().map(|sample| (sample.node(), sample.label("__name__"))).collect();

@@ -137,9 +137,9 @@ impl<'s> Subject<'s> {
         self.stack().datasource.clone().map_or_else(|| self.shipped.datasource(), Ok)
     }
 
-    /// Polls until `look` succeeds.
-    fn poll<T>(self, what: &str, limit: Duration, look: impl FnMut() -> Result<T>) -> Result<T> {
-        backend::until(self.backend, what, self.backend.check_limit(limit), look)
+    /// Polls until `attempt` succeeds.
+    fn poll<T>(self, what: &str, limit: Duration, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        backend::until(self.backend, what, self.backend.check_limit(limit), attempt)
     }
 }
 

@@ -16,10 +16,10 @@ const THROUGH_GRAFANA: Duration = Duration::from_secs(10);
 
 /// No panel is empty.
 pub(super) fn panels_have_data(subject: Subject<'_>) -> Outcome {
-    look(subject).into()
+    run(subject).into()
 }
 
-fn look(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
+fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
     let stack = subject.stack();
     let (interval, assumed) = scrape_interval(subject)?;
     let ask = |what, limit, run: &dyn Fn(&Query) -> Result<usize>| ask(subject, what, limit, interval, run);

@@ -13,10 +13,10 @@ const LIMIT: Duration = Duration::from_secs(40);
 
 /// Every shipped rule is loaded, and every loaded one was evaluated successfully.
 pub(super) fn rules_healthy(subject: Subject<'_>) -> Outcome {
-    Outcome::from(look(subject).map(|count| format!("{} loaded and evaluated", out::count(count, "rule", "rules"))))
+    Outcome::from(run(subject).map(|count| format!("{} loaded and evaluated", out::count(count, "rule", "rules"))))
 }
 
-fn look(subject: Subject<'_>) -> Result<usize> {
+fn run(subject: Subject<'_>) -> Result<usize> {
     let prometheus = &subject.stack().prometheus;
     let shipped: Vec<&str> = subject.shipped.rules.iter().flat_map(RuleFile::rules).map(Rule::name).collect();
     subject.poll("every rule healthy", LIMIT, || {

@@ -86,11 +86,11 @@ fn discovery(prometheus: &Prometheus) -> Result<()> {
 /// Each node has exactly one target, and there are no others, such as a Service.
 pub(super) fn one_target_per_node(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
-    let result = subject.poll("one target for each node", Duration::from_secs(20), || look(stack));
+    let result = subject.poll("one target for each node", Duration::from_secs(20), || count_targets(stack));
     Outcome::from(result.map(|()| format!("{0} of {0} nodes", stack.nodes.len())))
 }
 
-fn look(stack: &Stack) -> Result<()> {
+fn count_targets(stack: &Stack) -> Result<()> {
     let targets = stack.prometheus.targets(&stack.job)?;
     let mut count: BTreeMap<&str, usize> = stack.nodes.iter().map(|node| (node.as_str(), 0)).collect();
     for target in &targets {

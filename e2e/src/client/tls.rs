@@ -33,7 +33,11 @@ pub(super) fn config(ca: Option<&str>, identity: Option<&Identity>, trusts_all: 
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match ca {
         None if !trusts_all => Arc::new(Verifier::new(Arc::clone(&provider)).context("the system's CAs")?),
-        _ => Arc::new(Listed::new(ca.map_or(Ok(Vec::new()), |pem| certificates(pem, "ca"))?, trusts_all, &provider)),
+        _ => Arc::new(ListedCertificates::new(
+            ca.map_or(Ok(Vec::new()), |pem| certificates(pem, "ca"))?,
+            trusts_all,
+            &provider,
+        )),
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
@@ -59,7 +63,7 @@ fn certificates(pem: &str, key: &str) -> Result<Vec<CertificateDer<'static>>> {
 
 /// Accepts the listed certificates as they are, and what they have signed.
 #[derive(Debug)]
-struct Listed {
+struct ListedCertificates {
     certificates: Vec<CertificateDer<'static>>,
     /// `None` where no listed certificate can sign others.
     chains: Option<Arc<WebPkiServerVerifier>>,
@@ -67,7 +71,7 @@ struct Listed {
     trusts_all: bool,
 }
 
-impl Listed {
+impl ListedCertificates {
     fn new(certificates: Vec<CertificateDer<'static>>, trusts_all: bool, provider: &Arc<CryptoProvider>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates.iter().cloned());
@@ -76,7 +80,7 @@ impl Listed {
     }
 }
 
-impl ServerCertVerifier for Listed {
+impl ServerCertVerifier for ListedCertificates {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

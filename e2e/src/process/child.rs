@@ -49,7 +49,7 @@ impl Process {
             expression = expression.env_remove(name);
         }
         let handle = spawner::start(&expression.unchecked())
-            .with_context(|| format!("{name}: {} could not be started", program.display()))?;
+            .with_context(|| format!("cannot start {name}: {}", program.display()))?;
         Ok(Self { name, handle, log, killed: AtomicBool::new(false) })
     }
 
@@ -72,8 +72,8 @@ impl Process {
     pub fn alive(&self) -> Result<()> {
         match self.handle.try_wait() {
             Ok(None) => Ok(()),
-            Ok(Some(output)) => Err(anyhow!("{} ended with {}{}", self.name, output.status, self.last_words())),
-            Err(error) => Err(anyhow!("{} cannot be waited for: {error}", self.name)),
+            Ok(Some(output)) => Err(anyhow!("{} ended with {}{}", self.name, output.status, self.last_lines())),
+            Err(error) => Err(anyhow!("cannot wait for {}: {error}", self.name)),
         }
     }
 
@@ -141,8 +141,8 @@ impl Process {
         let _ = self.handle.wait_timeout(Duration::from_secs(2));
     }
 
-    fn last_words(&self) -> String {
-        let lines = log::telling(&self.log_text());
+    fn last_lines(&self) -> String {
+        let lines = log::key_lines(&self.log_text());
         if lines.is_empty() {
             "; its log is empty".into()
         } else {

@@ -107,7 +107,7 @@ impl Cmd {
 
     /// Runs the command and hands over, while it works, the newest line of its log, or without one of its standard
     /// error, which then stays out of the output.
-    pub fn run_telling(self, tell: impl Fn(&str)) -> Result<Output, CommandError> {
+    pub fn run_with_progress(self, tell: impl Fn(&str)) -> Result<Output, CommandError> {
         let newest_of = |stream: &File| tail(stream, 1000).lines().last().unwrap_or_default().trim().to_owned();
         if let Some(log) = &self.log {
             return self.run_with(&self.expression(None), || {

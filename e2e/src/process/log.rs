@@ -25,7 +25,7 @@ pub fn quoted(name: &str, text: &str) -> String {
 
 /// The last eight lines, and before them the last four that report an error: the cause of a server's end often stands
 /// long before the lines with which it shuts down.
-pub fn telling(log: &str) -> String {
+pub fn key_lines(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let (before, last) = lines.split_at(lines.len().saturating_sub(8));
     let errors: Vec<&str> = before.iter().copied().filter(|line| Line(line).is(&["error", "fatal"])).collect();
@@ -128,13 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn an_early_error_is_among_the_telling_lines() {
+    fn an_early_error_is_among_the_key_lines() {
         let mut log = vec!["level=info msg=a", "time=1 level=ERROR msg=why", "level=info msg=b"];
         let end: Vec<String> = (0..8).map(|count| format!("level=info msg={count}")).collect();
         log.extend(end.iter().map(String::as_str));
-        assert_eq!(telling(&log.join("\n")), format!("time=1 level=ERROR msg=why\n{}", end.join("\n")));
-        assert_eq!(telling("one\ntwo"), "one\ntwo");
-        assert_eq!(telling(""), "");
+        assert_eq!(key_lines(&log.join("\n")), format!("time=1 level=ERROR msg=why\n{}", end.join("\n")));
+        assert_eq!(key_lines("one\ntwo"), "one\ntwo");
+        assert_eq!(key_lines(""), "");
     }
 
     #[test]

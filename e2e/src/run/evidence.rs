@@ -7,7 +7,7 @@ use fs_err as fs;
 
 use super::Run;
 
-/// So many runs' evidence is kept; the oldest goes first.
+/// The evidence of this many runs is kept, the newest.
 const KEPT: usize = 10;
 
 /// Copies a run's logs and configurations to a folder that outlives it.
@@ -32,7 +32,7 @@ pub fn save(run: &Run) -> Result<PathBuf> {
 pub fn below(error: &Error, what: &str, saved: Result<PathBuf>) -> Error {
     match saved {
         Ok(folder) => anyhow!("{error:#}\n{what}; its logs are in {}", folder.display()),
-        Err(unsaved) => anyhow!("{error:#}\n{what}, and its logs could not be saved: {unsaved:#}"),
+        Err(unsaved) => anyhow!("{error:#}\n{what}; cannot save its logs: {unsaved:#}"),
     }
 }
 

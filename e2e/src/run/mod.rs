@@ -193,7 +193,7 @@ const GATE_LIMIT: Duration = Duration::from_secs(5);
 /// Held while a run is made, listed or removed: a directory without its lock would look abandoned.
 fn gate(runs: &Path) -> Result<Lock> {
     lock::hold(&runs.join(GATE), GATE_LIMIT, |_| {})
-        .context("a lab that was stopped may hold this lock; continue it (`kill -CONT`) or end it")
+        .context("a suspended lab may hold this lock; resume it (`kill -CONT`) or end it")
 }
 
 #[cfg(test)]

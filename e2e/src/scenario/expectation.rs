@@ -39,7 +39,7 @@ impl Expectation {
             expr: format!("count({firing}{more}}})"),
             answer: vec![(Labels::new(), answer)],
         };
-        let labels = |labels: &Labels| Listed(labels).to_string();
+        let labels = |labels: &Labels| LabelList(labels).to_string();
         #[expect(clippy::cast_precision_loss, reason = "a count of alerts is small")]
         let mut questions = vec![count("", alerts.len() as f64)];
         questions.extend(alerts.iter().map(|alert| count(&format!(", {}", labels(alert)), 1.0)));
@@ -74,13 +74,13 @@ impl Question {
 pub fn series(labels: &Labels) -> String {
     let others: Labels =
         labels.iter().filter(|(name, _)| *name != "__name__").map(|(k, v)| (k.clone(), v.clone())).collect();
-    format!("{}{{{}}}", labels.get("__name__").map_or("", String::as_str), Listed(&others))
+    format!("{}{{{}}}", labels.get("__name__").map_or("", String::as_str), LabelList(&others))
 }
 
 /// Labels between braces.
-struct Listed<'l>(&'l Labels);
+struct LabelList<'l>(&'l Labels);
 
-impl fmt::Display for Listed<'_> {
+impl fmt::Display for LabelList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         f.write_str(&each.join(", "))

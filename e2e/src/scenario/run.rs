@@ -155,7 +155,7 @@ fn take_step(
 /// scenario.
 fn at_rest(interval: Duration, backend: &dyn Backend) -> Result<()> {
     let prometheus = &backend.stack().prometheus;
-    let look = || {
+    let attempt = || {
         let up = prometheus.query("up == 1")?.iter().filter(|up| backend.stack().nodes.contains(&up.node())).count();
         ensure!(up == backend.stack().nodes.len(), "{up} of {} nodes are up", backend.stack().nodes.len());
         let alerts = prometheus.query("ALERTS")?;
@@ -167,7 +167,7 @@ fn at_rest(interval: Duration, backend: &dyn Backend) -> Result<()> {
         );
         Ok(())
     };
-    backend::until(backend, "every node scraped and no alert", rest(interval), look)
+    backend::until(backend, "every node scraped and no alert", rest(interval), attempt)
 }
 
 /// How long that may take: a scrape and an evaluation, each due within an interval, beside the start.

@@ -23,14 +23,14 @@ pub struct Nodes {
 
 impl Nodes {
     /// Asks Prometheus.
-    pub fn look(prometheus: &Prometheus, job: &str) -> Result<Self> {
+    pub fn query(prometheus: &Prometheus, job: &str) -> Result<Self> {
         let samples = samples::scraped(prometheus, job)?.into_iter();
         let samples = samples.map(|samples| (samples.node.clone(), samples)).collect();
-        Ok(Self { samples, ..Self::states(prometheus, job)? })
+        Ok(Self { samples, ..Self::query_states(prometheus, job)? })
     }
 
-    /// As [`Nodes::look`], without their samples, which are most of the work.
-    pub fn states(prometheus: &Prometheus, job: &str) -> Result<Self> {
+    /// As [`Nodes::query`], without their samples, which are most of the work.
+    pub fn query_states(prometheus: &Prometheus, job: &str) -> Result<Self> {
         let up = prometheus.query(&format!(r#"up{{job="{job}"}}"#))?;
         let mut alerts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for alert in prometheus.query(r#"ALERTS{alertstate="firing"}"#)? {

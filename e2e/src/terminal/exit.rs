@@ -9,9 +9,9 @@ pub enum Exit {
     Ok = 0,
     /// A check, a start or a part failed.
     Failed = 1,
-    /// The command line makes no sense; clap's own code for that.
+    /// Invalid command line; clap uses the same code.
     Usage = 2,
-    /// Nothing failed, but something was skipped because what it needs could not be had.
+    /// Nothing failed, but something was skipped because what it needs is missing.
     Skipped = 3,
 }
 
@@ -28,7 +28,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A command line that clap accepts and that makes no sense all the same.
+/// An invalid command line that clap accepts.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);

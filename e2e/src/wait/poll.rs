@@ -32,7 +32,7 @@ pub fn until<T>(what: &str, limit: Duration, every: Duration, mut attempt: impl 
             Attempt::NotYet(seen) => seen,
         };
         if Instant::now() >= deadline {
-            bail!("{what}: not within {:.0} s; last seen: {seen}", began.elapsed().as_secs_f64());
+            bail!("{what}: timed out after {:.0} s; last seen: {seen}", began.elapsed().as_secs_f64());
         }
         pause(every)?;
     }
@@ -80,7 +80,7 @@ mod tests {
             Attempt::<()>::NotYet(format!("attempt {count}"))
         })
         .unwrap_err();
-        assert!(error.to_string().starts_with("three: not within"), "{error}");
+        assert!(error.to_string().starts_with("three: timed out after"), "{error}");
         assert!(error.to_string().ends_with(&format!("last seen: attempt {count}")), "{error}");
     }
 

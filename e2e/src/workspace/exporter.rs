@@ -25,14 +25,14 @@ pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
         .arg("--message-format=json-render-diagnostics")
         .dir(root())
         .limit(Duration::from_secs(900))
-        .run_telling(|line| step.note(line))?;
+        .run_with_progress(|line| step.note(line))?;
     executable(&built.stdout).with_context(|| format!("cargo built no binary `{PACKAGE}`"))
 }
 
 /// The binary that is shipped: static, small, at `dist/mini-node-exporter`. What `just dist` builds.
 pub fn static_binary(step: &Step) -> Result<PathBuf> {
     let script = root().join("scripts/dist");
-    outside_cargo(Cmd::new(script)).limit(Duration::from_secs(1800)).run_telling(|line| step.note(line))?;
+    outside_cargo(Cmd::new(script)).limit(Duration::from_secs(1800)).run_with_progress(|line| step.note(line))?;
     Ok(root().join("dist").join(PACKAGE))
 }
 

@@ -41,7 +41,7 @@ impl Shared for Kind {
         Ok(kind)
     }
 
-    fn last_words(&self) -> Vec<String> {
+    fn last_lines(&self) -> Vec<String> {
         self.complaints()
     }
 

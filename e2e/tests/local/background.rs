@@ -17,7 +17,7 @@ pub fn a_lab_goes_on_until_it_is_ended() -> Result<()> {
         ensure!(ended.stdout.contains(text), "no `{text}` in:\n{}", ended.stdout);
     }
     let id = ended.stdout.split_whitespace().nth(1).context("no id")?.to_owned();
-    ended.expect_stderr(&format!("`lab down {id}` ends it"))?;
+    ended.expect_stderr(&format!("`lab down {id}` stops it"))?;
     ensure!(lab.processes().len() == 3, "lab, exporter and Prometheus should run: {:?}", lab.processes());
     // A session of its own: nothing that happens to the terminal reaches it.
     let status = lab.run(&["status"], &[])?.expect_code(0)?.stdout;
@@ -26,7 +26,10 @@ pub fn a_lab_goes_on_until_it_is_ended() -> Result<()> {
     let session = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3)).context("no session")?;
     ensure!(session == pid, "the session of {pid} is {session}");
     let logs = lab.run(&["logs"], &[])?.expect_code(0)?.stdout;
-    ensure!(logs.contains("lab | run ") && logs.contains("stays until `lab down`"), "{logs}");
+    ensure!(
+        logs.contains("lab | run ") && logs.contains("is up until `lab down`; then everything is removed"),
+        "{logs}"
+    );
 
     lab.run(&["down"], &[])?.expect_code(0)?;
     // At once: `down` returns when everything is gone, but for the process of the lab itself.
@@ -71,7 +74,7 @@ fn the_log_of_a_cluster_s_lab_is_shown() -> Result<()> {
     lab.script("bin/kubectl", "case $* in version*) echo 'Client Version: v1.32.3' ;; *) echo 'of a pod' ;; esac")?;
     lab.keep_cluster()?;
     let logs = lab.run(&["logs"], &[])?.expect_code(0)?.stdout;
-    ensure!(logs == "lab | run 1-1 stays until `lab down`\nof a pod\n", "{logs}");
+    ensure!(logs == "lab | run 1-1 is up until `lab down`\nof a pod\n", "{logs}");
     Ok(())
 }
 

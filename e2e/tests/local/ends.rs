@@ -15,7 +15,7 @@ use crate::running::Running;
 fn an_interrupt_while_it_stays() -> Result<()> {
     let lab = Lab::bare()?;
     let running = lab.start(&["up", &ordinary_node()], &lab.parts())?;
-    running.wait_for(" stays until ")?;
+    running.wait_for(" is up until ")?;
     running.signal(Signal::INT)?;
     lab.assert_snapshot("up_until_an_interrupt", &running.expect_code(0)?);
     expect_no_trace(&lab)

@@ -24,7 +24,7 @@ fn the_exporter_killed() -> Result<()> {
 fn part_killed(program: &str, log: &str, last_log_line: &str) -> Result<()> {
     let lab = Lab::bare()?;
     let running = lab.start(&["up", &ordinary_node()], &lab.parts())?;
-    running.wait_for(" stays until ")?;
+    running.wait_for(" is up until ")?;
     let killed = kill(lab.process(program)?)?;
     running.wait_for("FAIL")?;
     let took = killed.elapsed();

@@ -162,7 +162,7 @@ impl Lab {
         fs::create_dir_all(&run)?;
         fs::write(run.join("kept"), "")?;
         fs::write(run.join("run.json"), r#"{ "pid": 1, "backend": "kind", "links": [] }"#)?;
-        Ok(fs::write(run.join("lab.log"), "run 1-1 stays until `lab down`\n")?)
+        Ok(fs::write(run.join("lab.log"), "run 1-1 is up until `lab down`\n")?)
     }
 
     /// The ids of the runs that have a directory.

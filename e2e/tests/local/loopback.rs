@@ -29,7 +29,7 @@ fn expect_loopback(words: &[&str], listening: &[&str]) -> Result<()> {
     let parts = lab.parts();
     let fleet = words.contains(&"--nodes");
     let running = lab.start(words, if fleet { &parts[2..] } else { &parts })?;
-    running.wait_for(" stays until ")?;
+    running.wait_for(" is up until ")?;
     let mut seen = BTreeSet::new();
     for (pid, name) in lab.processes() {
         for address in listens_on(pid).with_context(|| format!("process {pid:?}, `{name}`"))? {

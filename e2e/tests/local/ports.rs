@@ -17,7 +17,7 @@ fn taken_ones_are_replaced_and_shown() -> Result<()> {
     let ended = lab.run(&["up", "--for", "1ms"], &lab.parts())?.expect_code(0)?;
     for ((part, port), held) in usual.iter().zip(&held) {
         let has_usual = link(&ended.stdout, part)?.contains(&format!(":{port}"));
-        let told = ended.stderr.contains(&format!("{part}: port {port} is taken, another is chosen"));
+        let told = ended.stderr.contains(&format!("{part}: port {port} is in use; using another"));
         ensure!(told != has_usual, "{part} on its usual port: {has_usual}, said to be taken: {told}\n{ended:?}");
         ensure!(held.is_err() || !has_usual, "{part} has a port that this test holds: {ended:?}");
     }

@@ -71,8 +71,8 @@ impl Running {
 
     /// The id that `lab up` tells.
     pub fn id(&self) -> Result<String> {
-        let written = self.wait_for(" stays until ")?;
-        let words = written.lines().find(|line| line.contains(" stays until "));
+        let written = self.wait_for(" is up until ")?;
+        let words = written.lines().find(|line| line.contains(" is up until "));
         let id = words.and_then(|line| line.split_whitespace().nth(1)).context("no id")?;
         Ok(id.to_owned())
     }

@@ -46,9 +46,9 @@ impl Lab {
 const VARIES: &[(&str, &str)] = &[
     // On a slow machine, or where others have the usual ports.
     (r"(?m)^\.\.\.  .* s so far.*\n", ""),
-    (r"(?m)^ +\w+: port \d+ is taken, another is chosen\n", ""),
+    (r"(?m)^ +\w+: port \d+ is in use; using another\n", ""),
     (r" +\d+\.\d s\b", " [TIME]"),
-    (r"(not|end) within \d+ s\b", "$1 within [TIME]"),
+    (r"(after|within) \d+ s\b", "$1 [TIME]"),
     (r"127\.0\.0\.1:\d{4,5}\b", "127.0.0.1:[PORT]"),
     (r"\b(runs|evidence)/[0-9a-f]+-[0-9a-f]+", "$1/[RUN]"),
     (r"\brun [0-9a-f]+-[0-9a-f]+", "run [RUN]"),

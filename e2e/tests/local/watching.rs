@@ -82,7 +82,7 @@ fn on_a_terminal_the_table_is_drawn_in_place() -> Result<()> {
         let uptimes: BTreeSet<&str> = row.captures_iter(&written).map(|row| row.extract::<1>().1[0]).collect();
         if uptimes.len() < 2 { Attempt::NotYet(format!("{uptimes:?} in {written:?}")) } else { Attempt::Ready(written) }
     })?;
-    let (_, stays) = shown.split_once(" stays until ").unwrap_or_default();
+    let (_, stays) = shown.split_once(" is up until ").unwrap_or_default();
     // Up by the lines of the text, and each of them cleared.
     ensure!(stays.contains("\x1b[3A") || stays.contains("\x1b[1A\r\x1b[2K"), "the cursor never goes up in:\n{shown:?}");
     lab.run(&["down"], &[])?.expect_code(0)?;

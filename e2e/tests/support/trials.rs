@@ -21,7 +21,7 @@ pub trait Shared: Sized + Send + Sync + 'static {
     fn begin(&mut self) {}
 
     /// Returns the last lines of its logs, shown when a trial fails.
-    fn last_words(&self) -> Vec<String>;
+    fn last_lines(&self) -> Vec<String>;
 
     /// Takes it down after the last trial; `failed` if any of them did.
     fn end(self, failed: bool) -> Result<()>;
@@ -159,7 +159,7 @@ impl<T: Shared> Trial<T> {
         }
         let result = body(&mut shared);
         if result.is_err() {
-            for line in shared.borrow().last_words() {
+            for line in shared.borrow().last_lines() {
                 eprintln!("  | {line}");
             }
         }

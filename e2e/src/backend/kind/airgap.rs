@@ -55,7 +55,7 @@ fn build(wanted: &[Image], progress: &Progress) -> Result<()> {
         let log = logs.join(format!("{}.log", script.replace('/', "-")));
         progress.step(name, |step| {
             let cmd = script_command(script)?.log(&log).limit(Duration::from_secs(minutes * 60));
-            cmd.run_telling(|line| step.note(line)).map_err(|error| anyhow!("{error}"))?;
+            cmd.run_with_progress(|line| step.note(line)).map_err(|error| anyhow!("{error}"))?;
             Ok(())
         })?;
     }

@@ -225,7 +225,7 @@ fn ports(wanted: Ports, progress: &Progress) -> [u16; 3] {
         Ports::Any => 0,
         Ports::Usual if TcpListener::bind(("127.0.0.1", port)).is_ok() => port,
         Ports::Usual => {
-            progress.say(Mark::Note, &format!("port {port} is taken, another is chosen"));
+            progress.say(Mark::Note, &format!("port {port} is in use; using another"));
             0
         }
     })

@@ -28,7 +28,7 @@ use crate::tools::{self, Tool};
 use crate::wait::interrupt;
 use crate::workspace::exporter;
 
-use fleet::Listed;
+use fleet::DiscoveredNode;
 use scenario_nodes::{NodeStep, ScenarioNodes};
 
 pub use fleet::Fleet;
@@ -280,7 +280,7 @@ fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&P
     Ok(Exporters {
         process,
         scenario_nodes,
-        nodes: listed.iter().map(Listed::node).collect(),
+        nodes: listed.iter().map(DiscoveredNode::node).collect(),
         clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
         procfs: Procfs::Fixtures(fleet::trees(run.dir())),
     })
@@ -319,7 +319,7 @@ fn on_a_free_port(
     };
     let (process, address) = bound(if ports == Ports::Usual { usual } else { 0 })?;
     if ports == Ports::Usual && address.is_err() && process.found_address_taken() {
-        progress.line(&format!("     {}: port {usual} is taken, another is chosen", process.name()));
+        progress.line(&format!("     {}: port {usual} is in use; using another", process.name()));
         drop(process);
         let (process, address) = bound(0)?;
         return address.map(|address| (process, address));

@@ -13,7 +13,7 @@ use fs_err as fs;
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
-use super::fleet::{self, Listed};
+use super::fleet::{self, DiscoveredNode};
 use crate::process::child::Process;
 use crate::process::log::Line;
 use crate::run::Run;
@@ -121,7 +121,7 @@ impl ScenarioNodes {
     }
 
     /// What Prometheus finds: the name and the address of each node.
-    pub(super) fn listed(&self) -> Vec<Listed> {
+    pub(super) fn listed(&self) -> Vec<DiscoveredNode> {
         listed(&self.lock())
     }
 
@@ -162,11 +162,11 @@ impl ScenarioNodes {
     }
 }
 
-fn listed(nodes: &BTreeMap<String, Node>) -> Vec<Listed> {
+fn listed(nodes: &BTreeMap<String, Node>) -> Vec<DiscoveredNode> {
     let discovered = nodes.iter().filter(|(_, node)| node.now.state != ExporterState::Undiscovered);
     let listed = |(name, node): (&String, &Node)| {
         let (cluster, own) = split(name);
-        Listed::new(cluster.map(str::to_owned), own.to_owned(), node.port.address.clone())
+        DiscoveredNode::new(cluster.map(str::to_owned), own.to_owned(), node.port.address.clone())
     };
     discovered.map(listed).collect()
 }

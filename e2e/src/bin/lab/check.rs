@@ -24,7 +24,7 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     let existing = args.existing().map_err(Usage)?;
     let shipped = Shipped::read_from(args.dashboards.as_deref(), args.rules.as_deref())?;
     let backend = match existing {
-        Some(options) => look(&options, progress)?,
+        Some(options) => connect(&options, progress)?,
         None => start(&args.start, None, Ports::Any, progress)?,
     };
     let subject = Subject { backend: &*backend, shipped: &shipped };
@@ -60,7 +60,7 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     }
 }
 
-fn look(options: &existing::Options, progress: &Progress) -> Result<Box<dyn Backend>> {
+fn connect(options: &existing::Options, progress: &Progress) -> Result<Box<dyn Backend>> {
     interrupt::listen()?;
-    Ok(Box::new(Existing::look(options, progress)?))
+    Ok(Box::new(Existing::connect(options, progress)?))
 }

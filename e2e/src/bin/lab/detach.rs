@@ -89,14 +89,15 @@ pub fn detach(progress: &Progress) -> Result<Exit> {
     let run = run::list()?.into_iter().find(is_ours);
     let run = run.context("the lab has ended already")?;
     if let Some(prometheus) = status::links(&run)? {
-        match Nodes::look(&prometheus, JOB) {
+        match Nodes::query(&prometheus, JOB) {
             Ok(seen) => out::line(&tables::nodes(&seen)?)?,
             Err(error) => progress.say(Mark::Warn, &format!("cannot list its nodes: {error:#}")),
         }
     }
     let id = &run.id;
-    progress
-        .line(&format!("run {id} goes on: `lab status {id}` and `lab logs {id}` look at it, `lab down {id}` ends it"));
+    progress.line(&format!(
+        "run {id} is in the background: `lab status {id}` and `lab logs {id}` show it, `lab down {id}` stops it"
+    ));
     Ok(Exit::Ok)
 }
 

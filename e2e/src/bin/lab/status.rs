@@ -29,7 +29,7 @@ pub fn status(args: &Status) -> Result<Exit> {
         interrupt::listen()?;
     }
     let Some(prometheus) = links(&run)? else { return Ok(Exit::Ok) };
-    let seen = Nodes::look(&prometheus, JOB)?;
+    let seen = Nodes::query(&prometheus, JOB)?;
     let live = Live::default();
     if !args.watch || !live.is_drawn() {
         out::line(&tables::nodes(&seen)?)?;

@@ -42,7 +42,7 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
         .transpose()?;
     let backend = match start(&args.start, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
-            progress.line(if args.start.keep { "interrupted" } else { "interrupted; nothing is left" });
+            progress.line(if args.start.keep { "interrupted" } else { "interrupted; everything was removed" });
             return Ok(Exit::Ok);
         }
         other => other?,
@@ -90,22 +90,22 @@ fn show_and_stay(
     tables::links(&backend.links())?;
     progress.step("wait for the first scrape", |_| backend::await_samples(backend))?;
     let prometheus = &backend.stack().prometheus;
-    let seen = Nodes::look(prometheus, JOB)?;
+    let seen = Nodes::query(prometheus, JOB)?;
     let live = Live::default();
     out::line("")?;
     if !live.is_drawn() {
         out::line(&tables::nodes(&seen)?)?;
     }
     if args.start.backend == cli::Backend::Local && kind_is_possible() {
-        progress.line("Docker, kind and kubectl are here too: `lab up --backend kind` runs all this on a cluster");
+        progress.line("Docker, kind and kubectl are installed: `lab up --backend kind` runs the stack on a cluster");
     }
     let until = match args.stay {
-        Some(stay) => format!("{} have passed", humantime::format_duration(stay)),
-        None if background.is_some() => "`lab down`".into(),
-        None => "Ctrl-C".into(),
+        Some(stay) => format!("for {}", humantime::format_duration(stay)),
+        None if background.is_some() => "until `lab down`".into(),
+        None => "until Ctrl-C".into(),
     };
-    let then = if args.start.keep { "its cluster stays" } else { "leaves nothing behind" };
-    progress.line(&format!("run {} stays until {until}, and {then}", backend.run().id()));
+    let then = if args.start.keep { "the cluster is kept" } else { "everything is removed" };
+    progress.line(&format!("run {} is up {until}; then {then}", backend.run().id()));
     if let Some(log) = background {
         let own = backend.run().dir().join(detach::LOG);
         fs::rename(log, &own).context("the process that started this lab has exited")?;

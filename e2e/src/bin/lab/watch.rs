@@ -28,7 +28,7 @@ pub fn watch(
     let prometheus = &Prometheus::with_limit(prometheus.base(), LIMIT);
     loop {
         let began = Instant::now();
-        let seen = if live.is_drawn() { Nodes::look(prometheus, JOB) } else { Nodes::states(prometheus, JOB) };
+        let seen = if live.is_drawn() { Nodes::query(prometheus, JOB) } else { Nodes::query_states(prometheus, JOB) };
         match seen.map(|seen| (seen.summary(), seen)) {
             Ok((summary, seen)) if live.is_drawn() => {
                 // A terminal that is too low for all of it shows the beginning.

@@ -28,7 +28,7 @@ pub struct Fleet {
 
 /// A node that listens, in the form that Prometheus' file discovery reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Listed {
+pub(super) struct DiscoveredNode {
     targets: [String; 1],
     labels: Labels,
 }
@@ -57,7 +57,7 @@ impl Fleet {
     }
 }
 
-impl Listed {
+impl DiscoveredNode {
     /// Scraped at this interval, whatever the configuration says: beside a scenario that is the scenario's own.
     fn every(mut self, interval: Duration) -> Self {
         for label in ["__scrape_interval__", "__scrape_timeout__"] {
@@ -95,7 +95,7 @@ fn allow_open_files() {
 }
 
 /// Makes the trees, and starts the process; returns when every node listens.
-pub(super) fn start(fleet: Fleet, run: &Run) -> Result<(Process, Vec<Listed>)> {
+pub(super) fn start(fleet: Fleet, run: &Run) -> Result<(Process, Vec<DiscoveredNode>)> {
     allow_open_files();
     let trees = trees(run.dir());
     for (index, (cluster, node)) in fleet.names().enumerate() {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn names(nodes: usize, clusters: usize) -> Vec<String> {
-        let listed = |(cluster, node)| Listed::new(cluster, node, "127.0.0.1:1".into());
+        let listed = |(cluster, node)| DiscoveredNode::new(cluster, node, "127.0.0.1:1".into());
         Fleet { nodes, clusters }.names().map(listed).map(|listed| listed.node()).collect()
     }
 

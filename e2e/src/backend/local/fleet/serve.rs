@@ -12,7 +12,7 @@ use mini_node_exporter::{http, server};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 
-use super::{Fleet, Listed};
+use super::{DiscoveredNode, Fleet};
 use crate::terminal::out;
 use crate::workspace;
 
@@ -69,7 +69,7 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
         let listener = listener.with_context(|| format!("node {} of {}", index + 1, fleet.nodes))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?.to_string();
-        listed.push(Listed::new(cluster, node, address).every(fleet.interval()));
+        listed.push(DiscoveredNode::new(cluster, node, address).every(fleet.interval()));
         // A server of its own for each, so that a full one closes only its own connections.
         let (stop, never) = unbounded_channel();
         running.push(stop);
