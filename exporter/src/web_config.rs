@@ -31,7 +31,7 @@ use format::ConfigFile;
 use passwords::Passwords;
 pub use passwords::Verdict;
 use rate::TokenBucket;
-use tls::Tls;
+use tls::ServerTls;
 
 /// How often the files are looked at, and how long they must have stayed the same: they may be half written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub struct WebConfig {
 /// What is in force.
 pub struct Rules {
     config: ConfigFile,
-    tls: Option<Tls>,
+    tls: Option<ServerTls>,
     bucket: Option<Arc<TokenBucket>>,
 }
 

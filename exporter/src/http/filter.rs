@@ -3,17 +3,6 @@
 
 use crate::collector::{self, Collector};
 
-/// Why a query is refused. No part of it is repeated but a collector's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadFilter {
-    #[error("`collect[]` and `exclude[]` cannot be combined")]
-    Both,
-    #[error("unknown collector in `{0}`")]
-    Unknown(&'static str),
-    #[error("the collector `{0}` is disabled")]
-    Disabled(&'static str),
-}
-
 const COLLECT: &str = "collect[]";
 const EXCLUDE: &str = "exclude[]";
 const NAME: &str = "name[]";
@@ -27,8 +16,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Parses a query. Other parameters are ignored.
-    pub(super) fn parse(query: &str, enabled: &[&'static dyn Collector]) -> Result<Self, BadFilter> {
+    /// Parses a query. Other parameters are ignored. An error repeats no part of the query but a collector's name.
+    pub(super) fn parse(query: &str, enabled: &[&'static dyn Collector]) -> Result<Self, String> {
         let (mut collect, mut exclude, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match key.as_ref() {
@@ -39,10 +28,10 @@ impl Filter {
             }
         }
         if !collect.is_empty() && !exclude.is_empty() {
-            return Err(BadFilter::Both);
+            return Err(format!("`{COLLECT}` and `{EXCLUDE}` cannot be combined"));
         }
         if let Some(name) = collect.iter().find(|name| enabled.iter().all(|enabled| enabled.name() != **name)) {
-            return Err(BadFilter::Disabled(name));
+            return Err(format!("the collector `{name}` is disabled"));
         }
         let runs = |name| !exclude.contains(&name) && (collect.is_empty() || collect.contains(&name));
         Ok(Self { collectors: enabled.iter().copied().filter(|one| runs(one.name())).collect(), names })
@@ -50,16 +39,18 @@ impl Filter {
 }
 
 /// Returns the collector's name as it stands in our own table.
-fn known(key: &'static str, name: &str, enabled: &[&'static dyn Collector]) -> Result<&'static str, BadFilter> {
+fn known(key: &str, name: &str, enabled: &[&'static dyn Collector]) -> Result<&'static str, String> {
     let mut all = collector::TABLE.iter().chain(enabled);
-    all.find(|collector| collector.name() == name).map(|collector| collector.name()).ok_or(BadFilter::Unknown(key))
+    all.find(|collector| collector.name() == name)
+        .map(|collector| collector.name())
+        .ok_or_else(|| format!("unknown collector in `{key}`"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn names(query: &str, enabled: &[&'static dyn Collector]) -> Result<Vec<&'static str>, BadFilter> {
+    fn names(query: &str, enabled: &[&'static dyn Collector]) -> Result<Vec<&'static str>, String> {
         Ok(Filter::parse(query, enabled)?.collectors.iter().map(|one| one.name()).collect())
     }
 
@@ -77,10 +68,14 @@ mod tests {
     #[test]
     fn a_contradictory_query_is_refused() {
         let all = &collector::defaults()[..];
-        assert_eq!(names("collect[]=load&exclude[]=uptime", all), Err(BadFilter::Both));
-        assert_eq!(names("collect[]=cpu", all), Err(BadFilter::Unknown("collect[]")));
-        assert_eq!(names("exclude[]=", all), Err(BadFilter::Unknown("exclude[]")));
-        assert_eq!(names("collect[]=load", &all[1..]), Err(BadFilter::Disabled("load")));
+        for (query, enabled, reason) in [
+            ("collect[]=load&exclude[]=uptime", all, "`collect[]` and `exclude[]` cannot be combined"),
+            ("collect[]=cpu", all, "unknown collector in `collect[]`"),
+            ("exclude[]=", all, "unknown collector in `exclude[]`"),
+            ("collect[]=load", &all[1..], "the collector `load` is disabled"),
+        ] {
+            assert_eq!(names(query, enabled), Err(reason.to_string()));
+        }
         assert_eq!(names("exclude[]=load", &all[1..]), Ok(vec!["uptime"]));
     }
 }

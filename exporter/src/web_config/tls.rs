@@ -17,13 +17,13 @@ use super::files::ConfigFiles;
 use super::format::{ClientAuth, Pem, TlsConfig};
 
 /// What clients speak TLS with.
-pub(super) struct Tls {
+pub(super) struct ServerTls {
     pub(super) server: Arc<ServerConfig>,
     /// When the exporter's own certificate expires, since 1970; `None` where that cannot be read.
     pub(super) not_after: Option<Duration>,
 }
 
-pub(super) fn server(tls: &TlsConfig, files: &mut ConfigFiles) -> Result<Tls, ConfigError> {
+pub(super) fn server(tls: &TlsConfig, files: &mut ConfigFiles) -> Result<ServerTls, ConfigError> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: tls.suites.clone(),
         kx_groups: tls.curves.clone(),
@@ -53,7 +53,7 @@ pub(super) fn server(tls: &TlsConfig, files: &mut ConfigFiles) -> Result<Tls, Co
     };
     let mut server = builder.with_client_cert_verifier(verifier).with_single_cert(chain, private).map_err(refused)?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Tls { server: Arc::new(server), not_after })
+    Ok(ServerTls { server: Arc::new(server), not_after })
 }
 
 fn certificates(pem: &Pem, files: &mut ConfigFiles) -> Result<(String, Vec<CertificateDer<'static>>), ConfigError> {
