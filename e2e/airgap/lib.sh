@@ -26,7 +26,7 @@ die() {
 key() {
     {
         (cd "$airgap/$1" && find . -type f | sort | xargs sha256sum)
-        cat "$CACHE/$1.debs"
+        if [ -e "$CACHE/$1.debs" ]; then cat "$CACHE/$1.debs"; fi
         case $1 in
             node) key base && key programs ;;
             prometheus) key programs ;;

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
-use e2e::backend::kind::Kind;
 use e2e::backend::kind::kubectl::NAMESPACE;
-use e2e::process::command::Cmd;
+use e2e::backend::kind::{Kind, airgap};
 use e2e::terminal::out::Mark;
 use e2e::terminal::progress::Progress;
 use fs_err as fs;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Components of production that go together, as [kustomize/README.md](../../../kustomize/README.md) says which do not.
 const COMPONENTS: [&[&str]; 2] = [
@@ -39,7 +38,7 @@ const DEFINITIONS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-const OPERATOR: &str = "github.com/prometheus-operator/prometheus-operator@v0.85.0";
+pub const OPERATOR: &str = "github.com/prometheus-operator/prometheus-operator@v0.85.0";
 
 pub fn the_api_server_admits_every_overlay_and_component(kind: &Kind) -> Result<()> {
     let kubectl = &kind.cluster.kubectl;
@@ -54,7 +53,7 @@ pub fn the_api_server_admits_every_overlay_and_component(kind: &Kind) -> Result<
 fn define(kind: &Kind) -> Result<Vec<&'static str>> {
     let mut missing = Vec::new();
     for (resource, module, file) in DEFINITIONS {
-        match source(module) {
+        match airgap::module(module) {
             Ok(dir) => {
                 // The annotation of a client-side apply would be too long.
                 let apply = kind.cluster.kubectl.command(["apply", "--server-side", "--filename"]);
@@ -71,14 +70,6 @@ fn define(kind: &Kind) -> Result<Vec<&'static str>> {
         kind.cluster.kubectl.command(wait).run()?;
     }
     Ok(missing)
-}
-
-/// The directory of a Go module's files.
-fn source(module: &str) -> Result<PathBuf> {
-    let asked = Cmd::new("go").args(["mod", "download", "-json", module]).dir(std::env::temp_dir());
-    let asked = asked.limit(Duration::from_secs(60)).read().map_err(|error| anyhow::anyhow!("{}", error.reason()))?;
-    let answer: Value = serde_json::from_str(&asked)?;
-    Ok(answer["Dir"].as_str().context("`go mod download` names no directory")?.into())
 }
 
 /// A directory for each tree: the overlays as they ship, and production with components, in a namespace where no Service

@@ -8,6 +8,7 @@ mod admission;
 mod fault;
 mod faults;
 mod kubernetes;
+mod operator;
 mod policies;
 mod resilience;
 mod runbook;
@@ -48,6 +49,12 @@ fn main() -> ExitCode {
             // What a component changes.
             overlapping(user_namespace::in_a_user_namespace_all_is_as_before)
                 .unless(user_namespace::without_user_namespaces),
+            // What prometheus-operator makes of its objects.
+            overlapping(operator::its_prometheus_scrapes_every_node_and_has_the_rules)
+                .unless(operator::without_its_image),
+            overlapping(operator::a_pod_monitor_with_a_wrong_port_name).unless(operator::without_its_image),
+            overlapping(operator::a_pod_monitor_that_selects_nothing).unless(operator::without_its_image),
+            overlapping(operator::a_rule_that_does_not_parse).unless(operator::without_its_image),
             // What is wrong with the manifests.
             overlapping(faults::a_role_without_watch),
             overlapping(faults::no_toleration),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use e2e::backend::Backend as _;
 use e2e::backend::Ports;
 use e2e::backend::kind::images::{self, Image};
-use e2e::backend::kind::{Kind, Options, is_on};
+use e2e::backend::kind::{self, Kind, Options, is_on};
 use e2e::backend::sweep;
 use e2e::terminal::out::Mark;
 use e2e::terminal::progress::Progress;
@@ -33,6 +33,10 @@ impl Shared for Kind {
         if !grafana {
             let why = "everything about Grafana: LAB_IMAGE_GRAFANA names no image";
             progress.say(Mark::Skip, why);
+        }
+        if airgap {
+            // Before there is a cluster that compiling would slow down.
+            kind::airgap::operator(&progress)?;
         }
         let kind = Kind::start(&options, &progress)?;
         for (name, reference) in kind.images() {

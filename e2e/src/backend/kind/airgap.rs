@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::Value;
 
 use super::images::{Image, Images};
 use crate::docker::Docker;
@@ -17,13 +18,17 @@ use crate::{tools, workspace};
 /// The images that the airgap mode builds. Grafana is neither packaged nor a Go module.
 pub const BUILT: [Image; 2] = [Image::Node, Image::Prometheus];
 
+/// The name of prometheus-operator's image.
+const OPERATOR: &str = "operator";
+
 /// The steps in order: name, script, deadline in minutes, and the images that need it.
-const STEPS: [(&str, &str, u64, &[Image]); 5] = [
-    ("fetch Debian packages", "fetch", 10, &BUILT),
-    ("build the base image", "base/build", 10, &[Image::Node]),
-    ("compile Kubernetes and the rest", "programs/build", 60, &BUILT),
-    ("build the node image", "node/build", 10, &[Image::Node]),
-    ("build the Prometheus image", "prometheus/build", 5, &[Image::Prometheus]),
+const STEPS: [(&str, &str, u64, &[&str]); 6] = [
+    ("fetch Debian packages", "fetch", 10, &["node", "prometheus", OPERATOR]),
+    ("build the base image", "base/build", 10, &["node"]),
+    ("compile Kubernetes and the rest", "programs/build", 60, &["node", "prometheus"]),
+    ("build the node image", "node/build", 10, &["node"]),
+    ("build the Prometheus image", "prometheus/build", 5, &["prometheus"]),
+    ("compile prometheus-operator", "operator/build", 30, &[OPERATOR]),
 ];
 
 /// Builds the wanted images that are missing; returns the references of all.
@@ -34,8 +39,19 @@ pub fn ensure(engine: &Docker, wanted: &[Image], progress: &Progress) -> Result<
              engine that can pull images"
         );
     }
-    if let Some(images) = present(wanted)? {
-        return Ok(images);
+    let names: Vec<&str> = wanted.iter().map(|image| image.name()).collect();
+    Ok(wanted.iter().copied().zip(obtain(&names, progress)?).collect())
+}
+
+/// Builds the image of prometheus-operator and its config reloader, which only a test needs; returns its reference.
+pub fn operator(progress: &Progress) -> Result<String> {
+    Ok(obtain(&[OPERATOR], progress)?.remove(0))
+}
+
+/// The references of images by their names, after building those that are missing.
+fn obtain(wanted: &[&str], progress: &Progress) -> Result<Vec<String>> {
+    if let Some(references) = present(wanted)? {
+        return Ok(references);
     }
     let _one_at_a_time = progress.step("wait for other builds of the airgap images", |step| {
         lock::hold(&cache()?.join("lock"), Duration::from_secs(60 * 60), |text| step.note(text))
@@ -45,7 +61,7 @@ pub fn ensure(engine: &Docker, wanted: &[Image], progress: &Progress) -> Result<
 }
 
 /// Runs every step that the wanted images need. One whose result exists ends at once.
-fn build(wanted: &[Image], progress: &Progress) -> Result<()> {
+fn build(wanted: &[&str], progress: &Progress) -> Result<()> {
     let logs = cache()?.join("logs");
     fs_err::create_dir_all(&logs)?;
     for (name, script, minutes, images) in STEPS {
@@ -63,10 +79,9 @@ fn build(wanted: &[Image], progress: &Progress) -> Result<()> {
 }
 
 /// The references of the wanted images, if all of them are here.
-fn present(wanted: &[Image]) -> Result<Option<Images>> {
+fn present(wanted: &[&str]) -> Result<Option<Vec<String>>> {
     let built = listed()?;
-    let reference = |&image: &Image| Some((image, built.get(image.name())?.clone()));
-    Ok(wanted.iter().map(reference).collect())
+    Ok(wanted.iter().map(|name| built.get(*name).cloned()).collect())
 }
 
 /// The `kind` that was compiled for the node image.
@@ -101,7 +116,22 @@ fn cache() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The directory of a Go module's files, by its path and version.
+pub fn module(module: &str) -> Result<PathBuf> {
+    let cache = cache()?;
+    let download = |go: Cmd| {
+        let cmd = go.args(["mod", "download", "-json", module]).dir(std::env::temp_dir());
+        cmd.env("GOPATH", cache.join("go")).limit(Duration::from_secs(60)).read()
+    };
+    let asked = match download(Cmd::new("go")) {
+        Err(error) if error.not_found() => download(Cmd::new(cache.join("go-toolchain/usr/lib/go-1.24/bin/go"))),
+        asked => asked,
+    };
+    let answer: Value = serde_json::from_str(&asked.map_err(|error| anyhow!("{}", error.reason()))?)?;
+    Ok(answer["Dir"].as_str().context("`go mod download` names no directory")?.into())
+}
+
 /// Whether both images exist already.
 pub fn is_built() -> Result<bool> {
-    Ok(present(&BUILT)?.is_some())
+    Ok(present(&BUILT.map(Image::name))?.is_some())
 }
