@@ -90,6 +90,13 @@ fn programs(args: &Doctor) -> Result<Vec<Row>> {
         tool("kind", Tool::Kind, None, "`cargo lab check --backend kind` downloads it"),
         tool("kind, tests", Tool::Kubectl, None, "`cargo test` downloads it"),
         tool("tests", Tool::Promtool, None, "`cargo test` downloads it"),
+        on_path(
+            "kind --airgap",
+            "apt-get",
+            &["--version"],
+            "build the images on a Debian, an Ubuntu or another relative",
+        ),
+        on_path("kind --airgap", "dpkg-deb", &["--version"], "install `dpkg`"),
         on_path("kind --airgap", "cc", &["--version"], "install `gcc` and `libc6-dev`"),
         on_path("kind --airgap", "go", &["env", "GOVERSION"], "optional: the build of the images downloads Debian's"),
     ];
