@@ -107,6 +107,34 @@ fn no_two_panels_share_a_cell_of_the_grid() {
     assert_none(&problems);
 }
 
+/// Of a range Grafana shows the last value, however old; and it writes `No data` in the first threshold's colour.
+#[test]
+fn no_tile_shows_an_old_value_or_is_green_without_one() {
+    let mut problems = Vec::new();
+    for panel in shipped::panels_json().iter().filter(|panel| panel["type"] == "stat" || panel["type"] == "gauge") {
+        let name = format!("{DASHBOARD}: panel {} {}", panel["id"], panel["title"]);
+        if panel["targets"].as_array().unwrap().iter().any(|target| target["instant"] != true) {
+            problems.push(format!("{name}: not an instant query"));
+        }
+        let defaults = &panel["fieldConfig"]["defaults"];
+        if defaults["color"]["mode"] == "thresholds" && defaults["thresholds"]["steps"][0]["color"] == "green" {
+            problems.push(format!("{name}: green without data"));
+        }
+    }
+    assert_none(&problems);
+}
+
+/// Coloured by thresholds, Grafana writes `< 1`, `1+` and `2+` where the mappings say what that means.
+#[test]
+fn every_state_is_shown_as_its_text() {
+    let panels = shipped::panels_json();
+    let timelines: Vec<_> = panels.iter().filter(|panel| panel["type"] == "state-timeline").collect();
+    assert!(!timelines.is_empty());
+    for panel in timelines {
+        assert_ne!(panel["fieldConfig"]["defaults"]["color"]["mode"], "thresholds", "{}", panel["title"]);
+    }
+}
+
 /// What is unknown is shown as such, and not as 0.
 #[test]
 fn no_query_turns_what_is_missing_into_a_number() {
