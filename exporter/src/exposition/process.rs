@@ -3,7 +3,7 @@
 //! Always from the kernel's own `/proc`, whatever tree describes the node.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::proto::MetricFamily;
 use rustix::param::{clock_ticks_per_second, page_size};
@@ -13,11 +13,18 @@ use rustix::system::sysinfo;
 use crate::collector::{counter, gauge};
 use crate::procfs::{ProcRoot, ProcessStat, open_fds};
 
-#[derive(Default)]
 pub(super) struct ProcessMetrics {
     /// The kernel's own tree, which keeps its descriptors from one scrape to the next.
     root: ProcRoot,
-    boot: Mutex<Option<SystemTime>>,
+    began: Instant,
+    /// When the node booted, in seconds since the Unix epoch, and when this process began, both by the same wall clock.
+    boot: Mutex<Option<(f64, SystemTime)>>,
+}
+
+impl Default for ProcessMetrics {
+    fn default() -> Self {
+        Self { root: ProcRoot::default(), began: Instant::now(), boot: Mutex::default() }
+    }
 }
 
 impl ProcessMetrics {
@@ -50,19 +57,20 @@ impl ProcessMetrics {
         }
     }
 
-    /// Returns when the node booted, in seconds since the Unix epoch. The same at every scrape, until the wall clock is set: a
-    /// node without a battery is in 1970 until it has asked the time. `/proc/uptime` is not read, because lxcfs may cover it:
-    /// it then counts from the container's start, and may hang.
+    /// Computes it again when the wall clock was set: a node without a battery is in 1970 until it has asked the time.
+    /// `/proc/uptime` is not read, because lxcfs may cover it: it then counts from the container's start, and may hang.
     fn boot(&self) -> Option<f64> {
-        let uptime = Duration::from_secs(u64::try_from(sysinfo().uptime).ok()?);
-        let now = SystemTime::now().checked_sub(uptime)?;
+        let now = SystemTime::now();
+        let began = now.checked_sub(self.began.elapsed())?;
+        let is_current =
+            |known: SystemTime| known.duration_since(began).unwrap_or_else(|error| error.duration()).as_secs() == 0;
         let mut boot = self.boot.lock().unwrap_or_else(PoisonError::into_inner);
-        let boot = boot.get_or_insert(now);
-        // The uptime is in whole seconds.
-        if now.duration_since(*boot).unwrap_or_else(|error| error.duration()) > Duration::from_secs(2) {
-            *boot = now;
+        if boot.is_none_or(|(_, known)| !is_current(known)) {
+            let up = Duration::from_secs(u64::try_from(sysinfo().uptime).ok()?);
+            let seconds = float(now.checked_sub(up)?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs());
+            *boot = Some((seconds, began));
         }
-        boot.duration_since(SystemTime::UNIX_EPOCH).ok().map(|boot| float(boot.as_secs()))
+        boot.map(|(seconds, _)| seconds)
     }
 }
 
@@ -111,7 +119,7 @@ mod tests {
         let kernels: f64 = stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok()).unwrap();
         let process = ProcessMetrics::default();
         assert!((process.boot().unwrap() - kernels).abs() <= 1.0);
-        *process.boot.lock().unwrap() = Some(SystemTime::UNIX_EPOCH);
+        *process.boot.lock().unwrap() = Some((1.0, SystemTime::UNIX_EPOCH));
         assert!((process.boot().unwrap() - kernels).abs() <= 1.0);
     }
 }
