@@ -5,7 +5,7 @@
     clippy::missing_errors_doc,
     clippy::must_use_candidate,
     missing_docs,
-    reason = "nobody else builds on this crate"
+    reason = "only this workspace uses this crate"
 )]
 
 pub mod backend;

@@ -35,9 +35,9 @@ const EXPORTER: &str = "--selector=app.kubernetes.io/name=mini-node-exporter";
 pub struct Options {
     pub prometheus: String,
     pub grafana: Option<String>,
-    /// How Prometheus is asked.
+    /// Credentials for Prometheus.
     pub access: Access,
-    /// How Grafana is asked.
+    /// Credentials for Grafana.
     pub grafana_access: Access,
     /// The scrape job that the exporters are targets of.
     pub job: String,
@@ -105,7 +105,7 @@ impl Backend for Existing {
         &self.run
     }
 
-    /// It is not ours to keep alive.
+    /// Its parts are not monitored.
     fn alive(&self) -> Result<()> {
         Ok(())
     }
@@ -247,7 +247,7 @@ fn expected(all: BTreeSet<String>, workloads: Option<&Objects>) -> BTreeSet<Stri
 /// A port-forward to the port of an exporter's readiness probe.
 struct Forward<'a> {
     process: Process,
-    /// How the exporter is asked where it speaks TLS.
+    /// Credentials for an exporter that uses TLS.
     access: Option<&'a Access>,
 }
 

@@ -1,4 +1,4 @@
-//! What stands a stack up and takes it down.
+//! Backends, which start and stop a stack.
 
 pub mod existing;
 pub mod kind;

@@ -22,7 +22,7 @@ pub enum Outcome {
     Passed {
         /// In one line.
         observed: String,
-        /// One line each, where a check looks at many things.
+        /// One line each, for a check of many things.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         details: Vec<String>,
     },

@@ -1,5 +1,4 @@
-//! What a server wants to see before it answers: credentials, a certificate; and by what it is known itself. The file is
-//! Prometheus' own HTTP client configuration, as `promtool --http.config.file` takes it.
+//! Credentials and certificates for servers. The file is Prometheus' own HTTP client configuration, as `promtool --http.config.file` takes it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -56,7 +55,7 @@ struct Config {
     bearer_token_file: Option<PathBuf>,
     #[serde(rename = "tls_config")]
     tls: Option<Tls>,
-    // Nothing here follows a redirect or speaks HTTP/2, so that either value is as good as done.
+    // Without effect: this client follows no redirects and has no HTTP/2.
     #[serde(rename = "follow_redirects")]
     _follow_redirects: Option<bool>,
     #[serde(rename = "enable_http2")]

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_scalars_and_errors_are_told_apart() {
+    fn vectors_scalars_and_errors_are_distinguished() {
         let vector = r#"{"status":"success","data":{"resultType":"vector","result":[
             {"metric":{"__name__":"up","node":"a"},"value":[1700000000.1,"1"]},
             {"metric":{},"value":[1700000000.1,"+Inf"]}]}}"#;

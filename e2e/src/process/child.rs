@@ -88,7 +88,7 @@ impl Process {
         self.alive().is_err() && ["address already in use", "address in use"].iter().any(|text| words.contains(text))
     }
 
-    /// Waits for a line of the log in which `find` sees what it looks for.
+    /// Waits until `find` returns a value for a line of the log.
     pub fn wait_for_line<T>(&self, what: &str, limit: Duration, find: impl Fn(&str) -> Option<T>) -> Result<T> {
         poll::until(&format!("{}: {what}", self.name), limit, Duration::from_millis(20), || {
             // First whether it runs, then the log: a line written just before the end is not missed.

@@ -62,7 +62,7 @@ pub fn enter() -> Option<ExitCode> {
     }
     // The parent may have died before the request above; then no signal will ever come.
     if parent.is_none() || getppid() != parent {
-        return Some(fail(&"the process that asked for this is gone"));
+        return Some(fail(&"the parent process has exited"));
     }
     let Some(program) = args.next() else { return Some(fail(&"no program named")) };
     let error = Command::new(&program).args(args).exec();

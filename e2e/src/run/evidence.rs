@@ -28,7 +28,7 @@ pub fn save(run: &Run) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A failure, and below it where its logs are: the cause is what a reader looks for first.
+/// Adds the place of the logs below a failure, whose cause comes first.
 pub fn below(error: &Error, what: &str, saved: Result<PathBuf>) -> Error {
     match saved {
         Ok(folder) => anyhow!("{error:#}\n{what}; its logs are in {}", folder.display()),

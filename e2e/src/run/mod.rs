@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_nobody_holds_is_abandoned_whatever_is_in_it() {
+    fn an_unlocked_directory_is_abandoned_whatever_it_holds() {
         let state = tempfile::tempdir().unwrap();
         let dir = state.path().join("runs/1-1");
         fs::create_dir_all(&dir).unwrap();

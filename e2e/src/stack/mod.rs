@@ -29,7 +29,7 @@ pub struct Stack {
     pub nodes: BTreeSet<String>,
     /// The name of the scrape job whose targets the exporters are.
     pub job: String,
-    /// Whether nothing else is scraped and evaluated there. In other stacks only the exporter's job and rules are judged.
+    /// Whether `lab` started it. In other stacks only the exporter's job and rules are checked.
     pub own: bool,
     /// The exporters that can be reached from here.
     pub exporters: Vec<Exporter>,
@@ -58,7 +58,7 @@ pub enum Procfs {
 }
 
 impl Stack {
-    /// A stack that was stood up here. Of a cluster's exporters any one will do.
+    /// A stack that `lab` started. Of a cluster's exporters one is enough.
     pub fn own(
         nodes: BTreeSet<String>,
         exporters: Vec<Exporter>,

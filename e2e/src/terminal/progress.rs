@@ -1,4 +1,4 @@
-//! Progress: one line a step with its time. A spinner on a terminal; plain lines elsewhere, and a sign of life from a
+//! Progress: one line a step with its time. A spinner on a terminal; plain lines elsewhere, and another every 10 s from a
 //! step that takes long. All of it goes to standard error, so that standard output holds only results.
 
 use std::io::IsTerminal as _;
@@ -131,7 +131,7 @@ impl Step {
         Self { spinner, name: name.to_owned(), note: Mutex::default(), result: Mutex::default() }
     }
 
-    /// Says what the step is doing now.
+    /// Shows what the step is doing now.
     pub fn note(&self, text: &str) {
         let text = &out::plain(text);
         if let Some(spinner) = &self.spinner {
@@ -140,7 +140,7 @@ impl Step {
         text.clone_into(&mut self.note.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Says what the step came to, which is shown beside its time.
+    /// Sets the result that is shown beside the step's time.
     pub fn came_to(&self, text: impl Into<String>) {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
     }

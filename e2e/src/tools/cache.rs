@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_version_comes_first_whoever_made_it() {
+    fn the_newest_version_comes_first_whatever_its_origin() {
         let names = [
             "prometheus-prometheus-3.5.0.linux-amd64",
             "prometheus-debian-2.53.3+ds1-2",

@@ -1,4 +1,4 @@
-//! Ctrl-C and its relatives: the first signal ends every wait, so that what was started is removed in order; a later one
+//! SIGINT, SIGTERM and SIGHUP: the first signal ends every wait, so that what was started is removed in order; a later one
 //! ends the process at once.
 
 use std::path::PathBuf;

@@ -66,7 +66,7 @@ pub struct Target {
     /// The query, with Grafana's variables.
     #[serde(default)]
     pub expr: String,
-    /// Whether only the latest value is asked for.
+    /// Whether it is an instant query.
     #[serde(default)]
     pub instant: bool,
     /// Its min step, which stands for the scrape interval.

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nested_cargo_is_not_told_of_this_package() {
+    fn a_nested_cargo_does_not_see_this_package() {
         let environment = outside_cargo(Cmd::new("env").env("CARGO_INCREMENTAL", "0")).read().unwrap();
         assert!(environment.contains("CARGO_INCREMENTAL=0") && std::env::var_os("CARGO_PKG_NAME").is_some());
         assert!(!environment.contains("CARGO_PKG_NAME=") && !environment.contains("CARGO_MANIFEST_DIR="));

@@ -19,7 +19,7 @@ pub struct Query {
     pub ref_id: String,
     /// The query as Prometheus takes it.
     pub expr: String,
-    /// Whether only the latest value is asked for.
+    /// Whether it is an instant query.
     pub instant: bool,
     /// Whether it is wrong to find nothing; an annotation may.
     pub needs_samples: bool,

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 /// What each variable stands for.
 pub type Values = BTreeMap<String, String>;
 
-/// What Grafana takes for a scrape interval where nothing says it.
+/// The scrape interval that Grafana assumes by default.
 pub const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The step of a graph of some minutes: a stack that has been up for seconds has no samples at whole minutes.

@@ -20,7 +20,7 @@ fn every_command_names_what_there_is() {
     assert_none(&problems);
 }
 
-/// As far as can be told without running it. What another project's program takes, nobody here knows.
+/// Checks a command without running it. Those of other projects' programs pass.
 fn parses(command: &str) -> Result<(), String> {
     let words: Vec<&str> = command.split_whitespace().map(example).collect();
     let there = |path: &str| if shipped::path(path).exists() { Ok(()) } else { Err(format!("there is no {path}")) };

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::lab::{Lab, ordinary_node};
 
 #[test]
-pub fn a_lab_goes_on_until_it_is_ended() -> Result<()> {
+pub fn a_lab_runs_in_the_background_until_it_is_stopped() -> Result<()> {
     let lab = Lab::new()?;
     let ended = lab.run(&["up", "--detach", &ordinary_node()], &lab.parts())?.expect_code(0)?;
     for text in ["local  running", "prometheus  http://127.0.0.1:", "worker-1  1761.77"] {
@@ -41,7 +41,7 @@ pub fn a_lab_goes_on_until_it_is_ended() -> Result<()> {
 
 /// Without a command, too: the flags are those of `up`.
 #[test]
-fn a_start_that_fails_is_told() -> Result<()> {
+fn a_start_that_fails_is_reported() -> Result<()> {
     let lab = Lab::new()?;
     let stand_in = lab.prometheus_that("echo 'no space left for samples' >&2; exit 3")?;
     let ended = lab.run(&["--detach"], &lab.parts_with_prometheus(&stand_in))?.expect_code(1)?;

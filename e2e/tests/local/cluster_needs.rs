@@ -54,7 +54,7 @@ fn each_need_is_named_in_one_message() -> Result<()> {
 }
 
 #[test]
-fn an_image_that_cannot_be_had() -> Result<()> {
+fn an_image_that_cannot_be_pulled() -> Result<()> {
     let lab = Lab::new()?;
     let bin = bin(&lab, &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.32.3'")])?;
     let words = ["--image", "exporter=mine:nope"];
@@ -63,7 +63,7 @@ fn an_image_that_cannot_be_had() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-/// The airgap mode has a Grafana only where somebody names an image of it.
+/// The airgap mode has a Grafana only if an image of it is named.
 #[test]
 fn an_image_of_grafana_is_wanted_in_the_airgap_mode_too() -> Result<()> {
     let lab = Lab::new()?;
@@ -169,7 +169,7 @@ fn prometheus_of(nodes: Vec<String>) -> String {
     }))
 }
 
-/// Exit code 2, with the flag in the first line. The environment's own `LAB_AIRGAP` is for whoever uses a cluster.
+/// Exit code 2, with the flag in the first line. `LAB_AIRGAP` in the environment is ignored by the local backend.
 #[test]
 fn flags_of_the_other_backend() -> Result<()> {
     let lab = Lab::new()?;

@@ -40,7 +40,7 @@ fn a_hang_up_and_its_repetition() -> Result<()> {
     expect_a_quiet_end(&lab, &running, Signal::HUP)
 }
 
-/// What a child started and left is neither the kernel's to end with its parent nor in nobody's way.
+/// The kernel does not end what an exited child started.
 #[test]
 fn the_group_of_an_exited_leader_is_ended() -> Result<()> {
     let lab = Lab::new()?;
@@ -173,7 +173,7 @@ fn a_kill_takes_the_children_along() -> Result<()> {
 }
 
 #[test]
-fn a_sweep_spares_the_living_and_the_kept() -> Result<()> {
+fn a_sweep_leaves_running_and_kept_runs() -> Result<()> {
     let lab = Lab::new()?;
     let living = lab.start(&["up"], &lab.parts_with_prometheus(&lab.prometheus_that("exec sleep 300")?))?;
     living.wait_for("start the exporter")?;

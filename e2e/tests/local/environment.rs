@@ -54,7 +54,7 @@ fn patience_extends_the_deadline_of_a_request() -> Result<()> {
 }
 
 #[test]
-fn another_package_called_e2e_is_none_of_ours() -> Result<()> {
+fn another_package_called_e2e_is_ignored() -> Result<()> {
     let lab = Lab::new()?;
     let command = lab.command(["check", "--list"]).env("CARGO_MANIFEST_DIR", "/elsewhere/e2e");
     ended(command.env("CARGO_PKG_DESCRIPTION", "Tests of something else"))?.expect_code(0)?;
@@ -87,7 +87,7 @@ fn a_temporary_directory_that_does_not_exist_is_named() -> Result<()> {
 }
 
 #[test]
-fn a_run_s_directory_of_somebody_else_is_named() -> Result<()> {
+fn a_file_that_cannot_be_opened_is_named() -> Result<()> {
     let lab = Lab::new()?;
     let runs = lab.dir().join("mini-node-exporter/runs");
     // A directory in its place: root may write to any file.
@@ -139,7 +139,7 @@ pub fn doctor_looks_at_the_programs_that_are_named() -> Result<()> {
 }
 
 #[test]
-fn a_named_file_that_is_missing_is_told_before_anything_is_built() -> Result<()> {
+fn a_missing_file_fails_before_anything_is_built() -> Result<()> {
     let lab = Lab::new()?;
     for flag in ["--exporter", "--prometheus", "--grafana"] {
         let ended = lab.run(&["check", flag, "/nowhere/program"], &[])?.expect_code(1)?;

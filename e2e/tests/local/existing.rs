@@ -1,4 +1,4 @@
-//! `lab check` on a stack that runs already, which somebody else started.
+//! `lab check` on a stack that already runs.
 
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex};
@@ -75,7 +75,7 @@ fn a_check_that_fails() -> Result<()> {
 }
 
 #[test]
-pub fn nobody_there_and_no_such_job_are_named() -> Result<()> {
+pub fn an_unreachable_address_and_an_unknown_job_are_named() -> Result<()> {
     let lab = Lab::new()?;
     check(&lab, "http://127.0.0.1:1", &[])?.expect_code(1)?.expect_stderr("http://127.0.0.1:1/api/v1/targets")?;
     let own = live()?;
@@ -182,7 +182,7 @@ pub fn behind_tls_and_a_password() -> Result<()> {
     let refused =
         check(&lab, &base, &["--http.config.file", &flag])?.expect_code(1)?.expect_stderr("401 Unauthorized")?;
     ensure!(!refused.stderr.contains("s3cret"), "{}", refused.stderr);
-    // The certificate is nobody's whom the system trusts.
+    // The system does not trust the certificate.
     check(&lab, &base, &[])?.expect_code(1)?.expect_stderr("certificate")?;
     process.stop()?;
     lab.expect_nothing_left()

@@ -53,7 +53,7 @@ fn no_tree() -> Result<()> {
 }
 
 #[test]
-fn an_exporter_that_is_none() -> Result<()> {
+fn an_exporter_that_is_another_program_or_missing() -> Result<()> {
     let lab = Lab::bare()?;
     let mut parts = lab.parts();
     parts[1] = lab.script("exporter-stand-in", "echo 'I know no such flag' >&2; exit 2")?.into();
@@ -78,7 +78,7 @@ fn a_prometheus_that_ends_at_once() -> Result<()> {
 }
 
 #[test]
-fn a_prometheus_that_is_none() -> Result<()> {
+fn a_prometheus_that_is_missing_or_too_old() -> Result<()> {
     let lab = Lab::bare()?;
     let none = lab.transcript(&["up"], &lab.parts_with_prometheus("/nowhere/prometheus".as_ref()))?;
     let old = lab.script("old", "echo 'prometheus, version 2.41.0'")?;

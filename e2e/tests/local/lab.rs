@@ -1,4 +1,4 @@
-//! `lab` in a world of its own: a state directory that nobody else uses, and eyes for what is left of it.
+//! `lab` with a state directory of its own, and functions that find what it left.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A world with this workspace's exporter and a real Prometheus at hand.
+    /// With this workspace's exporter and a real Prometheus.
     pub fn new() -> Result<Self> {
         begin()?;
         let dir = tempfile::tempdir()?;
@@ -133,7 +133,7 @@ impl Lab {
         let path = self.dir().join(name);
         fs::create_dir_all(path.parent().context("no parent")?)?;
         // By another process: what this one has open for writing, a child that another test starts right now has too,
-        // and nobody can execute it for that moment.
+        // and it cannot be executed for that moment.
         let text = self.dir().join(format!("{}.sh", name.replace('/', "-")));
         fs::write(&text, format!("#!/bin/sh\n{body}\n"))?;
         Cmd::new("install").args(["-m", "755"]).arg(text).arg(&path).run()?;

@@ -45,7 +45,7 @@ fn expect_loopback(words: &[&str], listening: &[&str]) -> Result<()> {
     lab.expect_nothing_left()
 }
 
-/// The sockets of TCP that listen, and those of UDP that are connected to nobody, by the kernel's name of that state.
+/// The sockets of TCP that listen, and those of UDP that are not connected, by the kernel's name of that state.
 const TABLES: [(&str, &str); 4] = [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")];
 
 /// The addresses of the sockets that a process listens on.

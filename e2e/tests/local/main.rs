@@ -10,7 +10,7 @@
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
 //! | `outages` | what each panel of the dashboard shows while nodes are lost |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
-//! | `existing` | `lab check` on a stack that somebody else runs |
+//! | `existing` | `lab check` on a stack that already runs |
 //! | `ends` | however a lab ends, it leaves nothing behind |
 //! | `environment` | the caller's environment: proxies, variables of other tools, programs that hang, missing files |
 //! | `places` | odd machines: no locks, odd paths, copied checkouts, builds without a version |

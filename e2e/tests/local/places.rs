@@ -14,7 +14,7 @@ use crate::running::ended;
 
 /// As on NFS, where a lock on a file that is open for reading is refused: what cannot be told is alive.
 #[test]
-fn a_lock_that_cannot_be_told_is_held() -> Result<()> {
+fn a_lock_of_unknown_state_counts_as_held() -> Result<()> {
     let lab = Lab::new()?;
     let source = lab.dir().join("flock.c");
     fs::write(&source, "#include <errno.h>\nint flock(int fd, int how) { errno = EBADF; return -1; }\n")?;
@@ -38,7 +38,7 @@ fn a_lock_that_cannot_be_told_is_held() -> Result<()> {
 
 /// Process ids are other processes' in another PID namespace, or on another host over the same directory.
 #[test]
-fn down_ends_no_innocent_process() -> Result<()> {
+fn down_ends_no_other_process() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["up"], &lab.parts())?;
     let id = running.id()?;

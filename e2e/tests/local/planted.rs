@@ -28,7 +28,7 @@ type JobFault = Fault<fn(&mut Value)>;
 
 const FAULTS_OF_A_JOB: &[(&str, JobFault)] = &[
     (
-        "a port that nobody listens on",
+        "a port without a listener",
         Fault {
             plant: |job| target(job)["targets"] = json!(["127.0.0.1:1"]),
             fails: NO_SAMPLES,

@@ -53,7 +53,7 @@ fn no_lab() -> Result<()> {
 
 /// It holds a run as long as it takes.
 #[test]
-fn a_check_of_somebody_else_s_stack_is_no_lab() -> Result<()> {
+fn a_check_of_an_existing_stack_is_not_a_lab() -> Result<()> {
     let lab = Lab::new()?;
     let run = lab.dir().join("mini-node-exporter/runs/2-2");
     fs::create_dir_all(&run)?;

@@ -239,10 +239,10 @@ impl Judge {
     fn accepts(&self, text: &str) -> Result<(bool, bool)> {
         fs::write(&self.file, text)?;
         let theirs = Cmd::new(&self.promtool).args(["check", "web-config"]).arg(&self.file).run();
-        // The address is nobody's, so that it ends either way: it is the configuration that it complains about first.
+        // It exits either way, for this machine does not have the address; the configuration is read first.
         let flag = format!("--web.config.file={}", self.file.display());
         let Err(error) = Cmd::new(&self.exporter).args(["--web.listen-address=192.0.2.1:1", &flag]).run() else {
-            bail!("the exporter listens on an address that is nobody's");
+            bail!("the exporter listens on an address of another machine");
         };
         let said = &error.output().stderr;
         let (refused, accepted) = (said.contains(&flag), said.contains("cannot listen on 192.0.2.1:1"));

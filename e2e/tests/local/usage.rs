@@ -68,7 +68,7 @@ fn every_check_passes() -> Result<()> {
 
 /// Everything else is checked, and the exit code says that something was not.
 #[test]
-fn grafana_that_cannot_be_had_is_skipped() -> Result<()> {
+fn a_missing_grafana_is_skipped() -> Result<()> {
     let lab = Lab::bare()?;
     let shown = lab.transcript(&["check", &ordinary_node()], &lab.programs())?;
     lab.assert_snapshot("check_without_a_grafana", &shown);
@@ -76,7 +76,7 @@ fn grafana_that_cannot_be_had_is_skipped() -> Result<()> {
 }
 
 #[test]
-fn prometheus_that_cannot_be_had_is_an_error() -> Result<()> {
+fn a_missing_prometheus_is_an_error() -> Result<()> {
     let lab = Lab::bare()?;
     lab.assert_snapshot("check_without_a_prometheus", &lab.transcript(&["check"], &lab.programs()[..2])?);
     lab.expect_nothing_left()
@@ -129,7 +129,7 @@ pub fn quiet() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-/// Each shell gets a script; bash is at hand to see that it completes.
+/// Each shell gets a script; that of bash is tried.
 #[test]
 pub fn completions() -> Result<()> {
     let lab = Lab::new()?;
@@ -145,7 +145,7 @@ pub fn completions() -> Result<()> {
 
 /// `lab … | head` is no reason to panic; a full disk is one to fail.
 #[test]
-fn a_reader_that_goes() -> Result<()> {
+fn a_closed_pipe_is_no_failure_and_a_full_disk_is() -> Result<()> {
     let lab = Lab::new()?;
     let shell = |script: &str| {
         let command = Cmd::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_lab")]);

@@ -12,7 +12,7 @@ use crate::lab::{Lab, ordinary_node};
 
 /// Without a terminal there is a line for each change, and no table that is drawn anew.
 #[test]
-pub fn a_node_that_goes_and_returns_is_told_by_both() -> Result<()> {
+pub fn both_report_a_node_that_goes_down_and_returns() -> Result<()> {
     let lab = Lab::bare()?;
     let running = lab.start(&["up", &ordinary_node()], &lab.parts())?;
     let id = running.id()?;
@@ -44,7 +44,7 @@ pub fn a_node_that_goes_and_returns_is_told_by_both() -> Result<()> {
 }
 
 #[test]
-fn whoever_watches_may_stop() -> Result<()> {
+fn an_interrupt_ends_the_watch_alone() -> Result<()> {
     let lab = Lab::new()?;
     let running = lab.start(&["up", &ordinary_node()], &lab.parts())?;
     running.id()?;
@@ -57,7 +57,7 @@ fn whoever_watches_may_stop() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-/// Nobody who was killed says that it is over.
+/// A killed lab cannot report its end.
 #[test]
 fn a_lab_that_is_killed_has_ended() -> Result<()> {
     let lab = Lab::new()?;

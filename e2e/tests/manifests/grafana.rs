@@ -60,7 +60,7 @@ fn the_datasource_has_its_uid_and_the_scrape_interval() {
 
 /// What is changed in the browser would be lost with the pod.
 #[test]
-fn nobody_changes_or_deletes_the_dashboard_in_the_browser() {
+fn the_dashboard_cannot_be_changed_or_deleted_in_the_browser() {
     let provisioning = yaml(&workspace::root().join("grafana/provisioning/dashboards/mini-node-exporter.yaml"));
     for provider in list(&provisioning, "/providers") {
         let kept = (&provider["allowUiUpdates"], &provider["disableDeletion"]);
@@ -91,7 +91,7 @@ fn nothing_calls_home() {
 }
 
 #[test]
-fn only_the_lab_shows_grafana_to_anybody() {
+fn only_the_lab_shows_grafana_without_a_login() {
     for rendering in render::all().iter().filter(|rendering| rendering.names("Deployment").contains("grafana")) {
         let environment = environment(&rendering.name);
         let anonymous = environment.get("GF_AUTH_ANONYMOUS_ENABLED").map(String::as_str);

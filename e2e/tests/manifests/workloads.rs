@@ -115,7 +115,7 @@ fn every_container_says_what_it_needs_and_where_memory_and_disk_end() {
 
 /// The exporter's image has no shell to look around in.
 #[test]
-fn the_last_words_of_every_container_are_kept() {
+fn every_container_keeps_its_last_log_lines() {
     of_each_container(|container| {
         let policy = text(container, "/terminationMessagePolicy");
         if policy == "FallbackToLogsOnError" {

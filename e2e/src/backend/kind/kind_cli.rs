@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_own_network_is_left_out_where_its_image_cannot_be_had() {
+    fn the_airgap_mode_has_no_kindnet() {
         assert_eq!(configured(1, true)["networking"]["disableDefaultCNI"], true);
         assert_eq!(configured(1, false)["networking"]["disableDefaultCNI"], Value::Null);
     }

@@ -48,7 +48,7 @@ pub struct Options {
     pub scenario: Option<ScenarioSetup>,
     /// The exporter's binary; this workspace's if none is named.
     pub exporter: Option<PathBuf>,
-    /// Prometheus' binary; looked for if none is named.
+    /// Prometheus' binary; searched for if none is named.
     pub prometheus: Option<PathBuf>,
     /// Which Grafana is wanted; none if there is none.
     pub grafana: Option<WantedGrafana>,

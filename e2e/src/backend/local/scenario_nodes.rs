@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reserved_port_refuses_connections_and_is_only_for_who_names_it() {
+    fn a_reserved_port_refuses_connections_until_its_exporter_listens() {
         let port = Port::reserve().unwrap();
         let connect = || TcpStream::connect(&port.address).map_err(|error| error.kind());
         assert_eq!(connect().unwrap_err(), io::ErrorKind::ConnectionRefused);

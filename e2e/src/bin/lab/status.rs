@@ -25,7 +25,7 @@ pub fn status(args: &Status) -> Result<Exit> {
     }
     let run = choose(args.which.id.as_deref())?;
     if args.watch {
-        // Before the first line, for whoever reads it may stop the command.
+        // Before the first line, for its reader may stop the command.
         interrupt::listen()?;
     }
     let Some(prometheus) = links(&run)? else { return Ok(Exit::Ok) };
@@ -37,7 +37,7 @@ pub fn status(args: &Status) -> Result<Exit> {
     }
     if args.watch {
         let is_it = |other: &Found| other.id == run.id && !other.is_abandoned();
-        // One that cannot be looked at may still run.
+        // A run whose state is unknown may still run.
         let is_there = || run::list().map_or(true, |runs| runs.iter().any(is_it));
         watch(&prometheus, &live, seen.summary(), |time| pause(time, is_there))?;
         if !is_there() {

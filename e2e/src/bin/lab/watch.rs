@@ -39,7 +39,7 @@ pub fn watch(
                 told = summary;
             }
             Err(error) if live.is_drawn() => live.draw(format!("cannot query Prometheus: {error:#}")),
-            // Nothing has changed; or it cannot be asked, and whether the lab still runs is told by others.
+            // Nothing has changed; or Prometheus does not answer, and the end of the lab is detected elsewhere.
             Ok(_) | Err(_) => {}
         }
         if !pause(EVERY.max(began.elapsed() * SHARE)) {

@@ -100,7 +100,7 @@ fn shown(outcomes: impl IntoIterator<Item = Outcome>) -> String {
     varies.replace_all(&outcomes.into_iter().map(line).collect::<Vec<_>>().join("\n"), replaced).into_owned()
 }
 
-/// One look, for what is not there does not come.
+/// Tries once: the stand-in's answers do not change.
 fn judged(name: &str, stack: &Stack) -> Outcome {
     judged_by(name, stack, &Shipped::read().unwrap())
 }

@@ -106,7 +106,7 @@ fn containers_that_start_slowly_have_more_time() {
 }
 
 #[test]
-fn a_container_that_is_ready_or_whose_pod_goes_is_in_no_trouble() {
+fn a_ready_container_and_a_pod_being_deleted_are_no_trouble() {
     let mut going = pod(&waiting("CrashLoopBackOff"), 1, false);
     going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     for fine in [pod(&json!({ "running": {} }), 5, true), going] {
