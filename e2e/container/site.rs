@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use e2e::backend::kind::images::{self, Image, split};
 use e2e::backend::kind::is_on;
 use e2e::backend::sweep;
-use e2e::docker::Docker;
+use e2e::docker::{Docker, docker};
 use e2e::docker::containers::{self, LABEL};
 use e2e::run::Run;
 use e2e::terminal::progress::Progress;
@@ -40,7 +40,7 @@ impl Shared for Site {
         let engine = progress.step("find Docker", |_| Docker::find("docker"))?;
         let exporter = image(&engine, Image::Exporter, &progress)?;
         let run = Run::create("container")?;
-        let network = containers::create_network(&run)?;
+        let network = create_network(&run)?;
         Ok(Self { run, engine, exporter, network, log: Log::default() })
     }
 
@@ -131,6 +131,16 @@ impl Drop for Site {
 /// A directory of this machine as a container sees it.
 pub fn read_only(directory: &Path, at: &str) -> Mount {
     Mount::bind_mount(directory.to_string_lossy(), at).with_access_mode(AccessMode::ReadOnly)
+}
+
+/// Creates the run's network. It is internal: containers on it reach each other and this machine, nothing else.
+fn create_network(run: &Run) -> Result<String> {
+    let name = format!("mne-{}", run.id());
+    let label = format!("{LABEL}={}", run.id());
+    docker(["network", "create", "--internal", "--label", &label, &name])
+        .run()
+        .context("cannot create a network: `docker network ls` shows which ones use up the address ranges")?;
+    Ok(name)
 }
 
 fn image(engine: &Docker, image: Image, progress: &Progress) -> Result<String> {

@@ -6,20 +6,9 @@ use anyhow::{Context as _, Result};
 
 use crate::docker::docker;
 use crate::process::command::CommandError;
-use crate::run::Run;
 
 /// The label of everything that a run makes; its value is the run's id.
 pub const LABEL: &str = "org.mini-node-exporter.run";
-
-/// Creates the run's network. It is internal: containers on it reach each other and this machine, nothing else.
-pub fn create_network(run: &Run) -> Result<String> {
-    let name = format!("mne-{}", run.id());
-    let label = format!("{LABEL}={}", run.id());
-    docker(["network", "create", "--internal", "--label", &label, &name])
-        .run()
-        .context("cannot create a network: `docker network ls` shows which ones use up the address ranges")?;
-    Ok(name)
-}
 
 /// Removes every container and every network of a run, even after an interrupt, if there are any.
 pub fn remove(run: &str) -> Result<()> {

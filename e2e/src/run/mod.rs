@@ -152,6 +152,17 @@ impl Found {
         !self.alive && !self.kept
     }
 
+    /// `running` or `kept`.
+    pub fn state(&self) -> &'static str {
+        if self.alive { "running" } else { "kept" }
+    }
+
+    /// The address of its Prometheus, once it has one.
+    pub fn prometheus(&self) -> Option<&str> {
+        let links = &self.record.as_ref()?.links;
+        Some(links.iter().find(|(name, _)| name == "prometheus")?.1.as_str())
+    }
+
     /// Asks the process that holds it to end. Through its directory: that reaches it in any PID namespace and on any
     /// host, where a process id would name an innocent.
     pub fn ask_to_end(&self) -> Result<()> {

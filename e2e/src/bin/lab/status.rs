@@ -51,18 +51,17 @@ pub fn status(args: &Status) -> Result<Exit> {
 pub fn links(run: &Found) -> Result<Option<Prometheus>> {
     let record = run.record.as_ref();
     let record = record.with_context(|| format!("run {} has not recorded anything yet", run.id))?;
-    let state = if run.alive { "running" } else { "kept" };
+    let state = run.state();
     out::line(&format!("run {}  {}  {state}  process {}\n", run.id, record.backend, record.pid))?;
     if record.links.is_empty() {
         out::line("still starting")?;
         return Ok(None);
     }
     tables::links(&record.links)?;
-    let prometheus = record.links.iter().find(|(name, _)| name == "prometheus");
-    if prometheus.is_some() {
+    if run.prometheus().is_some() {
         out::line("")?;
     }
-    Ok(prometheus.map(|(_, base)| Prometheus::new(base)))
+    Ok(run.prometheus().map(Prometheus::new))
 }
 
 /// Waits; false once the run or the reader of the output is gone, or after an interrupt.

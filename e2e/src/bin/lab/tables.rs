@@ -32,14 +32,11 @@ pub fn nodes(nodes: &Nodes) -> Result<String, OutError> {
 pub fn runs(runs: &[Found]) -> Result<(), OutError> {
     let mut table = vec![["run", "backend", "state", "process", "prometheus"].map(str::to_owned).to_vec()];
     for run in runs {
-        let state = if run.alive { "running" } else { "kept" };
-        let (mut backend, mut process, mut address) = ("-".to_owned(), "-".to_owned(), "-".to_owned());
-        if let Some(record) = &run.record {
-            (backend, process) = (record.backend.clone(), record.pid.to_string());
-            let prometheus = record.links.iter().find(|(name, _)| name == "prometheus");
-            address = prometheus.map_or("still starting".into(), |(_, address)| address.clone());
-        }
-        table.push(vec![run.id.clone(), backend, state.into(), process, address]);
+        let record = run.record.as_ref();
+        let [backend, process] =
+            record.map_or(["-"; 2].map(str::to_owned), |record| [record.backend.clone(), record.pid.to_string()]);
+        let address = run.prometheus().unwrap_or("still starting").to_owned();
+        table.push(vec![run.id.clone(), backend, run.state().into(), process, address]);
     }
     out::table(&table)
 }
