@@ -80,7 +80,7 @@ pub fn runs_for_everybody_however_it_was_built(site: &mut Site) -> Result<()> {
     dist.env("CARGO_TARGET_DIR", &target).env("BUILT", &built).run()?;
 
     let reference = format!("mini-node-exporter:{}", site.run().id());
-    Docker::find()?.build(&checkout, &reference, &[])?;
+    Docker::find("docker")?.build(&checkout, &reference, &[])?;
     let said = docker(["run", "--rm", "--network", "none", &reference, "--version"]).read();
     docker(["image", "rm", "--force", &reference]).run()?;
     let said = said.context("the image's own user may not run its binary")?;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::client::http::Server;
 use e2e::process::log::Line;
 use e2e::stack::Procfs;
+use e2e::stack::samples::DURATIONS;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
 use fs_err as fs;
@@ -16,8 +17,6 @@ use testcontainers::ImageExt as _;
 
 use crate::running::{PORT, Running};
 use crate::site::Site;
-
-const DURATIONS: [&str; 3] = ["1m", "5m", "15m"];
 
 /// The tree of a fixture, by its case.
 pub fn fixture(case: &str) -> PathBuf {
@@ -70,25 +69,31 @@ pub fn the_live_proc_is_the_node_s_own(site: &mut Site) -> Result<()> {
     let base = running.at(PORT);
     let hostname = Server::new(&*base).get("/info/hostname", &[])?.text()?;
     ensure!(hostname == "the-node", "/info/hostname is `{hostname}`, and NODE_NAME is `the-node`");
-    let node = Procfs::Live("/proc".into());
-    let [before] = node.numbers("the-node", "uptime")?;
+    let [before] = own("uptime")?;
     let uptime: f64 = Server::new(&*base).get("/info/uptime", &[])?.text()?.parse()?;
-    let [after] = node.numbers("the-node", "uptime")?;
+    let [after] = own("uptime")?;
     ensure!((before..=after).contains(&uptime), "/info/uptime is {uptime}, and this machine's is {before} to {after}");
     // The kernel makes new averages every 5 s: a pair of readings may have fallen on either side.
     poll::until("the node's load", Duration::from_secs(5), Duration::from_millis(100), || {
-        let look = || -> Result<([f64; 3], Vec<f64>)> {
-            let own = node.numbers("the-node", "loadavg")?;
+        let read = || -> Result<([f64; 3], Vec<f64>)> {
+            let own = own("loadavg")?;
             let answer: BTreeMap<String, f64> = Server::new(&*base).get("/info/load", &[])?.json()?;
             Ok((own, DURATIONS.iter().filter_map(|duration| answer.get(*duration).copied()).collect()))
         };
-        match look() {
+        match read() {
             #[expect(clippy::float_cmp, reason = "the same text was parsed on both ways")]
             Ok((own, load)) if own == load[..] => Attempt::Ready(()),
             Ok((own, load)) => Attempt::NotYet(format!("/info/load has {load:?}, and /proc/loadavg {own:?}")),
             Err(error) => Attempt::Failed(error),
         }
     })
+}
+
+/// The numbers in a file of this machine's own procfs.
+fn own<const N: usize>(file: &str) -> Result<[f64; N]> {
+    let nodes = ["this machine".to_owned()].into();
+    let numbers = Procfs::Live("/proc".into()).numbers(&nodes, file)?.pop_first();
+    Ok(numbers.context("no numbers")?.1)
 }
 
 pub fn every_listen_address_is_logged_and_answers(site: &mut Site) -> Result<()> {
