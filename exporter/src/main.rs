@@ -40,7 +40,7 @@ fn run(settings: &Settings, signals: io::Result<Signals>) -> anyhow::Result<()> 
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
-        // Before the first `listening`: whoever has read that line may send a signal.
+        // Before the first `listening`: a program that has read that line may send a signal.
         let signals = signals?.receive().context("cannot handle signals")?;
         let mut listeners = Vec::new();
         let sockets = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };

@@ -1,6 +1,6 @@
 //! Access control from `--web.config.file`, in exporter-toolkit's format.
 //!
-//! A thread of its own looks at the file, and at those that it names, once a second: a read on a network file system can
+//! A thread of its own checks the file, and those that it names, once a second: a read on a network file system can
 //! hang. Files that changed and then stayed the same for a second are read again. An invalid configuration is logged
 //! once, and the previous one stays in force.
 
@@ -26,15 +26,15 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 
 pub use error::ConfigError;
-use files::ConfigFiles;
+use files::WatchedFiles;
 use format::ConfigFile;
 use passwords::Passwords;
 pub use passwords::Verdict;
 use rate::TokenBucket;
 use tls::ServerTls;
 
-/// How often the files are looked at, and how long they must have stayed the same: they may be half written.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the files are checked, and how long they must have stayed the same: they may be half written.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// A web configuration that follows its file.
 pub struct WebConfig {
@@ -57,7 +57,7 @@ impl WebConfig {
     ///
     /// Names what is invalid: the line, where it is one of the file.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let mut files = ConfigFiles::new(std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()));
+        let mut files = WatchedFiles::new(std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()));
         let rules = Rules::read(&mut files)?;
         rules.warn();
         let (sender, rules) = watch::channel(Arc::new(rules));
@@ -91,11 +91,11 @@ impl WebConfig {
     }
 }
 
-/// Follows the files until nobody uses their configuration any more.
-fn follow(mut files: ConfigFiles, current: &watch::Sender<Arc<Rules>>) {
+/// Follows the files while their configuration is used.
+fn follow(mut files: WatchedFiles, current: &watch::Sender<Arc<Rules>>) {
     let mut seen = files.fingerprints();
     loop {
-        thread::park_timeout(LOOK_EVERY);
+        thread::park_timeout(CHECK_EVERY);
         if current.is_closed() {
             return;
         }
@@ -103,7 +103,7 @@ fn follow(mut files: ConfigFiles, current: &watch::Sender<Arc<Rules>>) {
         if seen != before || seen == files.fingerprints_when_read() {
             continue;
         }
-        let mut again = ConfigFiles::new(files.first().to_path_buf());
+        let mut again = WatchedFiles::new(files.first().to_path_buf());
         let file = files.first().display();
         let rules = current.borrow().clone();
         match Rules::read(&mut again).and_then(|next| next.instead_of(&rules)) {
@@ -122,7 +122,7 @@ fn follow(mut files: ConfigFiles, current: &watch::Sender<Arc<Rules>>) {
 }
 
 impl Rules {
-    fn read(files: &mut ConfigFiles) -> Result<Self, ConfigError> {
+    fn read(files: &mut WatchedFiles) -> Result<Self, ConfigError> {
         let bytes = files.read_first().map_err(|error| ConfigError::new(error.to_string()))?;
         let config = ConfigFile::parse(std::str::from_utf8(&bytes).map_err(|_| ConfigError::new("not UTF-8"))?)?;
         let tls = config.tls.as_ref().map(|tls| tls::server(tls, files)).transpose()?;

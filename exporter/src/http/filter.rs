@@ -8,14 +8,14 @@ const EXCLUDE: &str = "exclude[]";
 const NAME: &str = "name[]";
 
 /// What a query wants of a scrape.
-pub(super) struct Filter {
+pub(super) struct ScrapeFilter {
     /// The collectors to run.
     pub(super) collectors: Vec<&'static dyn Collector>,
     /// The metrics to expose; all if it is empty.
     pub(super) names: Vec<String>,
 }
 
-impl Filter {
+impl ScrapeFilter {
     /// Parses a query. Other parameters are ignored. An error repeats no part of the query but a collector's name.
     pub(super) fn parse(query: &str, enabled: &[&'static dyn Collector]) -> Result<Self, String> {
         let (mut collect, mut exclude, mut names) = (Vec::new(), Vec::new(), Vec::new());
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn names(query: &str, enabled: &[&'static dyn Collector]) -> Result<Vec<&'static str>, String> {
-        Ok(Filter::parse(query, enabled)?.collectors.iter().map(|one| one.name()).collect())
+        Ok(ScrapeFilter::parse(query, enabled)?.collectors.iter().map(|one| one.name()).collect())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::filter::Filter;
+use super::filter::ScrapeFilter;
 use super::{Endpoints, hold, line, timeout};
 use crate::collector::gauge;
 use crate::exposition;
@@ -23,7 +23,7 @@ pub(super) async fn scrape(
     headers: HeaderMap,
 ) -> Response {
     let Some(permit) = endpoints.requests.acquire() else { return endpoints.too_many_requests() };
-    let filter = match Filter::parse(&query.unwrap_or_default(), endpoints.exposition.collectors()) {
+    let filter = match ScrapeFilter::parse(&query.unwrap_or_default(), endpoints.exposition.collectors()) {
         Ok(filter) => filter,
         Err(error) => return line(StatusCode::BAD_REQUEST, error),
     };

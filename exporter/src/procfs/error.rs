@@ -59,7 +59,7 @@ pub enum Reason {
     TooLarge(&'static str),
     /// A sandbox wrote zeros for what it does not know.
     #[error("invalid load: thread count is 0")]
-    NoThreads,
+    ZeroThreads,
     /// Reading it took longer than the request may.
     #[error("read timed out")]
     TimedOut,

@@ -34,7 +34,7 @@ impl ProcFile for LoadAverage {
             fifteen: number::parse(fields.next(), "the 15m load")?,
         };
         // A sandbox such as gVisor writes zeros for what it does not know.
-        if fields.next() == Some("0/0") { Err(Reason::NoThreads) } else { Ok(load) }
+        if fields.next() == Some("0/0") { Err(Reason::ZeroThreads) } else { Ok(load) }
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn the_load_of_no_threads_is_bad() {
         for text in ["0.00 0.00 0.00 0/0 0\n", "1.00 2.00 3.00 0/0"] {
-            assert_eq!(LoadAverage::parse(text), Err(Reason::NoThreads), "{text:?}");
+            assert_eq!(LoadAverage::parse(text), Err(Reason::ZeroThreads), "{text:?}");
         }
         for text in ["0.00 0.00 0.00 0/1 1\n", "0.00 0.00 0.00 0/00 0\n", "0.00 0.00 0.00 0 0/0\n"] {
             assert!(LoadAverage::parse(text).is_ok(), "{text:?}");

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 const LONGEST: u64 = 1024 * 1024;
 
 /// The files that were read for a configuration, in order, with their metadata.
-pub(super) struct ConfigFiles {
+pub(super) struct WatchedFiles {
     first: PathBuf,
     read: Vec<(PathBuf, Fingerprint)>,
 }
@@ -20,7 +20,7 @@ pub(super) struct ConfigFiles {
 /// modification, but not that of the change.
 type Fingerprint = Option<[i64; 7]>;
 
-impl ConfigFiles {
+impl WatchedFiles {
     /// Nothing is read yet. Relative paths are taken from the directory of the first.
     pub(super) fn new(first: PathBuf) -> Self {
         Self { first, read: Vec::new() }

@@ -43,7 +43,7 @@ pub enum Verdict {
 
 pub(super) struct Passwords {
     key: hmac::Key,
-    checker: Arc<Mutex<Checker>>,
+    checker: Arc<Mutex<CheckerState>>,
 }
 
 impl Passwords {
@@ -138,13 +138,13 @@ impl PasswordCheck {
 
 /// What the thread that checks shares with those that wait.
 #[derive(Default)]
-struct Checker {
+struct CheckerState {
     right: VecDeque<Mac>,
     queue: CheckQueue,
     working: bool,
 }
 
-fn work(checker: &Mutex<Checker>) {
+fn work(checker: &Mutex<CheckerState>) {
     loop {
         let check = {
             let mut checker = lock(checker);
@@ -204,7 +204,7 @@ fn network(peer: IpAddr) -> IpAddr {
     }
 }
 
-fn lock(checker: &Mutex<Checker>) -> MutexGuard<'_, Checker> {
+fn lock(checker: &Mutex<CheckerState>) -> MutexGuard<'_, CheckerState> {
     checker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

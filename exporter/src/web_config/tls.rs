@@ -13,7 +13,7 @@ use x509_cert::der::Decode;
 
 use super::client_certificates::ClientVerifier;
 use super::error::ConfigError;
-use super::files::ConfigFiles;
+use super::files::WatchedFiles;
 use super::format::{ClientAuth, Pem, TlsConfig};
 
 /// What clients speak TLS with.
@@ -23,7 +23,7 @@ pub(super) struct ServerTls {
     pub(super) not_after: Option<Duration>,
 }
 
-pub(super) fn server(tls: &TlsConfig, files: &mut ConfigFiles) -> Result<ServerTls, ConfigError> {
+pub(super) fn server(tls: &TlsConfig, files: &mut WatchedFiles) -> Result<ServerTls, ConfigError> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: tls.suites.clone(),
         kx_groups: tls.curves.clone(),
@@ -56,7 +56,7 @@ pub(super) fn server(tls: &TlsConfig, files: &mut ConfigFiles) -> Result<ServerT
     Ok(ServerTls { server: Arc::new(server), not_after })
 }
 
-fn certificates(pem: &Pem, files: &mut ConfigFiles) -> Result<(String, Vec<CertificateDer<'static>>), ConfigError> {
+fn certificates(pem: &Pem, files: &mut WatchedFiles) -> Result<(String, Vec<CertificateDer<'static>>), ConfigError> {
     let (name, text) = read(pem, files)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {
@@ -66,7 +66,7 @@ fn certificates(pem: &Pem, files: &mut ConfigFiles) -> Result<(String, Vec<Certi
 }
 
 /// Returns its name for messages, and its bytes.
-fn read(pem: &Pem, files: &mut ConfigFiles) -> Result<(String, Vec<u8>), ConfigError> {
+fn read(pem: &Pem, files: &mut WatchedFiles) -> Result<(String, Vec<u8>), ConfigError> {
     match pem {
         Pem::Inline(key, text) => Ok(((*key).to_string(), text.clone().into_bytes())),
         Pem::File(key, path) => {

@@ -115,7 +115,7 @@ fn a_crowd_keeps_nobody_out() {
 
 /// Of 32 descriptors 24 are for other things, so that 8 connections fit.
 #[test]
-fn those_that_idle_make_room_in_the_order_of_their_worth() {
+fn connections_are_evicted_in_the_order_of_their_rank() {
     let running = start_limited("ulimit -n 32; exec \"$0\" --web.listen-address=127.0.0.1:0");
     let kept = || {
         let mut stream = running.connect();

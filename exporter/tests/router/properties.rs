@@ -62,7 +62,7 @@ proptest! {
                 let read: Vec<f64> = words.iter().map(|word| word.parse().unwrap()).collect();
                 prop_assert_eq!(read, [load.one, load.five, load.fifteen]);
             }
-            Err(Reason::NoThreads) => prop_assert_eq!(line.split_ascii_whitespace().nth(3), Some("0/0")),
+            Err(Reason::ZeroThreads) => prop_assert_eq!(line.split_ascii_whitespace().nth(3), Some("0/0")),
             Err(reason) => {
                 prop_assert!(words.len() < 3 || !words.iter().all(|word| is_number(word)), "{words:?}: {reason}");
                 assert_says_nothing(reason, &text)?;
