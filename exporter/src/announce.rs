@@ -1,4 +1,4 @@
-//! The first line of the log: what has started, and what it describes.
+//! The log line `started`: the version, the tree, the node, and how clients are admitted.
 
 use std::sync::Arc;
 use std::time::Duration;

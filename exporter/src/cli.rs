@@ -31,8 +31,8 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 on a startup error, 2 for a bad command
 
 /// Exposes a Linux node's hostname, uptime and load to Prometheus.
 ///
-/// The last of several values of one flag wins, so that a component of a manifest can append a flag to those that are
-/// there.
+/// The last of several values of a flag wins, except for `--web.listen-address`, so that a component of a manifest can
+/// append a flag to the existing ones.
 #[derive(Parser)]
 #[command(name = "mini-node-exporter", version = build::LONG_VERSION, after_help = ENDPOINTS, args_override_self = true)]
 #[command(about = "Exposes a Linux node's hostname, uptime and load to Prometheus.", long_about = None)]
@@ -82,7 +82,7 @@ pub struct Settings {
     pub node_name: Option<String>,
 
     /// Log messages of this level and above: debug, info, warn or error
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = parsed::<LevelFilter>())]
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = FlagParser(log_level))]
     pub log_level: LevelFilter,
 
     /// Format of log messages: logfmt or json
@@ -143,7 +143,18 @@ impl Settings {
     }
 }
 
-/// An empty name is none.
+/// Accepts `node_exporter`'s levels: [`LevelFilter`] would also parse `off`, numbers and the empty string.
+fn log_level(text: &str) -> Result<LevelFilter, String> {
+    match text {
+        "debug" => Ok(LevelFilter::DEBUG),
+        "info" => Ok(LevelFilter::INFO),
+        "warn" => Ok(LevelFilter::WARN),
+        "error" => Ok(LevelFilter::ERROR),
+        _ => Err("expected debug, info, warn or error".to_string()),
+    }
+}
+
+/// Treats an empty name as unset.
 fn node_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Ok(String::new());

@@ -38,7 +38,7 @@ pub trait Collector: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When anything it needs is bad. It then exposes nothing at all, because no alert sees a false 0.
+    /// When anything it needs is bad. It then exposes nothing, so that no alert sees a false 0.
     fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error>;
 }
 

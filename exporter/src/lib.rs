@@ -1,7 +1,7 @@
 //! A lean Prometheus exporter for a Linux node: its hostname, its uptime and its load.
 //!
-//! Dependencies point one way: [`server`] knows [`http`], both know [`web_config`], and [`http`] knows [`exposition`],
-//! which knows [`collector`], which knows [`node`], which knows [`procfs`], which knows the file system and nothing else.
+//! A module uses only those after it: [`cli`], [`announce`], [`server`], [`http`], [`web_config`], [`exposition`],
+//! [`collector`], [`node`], [`procfs`], [`log`], [`build`].
 //!
 //! What Prometheus would scrape from a procfs tree, without a socket:
 //!

@@ -5,7 +5,7 @@ mod reader;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl Node {
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
         if bad.insert(error.path().to_path_buf()) {
             let (file, reason) = (error.path().display(), error.reason());
-            tracing::error!(%file, %reason, "cannot read procfs file");
+            tracing::error!(%file, %reason, "cannot read procfs {}", self.kind(error.path()));
         }
     }
 
@@ -77,9 +77,14 @@ impl Node {
         }
         for path in [self.root.path_of::<T>(), self.root.path().to_path_buf()] {
             if bad.remove(&path) {
-                tracing::info!(file = %path.display(), "procfs file is readable again");
+                tracing::info!(file = %path.display(), "procfs {} is readable again", self.kind(&path));
             }
         }
+    }
+
+    /// Returns what a path leads to; that of the whole tree stands for a read that failed before it reached a file.
+    fn kind(&self, path: &Path) -> &'static str {
+        if path == self.root.path() { "tree" } else { "file" }
     }
 }
 

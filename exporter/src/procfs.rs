@@ -1,7 +1,7 @@
 //! Reading a procfs tree: paths, bounded reads, parsers.
 //!
-//! [`ProcRoot`] joins every path; nothing else spells `/proc`. Each file is a type that implements [`ProcFile`]: its
-//! path below the root, and a pure function of its text. The formats are those of the kernel's document
+//! [`ProcRoot`] joins every path below the node's tree. Each file is a type that implements [`ProcFile`]: its path below
+//! the root, and a pure function of its text. The formats are those of the kernel's document
 //! `Documentation/filesystems/proc.rst` and of the manual page proc(5).
 
 mod cpus;
@@ -25,7 +25,7 @@ pub(crate) use read::errno;
 pub use root::ProcRoot;
 pub use uptime::Uptime;
 
-/// The longest file that is read, in bytes. Usual files are under 100 bytes.
+/// The longest file that is read, in bytes. Usual files are shorter than 1 KiB.
 pub const MAX_FILE_SIZE: u64 = 64 * 1024;
 
 /// One file of a procfs tree.

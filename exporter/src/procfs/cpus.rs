@@ -18,7 +18,7 @@ impl ProcFile for OnlineCpus {
             return Err(Reason::Empty);
         }
         let count = text.split(',').try_fold(0_u32, |sum, range| sum.checked_add(length(range)?));
-        count.map(Self).ok_or(Reason::NotANumber("a range of CPUs"))
+        count.map(Self).ok_or(Reason::InvalidCpuList)
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn what_the_kernel_never_writes_is_refused() {
         for text in ["-", "0-", "3-0", "0--3", "+1", "0 1", "0,", "a", "0-4294967295", "4294967296", "0\n1\n"] {
-            assert_eq!(OnlineCpus::parse(text), Err(Reason::NotANumber("a range of CPUs")), "{text:?}");
+            assert_eq!(OnlineCpus::parse(text), Err(Reason::InvalidCpuList), "{text:?}");
         }
         assert_eq!(OnlineCpus::parse("\n"), Err(Reason::Empty));
     }

@@ -20,7 +20,7 @@ impl Error {
         Self { path, reason }
     }
 
-    /// The file's full path.
+    /// The file's full path, or the root's where the tree as a whole cannot be read.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -54,13 +54,16 @@ pub enum Reason {
     /// This value is not digits, optionally followed by a point and digits.
     #[error("{0} is not a number")]
     NotANumber(&'static str),
+    /// The ranges of CPUs are not as the kernel writes them.
+    #[error("invalid CPU list")]
+    InvalidCpuList,
     /// This value is beyond what a 64-bit float can hold.
     #[error("{0} is too large")]
     TooLarge(&'static str),
     /// A sandbox wrote zeros for what it does not know.
     #[error("invalid load: thread count is 0")]
     ZeroThreads,
-    /// Reading it took longer than the request may.
+    /// Reading it took longer than the request's timeout, or than any read may.
     #[error("read timed out")]
     TimedOut,
     /// It blocks the thread that reads, so that nothing else is read either.
@@ -69,7 +72,7 @@ pub enum Reason {
     /// There is no thread to read it on.
     #[error("cannot start reader thread: {0}")]
     NoThread(Errno),
-    /// It has no name in it.
+    /// It has no content.
     #[error("empty")]
     Empty,
     /// A name is one line.

@@ -82,7 +82,7 @@ impl Passwords {
         }
     }
 
-    /// Returns a keyed hash of a user's password, so that no password is kept in memory.
+    /// Returns a keyed hash of a user's password, so that the cache holds no password.
     fn mac(&self, user: &User, password: &[u8]) -> Mac {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [user.name.as_bytes(), user.hash.as_bytes(), password] {

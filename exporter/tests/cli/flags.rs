@@ -40,6 +40,8 @@ fn a_bad_command_line_is_exit_code_2_and_a_line_that_names_flag_and_value() {
         ("--web.systemd-socket", "yes"),
         ("--node-name", "bell\u{7}"),
         ("--log.level", "loud"),
+        ("--log.level", "off"),
+        ("--log.level", ""),
         ("--log.format", "xml"),
         ("--collector.load", "false"),
         ("--no-collector.uptime", "true"),
