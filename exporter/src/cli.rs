@@ -14,7 +14,7 @@ use crate::collector::Collector;
 use crate::log::{LevelFilter, LogFormat};
 use crate::procfs::{Hostname, ProcFile, ProcRoot};
 use crate::server::ListenAddress;
-use crate::{build, http};
+use crate::{build_info, http};
 use value::{FlagParser, parsed};
 
 const ENDPOINTS: &str = "\
@@ -34,7 +34,7 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 on a startup error, 2 for a bad command
 /// The last of several values of a flag wins, except for `--web.listen-address`, so that a component of a manifest can
 /// append a flag to the existing ones.
 #[derive(Parser)]
-#[command(name = "mini-node-exporter", version = build::LONG_VERSION, after_help = ENDPOINTS, args_override_self = true)]
+#[command(name = "mini-node-exporter", version = build_info::LONG_VERSION, after_help = ENDPOINTS, args_override_self = true)]
 #[command(about = "Exposes a Linux node's hostname, uptime and load to Prometheus.", long_about = None)]
 pub struct Settings {
     /// Address to listen on: IP:PORT, localhost:PORT, or :PORT for all of IPv4 and IPv6; repeatable
@@ -55,8 +55,8 @@ pub struct Settings {
     pub health: Option<ListenAddress>,
 
     /// Regular expression of allowed CORS origins; fully anchored
-    #[arg(long = "web.cors.origin", value_name = "REGEX", value_parser = parsed::<http::Origins>())]
-    pub cors: Option<http::Origins>,
+    #[arg(long = "web.cors.origin", value_name = "REGEX", value_parser = parsed::<http::AllowedOrigins>())]
+    pub cors: Option<http::AllowedOrigins>,
 
     /// Path under which to expose metrics
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = http::TelemetryPath::DEFAULT)]
@@ -64,7 +64,7 @@ pub struct Settings {
     pub telemetry_path: http::TelemetryPath,
 
     /// Maximum number of concurrent scrapes; 0 for no limit
-    #[arg(long = "web.max-requests", value_name = "COUNT", default_value_t = http::Options::MAX_REQUESTS)]
+    #[arg(long = "web.max-requests", value_name = "COUNT", default_value_t = http::ExporterOptions::MAX_REQUESTS)]
     #[arg(value_parser = parsed::<usize>())]
     pub max_requests: usize,
 
@@ -128,17 +128,17 @@ pub fn command() -> Command {
 }
 
 impl Settings {
-    /// What the endpoints answer from.
+    /// Returns the options of the endpoints.
     #[must_use]
-    pub fn endpoints(&self) -> http::Options {
-        http::Options {
+    pub fn exporter_options(&self) -> http::ExporterOptions {
+        http::ExporterOptions {
             procfs: self.procfs.clone(),
             node_name: self.node_name.clone(),
             collectors: self.collectors.clone(),
             telemetry_path: self.telemetry_path.clone(),
             max_requests: self.max_requests,
             exporter_metrics: !self.disable_exporter_metrics,
-            ..http::Options::default()
+            ..http::ExporterOptions::default()
         }
     }
 }

@@ -9,10 +9,10 @@ mod uptime;
 
 use prometheus::proto::MetricFamily;
 
-pub(crate) use family::{counter, gauge};
+pub(crate) use family::{counter_family, gauge_family};
 
-use crate::node::Scrape;
-use crate::procfs::Error;
+use crate::node::ReadSession;
+use crate::procfs::ReadError;
 
 /// Every collector there is, by name.
 pub const TABLE: &[&dyn Collector] = &[&cpus::CpusCollector, &load::LoadCollector, &uptime::UptimeCollector];
@@ -39,7 +39,7 @@ pub trait Collector: Send + Sync {
     /// # Errors
     ///
     /// When anything it needs is bad. It then exposes nothing, so that no alert sees a false 0.
-    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error>;
+    fn collect(&self, session: &ReadSession<'_>) -> Result<Vec<MetricFamily>, ReadError>;
 }
 
 /// The collectors that run when no flag says otherwise.

@@ -7,9 +7,9 @@ use std::time::Instant;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
-use crate::build;
-use crate::collector::{Collector, gauge};
-use crate::node::Scrape;
+use crate::build_info;
+use crate::collector::{Collector, gauge_family};
+use crate::node::ReadSession;
 use process::ProcessMetrics;
 
 /// The content type of the text format. The crate's own lacks the charset.
@@ -20,12 +20,12 @@ const USUAL_FAMILIES: usize = 16;
 const USUAL_TEXT: usize = 4096;
 
 /// Builds the metrics of the node and of this process.
-pub struct Exposition {
+pub struct Gatherer {
     collectors: Vec<&'static dyn Collector>,
     process: Option<ProcessMetrics>,
 }
 
-impl Exposition {
+impl Gatherer {
     /// `process_metrics` adds the metrics of this very process, `process_*`.
     #[must_use]
     pub fn new(collectors: Vec<&'static dyn Collector>, process_metrics: bool) -> Self {
@@ -40,12 +40,13 @@ impl Exposition {
 
     /// Runs these collectors.
     #[must_use]
-    pub fn families(&self, scrape: &Scrape<'_>, collectors: &[&'static dyn Collector]) -> Vec<MetricFamily> {
-        let labels = [("version", build::VERSION), ("revision", build::REVISION), ("rustc", build::RUSTC)];
+    pub fn gather(&self, session: &ReadSession<'_>, collectors: &[&'static dyn Collector]) -> Vec<MetricFamily> {
+        let labels =
+            [("version", build_info::VERSION), ("revision", build_info::REVISION), ("rustc", build_info::RUSTC)];
         let help = "What this exporter was built from; the value is always 1.";
         let mut families = Vec::with_capacity(USUAL_FAMILIES);
-        families.push(gauge("mini_node_exporter_build_info", help, [(labels, 1.0)]));
-        collect(scrape, collectors, &mut families);
+        families.push(gauge_family("mini_node_exporter_build_info", help, [(labels, 1.0)]));
+        collect(session, collectors, &mut families);
         if let Some(process) = &self.process {
             process.collect(&mut families);
         }
@@ -65,13 +66,13 @@ pub fn encode(families: &[MetricFamily]) -> prometheus::Result<String> {
 }
 
 /// Runs the collectors, and adds whether each succeeded and how long it took.
-fn collect(scrape: &Scrape<'_>, collectors: &[&'static dyn Collector], families: &mut Vec<MetricFamily>) {
+fn collect(session: &ReadSession<'_>, collectors: &[&'static dyn Collector], families: &mut Vec<MetricFamily>) {
     let mut durations = Vec::with_capacity(collectors.len());
     let mut successes = Vec::with_capacity(collectors.len());
     for collector in collectors {
         let (label, began) = ([("collector", collector.name())], Instant::now());
         // The node logs a file when it breaks; a failed collector only exposes nothing.
-        let collected = collector.collect(scrape);
+        let collected = collector.collect(session);
         successes.push((label, if collected.is_ok() { 1.0 } else { 0.0 }));
         durations.push((label, began.elapsed().as_secs_f64()));
         families.extend(collected.unwrap_or_default());
@@ -81,7 +82,7 @@ fn collect(scrape: &Scrape<'_>, collectors: &[&'static dyn Collector], families:
         return;
     }
     let help = "Seconds that a collector took in this scrape.";
-    families.push(gauge("node_scrape_collector_duration_seconds", help, durations));
+    families.push(gauge_family("node_scrape_collector_duration_seconds", help, durations));
     let help = "1 if a collector could read all it needs in this scrape, 0 if it exposes nothing.";
-    families.push(gauge("node_scrape_collector_success", help, successes));
+    families.push(gauge_family("node_scrape_collector_success", help, successes));
 }

@@ -37,17 +37,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::collector::{self, Collector};
-use crate::exposition::Exposition;
+use crate::exposition::Gatherer;
 use crate::node::{Node, ReaderThread};
 use crate::procfs::{NODE_FILES, ProcRoot};
-pub use cors::{Origins, readable_by};
+pub use cors::{AllowedOrigins, readable_by};
 pub use held::hold;
 use limit::RequestLimit;
 pub use path::TelemetryPath;
 pub use protect::protected;
 
 /// What the endpoints answer from. The default is that of the command line.
-pub struct Options {
+pub struct ExporterOptions {
     /// The root of the procfs tree that describes the node.
     pub procfs: PathBuf,
     /// The node's name; without one, the hostname in that tree.
@@ -65,12 +65,12 @@ pub struct Options {
     pub reader: Arc<ReaderThread>,
 }
 
-impl Options {
+impl ExporterOptions {
     /// The default of `max_requests`.
     pub const MAX_REQUESTS: usize = 40;
 }
 
-impl Default for Options {
+impl Default for ExporterOptions {
     fn default() -> Self {
         Self {
             procfs: PathBuf::from(ProcRoot::KERNEL),
@@ -85,23 +85,23 @@ impl Default for Options {
 }
 
 /// What every handler answers from.
-pub struct Endpoints {
+pub struct ExporterState {
     node: Arc<Node>,
-    exposition: Exposition,
+    gatherer: Gatherer,
     telemetry_path: TelemetryPath,
     requests: RequestLimit,
     readiness_checks: RequestLimit,
 }
 
-impl Endpoints {
+impl ExporterState {
     /// Examines the root of the tree, and reads nothing yet.
     #[must_use]
-    pub fn new(options: Options) -> Arc<Self> {
+    pub fn new(options: ExporterOptions) -> Arc<Self> {
         let files = options.collectors.iter().flat_map(|collector| collector.files());
         let root = ProcRoot::new(options.procfs, &NODE_FILES.iter().chain(files).copied().collect::<Vec<_>>());
         Arc::new(Self {
             node: Arc::new(Node::new(root, options.node_name, options.reader)),
-            exposition: Exposition::new(options.collectors, options.exporter_metrics),
+            gatherer: Gatherer::new(options.collectors, options.exporter_metrics),
             telemetry_path: options.telemetry_path,
             requests: RequestLimit::new(options.max_requests),
             readiness_checks: RequestLimit::new(health::MOST_CHECKS),
@@ -116,8 +116,8 @@ impl Endpoints {
 
     /// What a scrape exposes.
     #[must_use]
-    pub fn exposition(&self) -> &Exposition {
-        &self.exposition
+    pub fn gatherer(&self) -> &Gatherer {
+        &self.gatherer
     }
 
     fn too_many_requests(&self) -> Response {
@@ -128,7 +128,7 @@ impl Endpoints {
 }
 
 /// The endpoints as a service, which needs no socket.
-pub fn router(endpoints: Arc<Endpoints>) -> Router {
+pub fn router(state: Arc<ExporterState>) -> Router {
     Router::new()
         .route(path::LANDING, get(landing::page))
         .route(path::HOSTNAME, info::hostname())
@@ -136,13 +136,13 @@ pub fn router(endpoints: Arc<Endpoints>) -> Router {
         .route(path::LOAD, info::load())
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))
-        .route(endpoints.telemetry_path.as_str(), get(metrics::scrape))
-        .with_state(endpoints)
+        .route(state.telemetry_path.as_str(), get(metrics::scrape))
+        .with_state(state)
 }
 
 /// Returns the health endpoints only.
-pub fn health(endpoints: Arc<Endpoints>) -> Router {
-    Router::new().route(path::LIVE, get(health::live)).route(path::READY, get(health::ready)).with_state(endpoints)
+pub fn health(state: Arc<ExporterState>) -> Router {
+    Router::new().route(path::LIVE, get(health::live)).route(path::READY, get(health::ready)).with_state(state)
 }
 
 /// Prometheus' scrape timeout in seconds, and the margin for sending the response.

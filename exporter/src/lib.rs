@@ -1,7 +1,7 @@
 //! A lean Prometheus exporter for a Linux node: its hostname, its uptime and its load.
 //!
 //! A module uses only those after it: [`cli`], [`announce`], [`server`], [`http`], [`web_config`], [`exposition`],
-//! [`collector`], [`node`], [`procfs`], [`log`], [`build`].
+//! [`collector`], [`node`], [`procfs`], [`log`], [`build_info`].
 //!
 //! What Prometheus would scrape from a procfs tree, without a socket:
 //!
@@ -9,13 +9,13 @@
 //! use std::sync::Arc;
 //!
 //! use mini_node_exporter::collector;
-//! use mini_node_exporter::exposition::{Exposition, encode};
-//! use mini_node_exporter::node::{Node, Scrape};
+//! use mini_node_exporter::exposition::{Gatherer, encode};
+//! use mini_node_exporter::node::{Node, ReadSession};
 //! use mini_node_exporter::procfs::{NODE_FILES, ProcRoot};
 //!
 //! let node = Node::new(ProcRoot::new("/proc", &NODE_FILES), Some("worker-1".into()), Arc::default());
-//! let exposition = Exposition::new(collector::defaults(), false);
-//! let text = encode(&exposition.families(&Scrape::new(&node), exposition.collectors()))?;
+//! let gatherer = Gatherer::new(collector::defaults(), false);
+//! let text = encode(&gatherer.gather(&ReadSession::new(&node), gatherer.collectors()))?;
 //! assert!(text.contains("node_load{hostname=\"worker-1\",duration=\"1m\"}"));
 //! # Ok::<(), prometheus::Error>(())
 //! ```
@@ -23,7 +23,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod announce;
-pub mod build;
+pub mod build_info;
 pub mod cli;
 pub mod collector;
 pub mod exposition;

@@ -3,16 +3,16 @@
 //! A scrape never waits for the log. While stderr is not being read, lines are dropped, and an error says how many once
 //! there is room again.
 
-mod once_per_minute;
 mod stderr;
+mod throttle;
 
 use std::str::FromStr;
 use std::sync::Arc;
 
 use tracing_subscriber::layer::SubscriberExt;
 
-pub use once_per_minute::OncePerMinute;
 use stderr::NonBlockingStderr;
+pub use throttle::LogThrottle;
 pub use tracing::level_filters::LevelFilter;
 
 /// The two shapes of a log line.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use mini_node_exporter::cli::{self, Settings};
-use mini_node_exporter::server::{Listener, Signals};
-use mini_node_exporter::web_config::WebConfig;
+use mini_node_exporter::server::{Listener, ShutdownSignals};
+use mini_node_exporter::web_config::WebConfigWatcher;
 use mini_node_exporter::{announce, http, log, server};
 
 fn main() -> ExitCode {
     // First of all: until then the kernel drops what is sent to process 1.
-    let signals = Signals::catch();
+    let signals = ShutdownSignals::catch();
     let settings = match cli::parse(std::env::args_os()) {
         Ok(settings) => settings,
         Err(error) => error.exit(),
@@ -30,12 +30,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(settings: &Settings, signals: io::Result<Signals>) -> anyhow::Result<()> {
+fn run(settings: &Settings, signals: io::Result<ShutdownSignals>) -> anyhow::Result<()> {
     let web = settings.web_config.as_ref().map(|file| {
-        WebConfig::load(file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display()))
+        WebConfigWatcher::load(file).map(Arc::new).with_context(|| format!("--web.config.file={}", file.display()))
     });
     let web = web.transpose()?;
-    let endpoints = http::Endpoints::new(settings.endpoints());
+    let state = http::ExporterState::new(settings.exporter_options());
     // One thread answers everything: a scrape takes microseconds, and a second thread would only cost memory.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
@@ -44,7 +44,7 @@ fn run(settings: &Settings, signals: io::Result<Signals>) -> anyhow::Result<()> 
         let signals = signals?.receive().context("cannot handle signals")?;
         let mut listeners = Vec::new();
         let sockets = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };
-        let mut app = http::router(Arc::clone(&endpoints));
+        let mut app = http::router(Arc::clone(&state));
         if let Some(web) = &web {
             app = http::protected(app, Arc::clone(web));
         }
@@ -55,9 +55,9 @@ fn run(settings: &Settings, signals: io::Result<Signals>) -> anyhow::Result<()> 
             listeners.push(Listener::new(socket, app.clone(), web.clone()));
         }
         for socket in server::bind(settings.health.as_slice())? {
-            listeners.push(Listener::health(socket, http::health(Arc::clone(&endpoints))));
+            listeners.push(Listener::health(socket, http::health(Arc::clone(&state))));
         }
-        announce::announce(&endpoints, settings.node_name_from, web.as_deref()).await;
+        announce::announce(&state, settings.node_name_from, web.as_deref()).await;
         server::serve(listeners, signals).await
     })
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::procfs::{Error, Hostname, ProcFile, ProcRoot};
+use crate::procfs::{Hostname, ProcFile, ProcRoot, ReadError};
 pub use reader::ReaderThread;
 
 /// Reads the node's files. A file that breaks is logged once, and once more when it heals, not at every scrape.
@@ -23,7 +23,7 @@ pub struct Node {
 
 impl Node {
     /// Without a name, the hostname is read from the tree, whenever it is needed. The reader is not used where the tree
-    /// [is live](ProcRoot::is_live).
+    /// [is the kernel's own](ProcRoot::is_kernel_procfs).
     #[must_use]
     pub fn new(root: ProcRoot, name: Option<String>, reader: Arc<ReaderThread>) -> Self {
         Self { root, name, bad: Mutex::default(), reader }
@@ -37,21 +37,21 @@ impl Node {
 
     /// Runs `read` over one scrape: right here where reading cannot hang, else on the reader's thread. If that takes
     /// longer than `timeout`, or cannot be done, `read` runs here over a scrape that reads nothing and fails.
-    pub async fn scrape<T: Send + 'static>(
+    pub async fn read_within<T: Send + 'static>(
         self: &Arc<Self>,
         timeout: impl FnOnce() -> Duration,
-        read: impl Fn(&Scrape<'_>) -> T + Clone + Send + 'static,
+        read: impl Fn(&ReadSession<'_>) -> T + Clone + Send + 'static,
     ) -> T {
-        if self.root.is_live() {
-            return read(&Scrape::new(self));
+        if self.root.is_kernel_procfs() {
+            return read(&ReadSession::new(self));
         }
         let (node, on_thread) = (Arc::clone(self), read.clone());
-        let result = self.reader.run(self.root.path(), timeout(), move || on_thread(&Scrape::new(&node))).await;
-        result.unwrap_or_else(|error| read(&Scrape::failed(self, error)))
+        let result = self.reader.run(self.root.path(), timeout(), move || on_thread(&ReadSession::new(&node))).await;
+        result.unwrap_or_else(|error| read(&ReadSession::failed(self, error)))
     }
 
-    fn read<T: ProcFile>(&self) -> Result<T, Error> {
-        let reading = (!self.root.is_live()).then(|| self.reader.begin(self.root.path_of::<T>()));
+    fn read<T: ProcFile>(&self) -> Result<T, ReadError> {
+        let reading = (!self.root.is_kernel_procfs()).then(|| self.reader.begin(self.root.path_of::<T>()));
         let result = self.root.read();
         drop(reading);
         match &result {
@@ -61,10 +61,10 @@ impl Node {
         result
     }
 
-    fn note_bad(&self, error: &Error) {
+    fn note_bad(&self, error: &ReadError) {
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
         if bad.insert(error.path().to_path_buf()) {
-            let (file, reason) = (error.path().display(), error.reason());
+            let (file, reason) = (error.path().display(), error.kind());
             tracing::error!(%file, %reason, "cannot read procfs {}", self.kind(error.path()));
         }
     }
@@ -90,21 +90,21 @@ impl Node {
 
 /// One scrape of a node. The name is read once, so that every sample of a scrape carries the same one.
 #[derive(Debug)]
-pub struct Scrape<'a> {
+pub struct ReadSession<'a> {
     node: &'a Node,
-    hostname: OnceCell<Result<Cow<'a, str>, Error>>,
+    hostname: OnceCell<Result<Cow<'a, str>, ReadError>>,
     /// Why no file can be read.
-    failure: Option<Error>,
+    failure: Option<ReadError>,
 }
 
-impl<'a> Scrape<'a> {
-    /// Reads nothing yet. Unless the tree [is live](ProcRoot::is_live), reading can hang: [`Node::scrape`] bounds it.
+impl<'a> ReadSession<'a> {
+    /// Reads nothing yet. Unless the tree [is the kernel's own](ProcRoot::is_kernel_procfs), reading can hang: [`Node::read_within`] bounds it.
     #[must_use]
     pub fn new(node: &'a Node) -> Self {
         Self { node, hostname: OnceCell::new(), failure: None }
     }
 
-    fn failed(node: &'a Node, error: Error) -> Self {
+    fn failed(node: &'a Node, error: ReadError) -> Self {
         node.note_bad(&error);
         Self { failure: Some(error), ..Self::new(node) }
     }
@@ -114,7 +114,7 @@ impl<'a> Scrape<'a> {
     /// # Errors
     ///
     /// When no name was given and the tree's is bad.
-    pub fn hostname(&self) -> Result<&str, Error> {
+    pub fn hostname(&self) -> Result<&str, ReadError> {
         let read = || match &self.node.name {
             Some(name) => Ok(Cow::Borrowed(name.as_str())),
             None => self.read::<Hostname>().map(|name| Cow::Owned(name.0)),
@@ -127,7 +127,7 @@ impl<'a> Scrape<'a> {
     /// # Errors
     ///
     /// When the file is bad, or cannot be read in time.
-    pub fn read<T: ProcFile>(&self) -> Result<T, Error> {
+    pub fn read<T: ProcFile>(&self) -> Result<T, ReadError> {
         match &self.failure {
             Some(error) => Err(error.clone()),
             None => self.node.read(),
@@ -138,7 +138,7 @@ impl<'a> Scrape<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::procfs::{NODE_FILES, Reason, Uptime};
+    use crate::procfs::{NODE_FILES, ReadErrorKind, Uptime};
 
     #[test]
     fn a_bad_file_is_remembered_until_it_heals() {
@@ -150,7 +150,7 @@ mod tests {
             assert_eq!(node.bad.lock().unwrap().iter().collect::<Vec<_>>(), [&file]);
         }
         // Such as a read that timed out before it had begun.
-        node.note_bad(&Error::new(folder.path().to_path_buf(), Reason::TimedOut));
+        node.note_bad(&ReadError::new(folder.path().to_path_buf(), ReadErrorKind::TimedOut));
         std::fs::write(file, "1.5 2\n").unwrap();
         assert!(node.read::<Uptime>().is_ok());
         assert!(node.bad.lock().unwrap().is_empty());

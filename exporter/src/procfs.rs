@@ -7,7 +7,7 @@
 mod cpus;
 mod error;
 mod hostname;
-mod live;
+mod kernel_procfs;
 mod loadavg;
 mod number;
 mod open_files;
@@ -17,7 +17,7 @@ mod root;
 mod uptime;
 
 pub use cpus::OnlineCpus;
-pub use error::{Error, Reason};
+pub use error::{ReadError, ReadErrorKind};
 pub use hostname::Hostname;
 pub use loadavg::LoadAverage;
 pub use process::{ProcessStat, ignores_interrupts, open_fds};
@@ -38,7 +38,7 @@ pub trait ProcFile: Sized {
     /// # Errors
     ///
     /// Says what is wrong, without repeating any of the text.
-    fn parse(text: &str) -> Result<Self, Reason>;
+    fn parse(text: &str) -> Result<Self, ReadErrorKind>;
 }
 
 /// The files that the endpoints read, whatever collectors are enabled.

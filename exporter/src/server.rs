@@ -36,13 +36,13 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-use crate::log::OncePerMinute;
+use crate::log::LogThrottle;
 pub use address::ListenAddress;
-use connection::ListenerContext;
+use connection::ConnectionContext;
 use connections::Connections;
 pub use connections::MOST as MOST_CONNECTIONS;
 pub use listen::{Listener, bind, inherited};
-pub use signals::Signals;
+pub use signals::ShutdownSignals;
 
 /// How long requests being answered get after the first signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ pub async fn serve(listeners: Vec<Listener>, mut signals: UnboundedReceiver<&'st
         let address = socket.local_addr().context("a listener has no address")?;
         let socket = TcpListener::from_std(socket).with_context(|| format!("cannot listen on {address}"))?;
         tracing::info!(%address, "{message}");
-        let serving = ListenerContext { app, web_config, stopping: stopping.clone(), refused: Arc::default() };
+        let serving = ConnectionContext { app, web_config, stopping: stopping.clone(), refused: Arc::default() };
         accepting.spawn(accept(socket, serving, Arc::clone(&connections)));
     }
     let signal = signals.recv().await;
@@ -85,14 +85,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (_running, stopping) = watch::channel(false);
-    let serving = ListenerContext { app, web_config: None, stopping, refused: Arc::default() };
+    let serving = ConnectionContext { app, web_config: None, stopping, refused: Arc::default() };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let activity = serving.activity();
     serving.serve(stream, peer, activity).await;
 }
 
-async fn accept(socket: TcpListener, serving: ListenerContext, connections: Arc<Connections>) {
-    let failures = OncePerMinute::default();
+async fn accept(socket: TcpListener, serving: ConnectionContext, connections: Arc<Connections>) {
+    let failures = LogThrottle::default();
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {

@@ -5,13 +5,13 @@
 //! once, and the previous one stays in force.
 
 mod client_certificates;
+mod downgrade;
 mod error;
 mod files;
 mod format;
 mod passwords;
 mod rate;
 mod section;
-mod step_down;
 mod tls;
 mod yaml;
 
@@ -27,29 +27,29 @@ use tokio::sync::watch;
 
 pub use error::ConfigError;
 use files::WatchedFiles;
-use format::ConfigFile;
-use passwords::Passwords;
-pub use passwords::Verdict;
+use format::ParsedWebConfig;
+pub use passwords::AuthOutcome;
+use passwords::PasswordChecker;
 use rate::TokenBucket;
-use tls::ServerTls;
+use tls::LoadedTls;
 
 /// How often the files are checked, and how long they must have stayed the same: they may be half written.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// A web configuration that follows its file.
-pub struct WebConfig {
-    rules: watch::Receiver<Arc<Rules>>,
-    passwords: Passwords,
+pub struct WebConfigWatcher {
+    active: watch::Receiver<Arc<ActiveWebConfig>>,
+    passwords: PasswordChecker,
 }
 
 /// What is in force.
-pub struct Rules {
-    config: ConfigFile,
-    tls: Option<ServerTls>,
+pub struct ActiveWebConfig {
+    config: ParsedWebConfig,
+    tls: Option<LoadedTls>,
     bucket: Option<Arc<TokenBucket>>,
 }
 
-impl WebConfig {
+impl WebConfigWatcher {
     /// Reads the file and those that it names, and follows them on a thread of its own. Relative paths are taken from the
     /// file's directory.
     ///
@@ -58,41 +58,41 @@ impl WebConfig {
     /// Names what is invalid: the line, where it is one of the file.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let mut files = WatchedFiles::new(std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()));
-        let rules = Rules::read(&mut files)?;
-        rules.warn();
-        let (sender, rules) = watch::channel(Arc::new(rules));
+        let active = ActiveWebConfig::read(&mut files)?;
+        active.warn();
+        let (sender, active) = watch::channel(Arc::new(active));
         thread::Builder::new()
             .name("web-config".to_string())
             .spawn(move || follow(files, &sender))
             .map_err(|error| ConfigError::new(format!("cannot watch the file: cannot start thread: {error}")))?;
-        Ok(Self { rules, passwords: Passwords::new()? })
+        Ok(Self { active, passwords: PasswordChecker::new()? })
     }
 
     /// What is in force now.
     #[must_use]
-    pub fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.rules.borrow())
+    pub fn active(&self) -> Arc<ActiveWebConfig> {
+        Arc::clone(&self.active.borrow())
     }
 
     /// Returns a receiver of what is in force now and later.
     #[must_use]
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Rules>> {
-        let mut rules = self.rules.clone();
-        rules.mark_unchanged();
-        rules
+    pub fn subscribe(&self) -> watch::Receiver<Arc<ActiveWebConfig>> {
+        let mut active = self.active.clone();
+        active.mark_unchanged();
+        active
     }
 
     /// Whether a request with these headers comes from a user, where there are any.
-    pub async fn check(&self, rules: &Rules, headers: &HeaderMap, peer: IpAddr) -> Verdict {
-        if !rules.has_users() {
-            return Verdict::Good;
+    pub async fn check(&self, active: &ActiveWebConfig, headers: &HeaderMap, peer: IpAddr) -> AuthOutcome {
+        if !active.has_users() {
+            return AuthOutcome::Good;
         }
-        self.passwords.check(&rules.config.users, headers, peer).await
+        self.passwords.check(&active.config.users, headers, peer).await
     }
 }
 
 /// Follows the files while their configuration is used.
-fn follow(mut files: WatchedFiles, current: &watch::Sender<Arc<Rules>>) {
+fn follow(mut files: WatchedFiles, current: &watch::Sender<Arc<ActiveWebConfig>>) {
     let mut seen = files.fingerprints();
     loop {
         thread::park_timeout(CHECK_EVERY);
@@ -105,12 +105,12 @@ fn follow(mut files: WatchedFiles, current: &watch::Sender<Arc<Rules>>) {
         }
         let mut again = WatchedFiles::new(files.first().to_path_buf());
         let file = files.first().display();
-        let rules = current.borrow().clone();
-        match Rules::read(&mut again).and_then(|next| next.instead_of(&rules)) {
-            Ok(rules) => {
-                tracing::info!(%file, tls = rules.has_tls(), auth = rules.has_users(), "reloaded web configuration");
-                rules.warn();
-                current.send_replace(Arc::new(rules));
+        let active = current.borrow().clone();
+        match ActiveWebConfig::read(&mut again).and_then(|next| next.instead_of(&active)) {
+            Ok(active) => {
+                tracing::info!(%file, tls = active.has_tls(), auth = active.has_users(), "reloaded web configuration");
+                active.warn();
+                current.send_replace(Arc::new(active));
             }
             Err(error) => {
                 tracing::error!(%file, %error, "invalid web configuration; keeping the previous one");
@@ -121,18 +121,18 @@ fn follow(mut files: WatchedFiles, current: &watch::Sender<Arc<Rules>>) {
     }
 }
 
-impl Rules {
+impl ActiveWebConfig {
     fn read(files: &mut WatchedFiles) -> Result<Self, ConfigError> {
         let bytes = files.read_first().map_err(|error| ConfigError::new(error.to_string()))?;
-        let config = ConfigFile::parse(std::str::from_utf8(&bytes).map_err(|_| ConfigError::new("not UTF-8"))?)?;
-        let tls = config.tls.as_ref().map(|tls| tls::server(tls, files)).transpose()?;
+        let config = ParsedWebConfig::parse(std::str::from_utf8(&bytes).map_err(|_| ConfigError::new("not UTF-8"))?)?;
+        let tls = config.tls.as_ref().map(|tls| tls::load(tls, files)).transpose()?;
         let bucket = config.rate.map(|rate| Arc::new(TokenBucket::new(rate)));
         Ok(Self { config, tls, bucket })
     }
 
     /// Replaces `before`, or fails on a step-down.
     fn instead_of(mut self, before: &Self) -> Result<Self, ConfigError> {
-        if let Some(what) = step_down::between(&before.config, &self.config) {
+        if let Some(what) = downgrade::between(&before.config, &self.config) {
             return Err(ConfigError::new(format!("{what}; restart to apply it")));
         }
         // An unrelated change must not fill a bucket that was empty.

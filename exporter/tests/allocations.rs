@@ -7,7 +7,7 @@ use std::alloc::System;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
-use mini_node_exporter::http::{self, Endpoints, Options};
+use mini_node_exporter::http::{self, ExporterOptions, ExporterState};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use tower::ServiceExt;
 
@@ -31,7 +31,7 @@ fn a_scrape_allocates_little_and_keeps_nothing() {
 
 /// Counts what scrapes of the live tree do, after the first ones have opened the descriptors that are kept.
 fn scrapes() -> Stats {
-    let router = http::router(Endpoints::new(Options::default()));
+    let router = http::router(ExporterState::new(ExporterOptions::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let scrape = async || {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use e2e::terminal::exit::Exit;
 use mini_node_exporter::cli;
-use mini_node_exporter::http::{Endpoints, Options, router};
+use mini_node_exporter::http::{ExporterOptions, ExporterState, router};
 use tower::ServiceExt as _;
 
 use crate::{assert_none, shipped};
@@ -50,10 +50,11 @@ fn every_endpoint_answers() {
     let paths: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
     assert!(paths.len() >= 7, "{paths:?}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let config = || Options { procfs: shipped::path("fixtures/ordinary-node/proc"), ..Options::default() };
+    let config =
+        || ExporterOptions { procfs: shipped::path("fixtures/ordinary-node/proc"), ..ExporterOptions::default() };
     let status = |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        runtime.block_on(router(Endpoints::new(config())).oneshot(request)).unwrap().status()
+        runtime.block_on(router(ExporterState::new(config())).oneshot(request)).unwrap().status()
     };
     let wrong = paths.iter().filter(|path| status(path) != StatusCode::OK);
     assert_none(&wrong.map(|path| format!("GET {path} answers {}", status(path))).collect::<Vec<_>>());

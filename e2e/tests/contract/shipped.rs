@@ -16,8 +16,8 @@ use e2e::workspace::variables::{self, Values};
 use fs_err as fs;
 use http_body_util::BodyExt as _;
 use mini_node_exporter::collector;
-use mini_node_exporter::http::{Endpoints, Options, protected, router};
-use mini_node_exporter::web_config::WebConfig;
+use mini_node_exporter::http::{ExporterOptions, ExporterState, protected, router};
+use mini_node_exporter::web_config::WebConfigWatcher;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -146,11 +146,15 @@ pub fn exposed() -> Metrics {
     let web_config = web_config();
     let cases = fs::read_dir(path("fixtures")).unwrap().map(|case| case.unwrap().path().join("proc"));
     let texts = cases.filter(|tree| tree.is_dir()).map(|tree| {
-        let config = Options { procfs: tree.clone(), collectors: collector::TABLE.to_vec(), ..Options::default() };
+        let config = ExporterOptions {
+            procfs: tree.clone(),
+            collectors: collector::TABLE.to_vec(),
+            ..ExporterOptions::default()
+        };
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
         let body = runtime.block_on(async {
             let answer =
-                protected(router(Endpoints::new(config)), Arc::clone(&web_config)).oneshot(request).await.unwrap();
+                protected(router(ExporterState::new(config)), Arc::clone(&web_config)).oneshot(request).await.unwrap();
             assert!(answer.status().is_success(), "{}: {}", tree.display(), answer.status());
             answer.into_body().collect().await.unwrap().to_bytes()
         });
@@ -159,12 +163,12 @@ pub fn exposed() -> Metrics {
     catalogue::metrics(&texts.collect::<String>())
 }
 
-fn web_config() -> Arc<WebConfig> {
+fn web_config() -> Arc<WebConfigWatcher> {
     let directory = tempfile::tempdir().unwrap();
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["node".to_owned()]).unwrap();
     fs::write(directory.path().join("tls.crt"), cert.pem()).unwrap();
     fs::write(directory.path().join("tls.key"), signing_key.serialize_pem()).unwrap();
     let file = directory.path().join("web.yml");
     fs::write(&file, "tls_server_config: {cert_file: tls.crt, key_file: tls.key}").unwrap();
-    Arc::new(WebConfig::load(&file).unwrap())
+    Arc::new(WebConfigWatcher::load(&file).unwrap())
 }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use mini_node_exporter::http::{Endpoints, Options, router};
+use mini_node_exporter::http::{ExporterState, ExporterOptions, router};
 use mini_node_exporter::server::serve_stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::{Builder, Runtime};
@@ -14,9 +14,9 @@ use tokio::runtime::{Builder, Runtime};
 const ROOM: usize = 1 << 22;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().enable_time().build().unwrap());
-static ENDPOINTS: LazyLock<Arc<Endpoints>> = LazyLock::new(|| {
+static ENDPOINTS: LazyLock<Arc<ExporterState>> = LazyLock::new(|| {
     let procfs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/ordinary-node/proc").into();
-    Endpoints::new(Options { procfs, ..Options::default() })
+    ExporterState::new(ExporterOptions { procfs, ..ExporterOptions::default() })
 });
 
 fuzz_target!(|request: &[u8]| {

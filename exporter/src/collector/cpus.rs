@@ -2,9 +2,9 @@
 
 use prometheus::proto::MetricFamily;
 
-use super::{Collector, gauge};
-use crate::node::Scrape;
-use crate::procfs::{Error, OnlineCpus, ProcFile};
+use super::{Collector, gauge_family};
+use crate::node::ReadSession;
+use crate::procfs::{OnlineCpus, ProcFile, ReadError};
 
 pub(super) struct CpusCollector;
 
@@ -25,9 +25,9 @@ impl Collector for CpusCollector {
         &[OnlineCpus::PATH]
     }
 
-    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
-        let OnlineCpus(count) = scrape.read()?;
-        let hostname = scrape.hostname()?;
-        Ok(vec![gauge("node_cpus", "Number of online CPUs.", [([("hostname", hostname)], count.into())])])
+    fn collect(&self, session: &ReadSession<'_>) -> Result<Vec<MetricFamily>, ReadError> {
+        let OnlineCpus(count) = session.read()?;
+        let hostname = session.hostname()?;
+        Ok(vec![gauge_family("node_cpus", "Number of online CPUs.", [([("hostname", hostname)], count.into())])])
     }
 }

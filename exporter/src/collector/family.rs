@@ -3,7 +3,7 @@
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 /// Returns a family of gauges: a name, a help text, and for each sample its labels and its value.
-pub(crate) fn gauge<'a, L>(name: &str, help: &str, samples: impl IntoIterator<Item = (L, f64)>) -> MetricFamily
+pub(crate) fn gauge_family<'a, L>(name: &str, help: &str, samples: impl IntoIterator<Item = (L, f64)>) -> MetricFamily
 where
     L: IntoIterator<Item = (&'a str, &'a str)>,
 {
@@ -18,7 +18,7 @@ where
 }
 
 /// Returns a family of one counter without labels.
-pub(crate) fn counter(name: &str, help: &str, value: f64) -> MetricFamily {
+pub(crate) fn counter_family(name: &str, help: &str, value: f64) -> MetricFamily {
     let mut counter = Counter::default();
     counter.set_value(value);
     let mut metric = Metric::default();

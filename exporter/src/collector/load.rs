@@ -2,9 +2,9 @@
 
 use prometheus::proto::MetricFamily;
 
-use super::{Collector, gauge};
-use crate::node::Scrape;
-use crate::procfs::{Error, LoadAverage, ProcFile};
+use super::{Collector, gauge_family};
+use crate::node::ReadSession;
+use crate::procfs::{LoadAverage, ProcFile, ReadError};
 
 pub(super) struct LoadCollector;
 
@@ -23,10 +23,10 @@ impl Collector for LoadCollector {
         &[LoadAverage::PATH]
     }
 
-    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
-        let windows = scrape.read::<LoadAverage>()?.windows();
-        let hostname = scrape.hostname()?;
+    fn collect(&self, session: &ReadSession<'_>) -> Result<Vec<MetricFamily>, ReadError> {
+        let windows = session.read::<LoadAverage>()?.windows();
+        let hostname = session.hostname()?;
         let samples = windows.map(|(duration, load)| ([("hostname", hostname), ("duration", duration)], load));
-        Ok(vec![gauge("node_load", HELP, samples)])
+        Ok(vec![gauge_family("node_load", HELP, samples)])
     }
 }

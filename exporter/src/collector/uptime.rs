@@ -2,9 +2,9 @@
 
 use prometheus::proto::MetricFamily;
 
-use super::{Collector, gauge};
-use crate::node::Scrape;
-use crate::procfs::{self, Error, ProcFile};
+use super::{Collector, gauge_family};
+use crate::node::ReadSession;
+use crate::procfs::{self, ProcFile, ReadError};
 
 pub(super) struct UptimeCollector;
 
@@ -21,10 +21,10 @@ impl Collector for UptimeCollector {
         &[procfs::Uptime::PATH]
     }
 
-    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
-        let uptime = scrape.read::<procfs::Uptime>()?;
-        let hostname = scrape.hostname()?;
+    fn collect(&self, session: &ReadSession<'_>) -> Result<Vec<MetricFamily>, ReadError> {
+        let uptime = session.read::<procfs::Uptime>()?;
+        let hostname = session.hostname()?;
         let sample = ([("hostname", hostname)], uptime.seconds);
-        Ok(vec![gauge("node_uptime", "Seconds since the node booted.", [sample])])
+        Ok(vec![gauge_family("node_uptime", "Seconds since the node booted.", [sample])])
     }
 }

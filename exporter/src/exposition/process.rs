@@ -10,7 +10,7 @@ use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 use rustix::system::sysinfo;
 
-use crate::collector::{counter, gauge};
+use crate::collector::{counter_family, gauge_family};
 use crate::procfs::{ProcRoot, ProcessStat, open_fds};
 
 pub(super) struct ProcessMetrics {
@@ -32,7 +32,7 @@ impl ProcessMetrics {
     pub(super) fn collect(&self, families: &mut Vec<MetricFamily>) {
         if let Ok(stat) = self.root.read::<ProcessStat>() {
             let help = "User and system CPU time of this process in seconds.";
-            families.push(counter("process_cpu_seconds_total", help, seconds(stat.cpu_ticks)));
+            families.push(counter_family("process_cpu_seconds_total", help, seconds(stat.cpu_ticks)));
             if let Some(boot) = self.boot() {
                 let help = "Start time of this process in seconds since the Unix epoch.";
                 families.push(value("process_start_time_seconds", help, boot + seconds(stat.start_ticks)));
@@ -75,7 +75,7 @@ impl ProcessMetrics {
 }
 
 fn value(name: &str, help: &str, value: f64) -> MetricFamily {
-    gauge(name, help, [([], value)])
+    gauge_family(name, help, [([], value)])
 }
 
 fn seconds(ticks: u64) -> f64 {

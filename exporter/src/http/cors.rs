@@ -15,9 +15,9 @@ use regex_lite::Regex;
 
 /// The origins of those pages: a regular expression that must match the whole origin.
 #[derive(Clone, Debug)]
-pub struct Origins(Regex);
+pub struct AllowedOrigins(Regex);
 
-impl FromStr for Origins {
+impl FromStr for AllowedOrigins {
     type Err = regex_lite::Error;
 
     fn from_str(pattern: &str) -> Result<Self, Self::Err> {
@@ -27,11 +27,11 @@ impl FromStr for Origins {
 
 /// Adds the headers with which pages of these origins may read the answers. It goes around the passwords of a web
 /// configuration, because a browser's preflight request has none.
-pub fn readable_by(origins: Origins, app: Router) -> Router {
+pub fn readable_by(origins: AllowedOrigins, app: Router) -> Router {
     app.layer(from_fn_with_state(origins, allow))
 }
 
-async fn allow(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+async fn allow(State(origins): State<AllowedOrigins>, request: Request, next: Next) -> Response {
     let is_allowed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| origins.0.is_match(origin));
     let allowed = request.headers().get(ORIGIN).filter(is_allowed).cloned();
     let is_preflight =

@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{Endpoints, line};
+use super::{ExporterState, line};
 use crate::collector::Collector;
-use crate::node::Scrape;
-use crate::procfs::Error;
+use crate::node::ReadSession;
+use crate::procfs::ReadError;
 
 /// Less than the timeout of the manifests' probes, so that a kubelet learns which file hangs.
-const TIMEOUT: Duration = Duration::from_secs(4);
+const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How many checks of a tree that can hang may run at once.
 pub(super) const MOST_CHECKS: usize = 8;
@@ -22,28 +22,28 @@ pub(super) async fn live() -> Response {
     line(StatusCode::OK, "ok")
 }
 
-pub(super) async fn ready(State(endpoints): State<Arc<Endpoints>>) -> Response {
+pub(super) async fn ready(State(state): State<Arc<ExporterState>>) -> Response {
     // Otherwise a slow tree would let these take every connection.
-    let permit = endpoints.readiness_checks.acquire();
-    if permit.is_none() && !endpoints.node.root().is_live() {
+    let permit = state.readiness_checks.acquire();
+    if permit.is_none() && !state.node.root().is_kernel_procfs() {
         let reason = format_args!("too many concurrent readiness checks: limit is {MOST_CHECKS}");
         return line(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
-    let needed = Arc::clone(&endpoints);
-    let bad = move |scrape: &Scrape<'_>| bad_files(scrape, needed.exposition.collectors());
-    let bad = endpoints.node.scrape(|| TIMEOUT, bad).await;
+    let needed = Arc::clone(&state);
+    let bad = move |session: &ReadSession<'_>| bad_files(session, needed.gatherer.collectors());
+    let bad = state.node.read_within(|| READINESS_TIMEOUT, bad).await;
     if bad.is_empty() {
         return line(StatusCode::OK, "ok");
     }
-    let lines: Vec<String> = bad.iter().map(Error::to_string).collect();
+    let lines: Vec<String> = bad.iter().map(ReadError::to_string).collect();
     line(StatusCode::SERVICE_UNAVAILABLE, lines.join("\n"))
 }
 
 /// Returns each bad file once: of the hostname, and of every enabled collector.
-fn bad_files(scrape: &Scrape<'_>, collectors: &[&'static dyn Collector]) -> Vec<Error> {
-    let mut bad: Vec<Error> = scrape.hostname().err().into_iter().collect();
+fn bad_files(session: &ReadSession<'_>, collectors: &[&'static dyn Collector]) -> Vec<ReadError> {
+    let mut bad: Vec<ReadError> = session.hostname().err().into_iter().collect();
     for collector in collectors {
-        if let Err(error) = collector.collect(scrape)
+        if let Err(error) = collector.collect(session)
             && bad.iter().all(|known| known.path() != error.path())
         {
             bad.push(error);

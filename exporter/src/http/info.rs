@@ -6,30 +6,33 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{MethodRouter, get};
 
-use super::{Endpoints, PLAIN_TEXT, answer, line, timeout};
-use crate::node::Scrape;
-use crate::procfs::{Error, LoadAverage, Uptime};
+use super::{ExporterState, PLAIN_TEXT, answer, line, timeout};
+use crate::node::ReadSession;
+use crate::procfs::{LoadAverage, ReadError, Uptime};
 
-pub(super) fn hostname() -> MethodRouter<Arc<Endpoints>> {
-    info(PLAIN_TEXT, |scrape| scrape.hostname().map(str::to_string))
+pub(super) fn hostname() -> MethodRouter<Arc<ExporterState>> {
+    info(PLAIN_TEXT, |session| session.hostname().map(str::to_string))
 }
 
-pub(super) fn uptime() -> MethodRouter<Arc<Endpoints>> {
-    info(PLAIN_TEXT, |scrape| scrape.read::<Uptime>().map(|uptime| uptime.written))
+pub(super) fn uptime() -> MethodRouter<Arc<ExporterState>> {
+    info(PLAIN_TEXT, |session| session.read::<Uptime>().map(|uptime| uptime.written))
 }
 
-pub(super) fn load() -> MethodRouter<Arc<Endpoints>> {
-    info("application/json", |scrape| scrape.read::<LoadAverage>().map(|load| json(&load)))
+pub(super) fn load() -> MethodRouter<Arc<ExporterState>> {
+    info("application/json", |session| session.read::<LoadAverage>().map(|load| json(&load)))
 }
 
-fn info(content_type: &'static str, read: fn(&Scrape<'_>) -> Result<String, Error>) -> MethodRouter<Arc<Endpoints>> {
-    get(async move |State(endpoints): State<Arc<Endpoints>>, headers: HeaderMap| {
+fn info(
+    content_type: &'static str,
+    read: fn(&ReadSession<'_>) -> Result<String, ReadError>,
+) -> MethodRouter<Arc<ExporterState>> {
+    get(async move |State(state): State<Arc<ExporterState>>, headers: HeaderMap| {
         // Otherwise a hung tree would let these take every connection.
-        let permit = endpoints.requests.acquire();
-        if permit.is_none() && !endpoints.node.root().is_live() {
-            return endpoints.too_many_requests();
+        let permit = state.requests.acquire();
+        if permit.is_none() && !state.node.root().is_kernel_procfs() {
+            return state.too_many_requests();
         }
-        match endpoints.node.scrape(|| timeout(&headers), read).await {
+        match state.node.read_within(|| timeout(&headers), read).await {
             Ok(text) => answer(StatusCode::OK, content_type, text),
             Err(error) => line(StatusCode::INTERNAL_SERVER_ERROR, error),
         }

@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{Endpoints, answer, path};
-use crate::build;
+use super::{ExporterState, answer, path};
+use crate::build_info;
 
 /// Nothing on the page comes from a request, and the telemetry path has no character that HTML interprets.
-pub(super) async fn page(State(endpoints): State<Arc<Endpoints>>) -> Response {
+pub(super) async fn page(State(state): State<Arc<ExporterState>>) -> Response {
     let links = [
-        (endpoints.telemetry_path.as_str(), "metrics, for Prometheus"),
+        (state.telemetry_path.as_str(), "metrics, for Prometheus"),
         (path::HOSTNAME, "the node's name"),
         (path::UPTIME, "seconds since boot"),
         (path::LOAD, "load averages"),
@@ -24,7 +24,7 @@ pub(super) async fn page(State(endpoints): State<Arc<Endpoints>>) -> Response {
     let body = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>mini-node-exporter</title></head>\n\
          <body>\n<h1>mini-node-exporter</h1>\n<p>Version {}</p>\n<ul>\n{links}</ul>\n</body>\n</html>\n",
-        build::LONG_VERSION
+        build_info::LONG_VERSION
     );
     answer(StatusCode::OK, "text/html; charset=utf-8", body)
 }

@@ -10,37 +10,38 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::filter::ScrapeFilter;
-use super::{Endpoints, hold, line, timeout};
-use crate::collector::gauge;
+use super::{ExporterState, hold, line, timeout};
+use crate::collector::gauge_family;
 use crate::exposition;
-use crate::node::Scrape;
-use crate::web_config::Rules;
+use crate::node::ReadSession;
+use crate::web_config::ActiveWebConfig;
 
 pub(super) async fn scrape(
-    State(endpoints): State<Arc<Endpoints>>,
+    State(state): State<Arc<ExporterState>>,
     RawQuery(query): RawQuery,
-    rules: Option<Extension<Arc<Rules>>>,
+    config: Option<Extension<Arc<ActiveWebConfig>>>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(permit) = endpoints.requests.acquire() else { return endpoints.too_many_requests() };
-    let filter = match ScrapeFilter::parse(&query.unwrap_or_default(), endpoints.exposition.collectors()) {
+    let Some(permit) = state.requests.acquire() else { return state.too_many_requests() };
+    let filter = match ScrapeFilter::parse(&query.unwrap_or_default(), state.gatherer.collectors()) {
         Ok(filter) => filter,
         Err(error) => return line(StatusCode::BAD_REQUEST, error),
     };
-    let not_after = rules.and_then(|rules| rules.not_after());
-    let scraped = Arc::clone(&endpoints);
-    let expose = move |scrape: &Scrape<'_>| {
-        let mut families = scraped.exposition.families(scrape, &filter.collectors);
+    let not_after = config.and_then(|config| config.not_after());
+    let scraped = Arc::clone(&state);
+    let expose = move |session: &ReadSession<'_>| {
+        let mut families = scraped.gatherer.gather(session, &filter.collectors);
         let help = "When the exporter's TLS certificate expires, in seconds since 1970.";
         let expiry = not_after.map(|time| ([("", ""); 0], time.as_secs_f64()));
-        families
-            .extend(expiry.map(|sample| gauge("mini_node_exporter_tls_not_after_timestamp_seconds", help, [sample])));
+        families.extend(
+            expiry.map(|sample| gauge_family("mini_node_exporter_tls_not_after_timestamp_seconds", help, [sample])),
+        );
         if !filter.names.is_empty() {
             families.retain(|family| filter.names.iter().any(|name| name == family.name()));
         }
         exposition::encode(&families)
     };
-    match endpoints.node.scrape(|| timeout(&headers), expose).await {
+    match state.node.read_within(|| timeout(&headers), expose).await {
         Ok(text) => {
             let content_type = HeaderValue::from_static(exposition::CONTENT_TYPE);
             ([(CONTENT_TYPE, content_type)], hold(permit, Body::from(text))).into_response()

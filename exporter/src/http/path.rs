@@ -9,7 +9,7 @@ pub(super) const LOAD: &str = "/info/load";
 pub(super) const LIVE: &str = "/healthz/live";
 pub(super) const READY: &str = "/healthz/ready";
 
-const SHAPE: &str = "expected `/` and segments of letters, digits, `-`, `_` and `.`, such as `/metrics`";
+const PATH_SHAPE: &str = "expected `/` and segments of letters, digits, `-`, `_` and `.`, such as `/metrics`";
 
 const FIXED: [&str; 6] = [LANDING, HOSTNAME, UPTIME, LOAD, LIVE, READY];
 
@@ -47,10 +47,10 @@ impl FromStr for TelemetryPath {
         if FIXED.contains(&path) {
             return Err("another endpoint already has this path");
         }
-        for segment in path.strip_prefix('/').ok_or(SHAPE)?.split('/') {
+        for segment in path.strip_prefix('/').ok_or(PATH_SHAPE)?.split('/') {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
             if segment.is_empty() || !segment.bytes().all(allowed) {
-                return Err(SHAPE);
+                return Err(PATH_SHAPE);
             }
             if matches!(segment, "." | "..") {
                 // Clients resolve these themselves.
@@ -76,7 +76,7 @@ mod tests {
     fn patterns_empty_segments_and_other_endpoints_are_not() {
         for path in ["", "metrics", "//", "/metrics/", "/a//b", "/{x}", "/*rest", "/:x", "/a b", "/a?b", "/%41", "/ä"]
         {
-            assert_eq!(path.parse::<TelemetryPath>(), Err(SHAPE), "{path:?}");
+            assert_eq!(path.parse::<TelemetryPath>(), Err(PATH_SHAPE), "{path:?}");
         }
         for path in FIXED {
             assert!(path.parse::<TelemetryPath>().is_err(), "{path:?}");

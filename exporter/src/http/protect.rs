@@ -11,52 +11,52 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
 use super::{line, path};
-use crate::log::OncePerMinute;
-use crate::web_config::{Rules, Verdict, WebConfig};
+use crate::log::LogThrottle;
+use crate::web_config::{ActiveWebConfig, AuthOutcome, WebConfigWatcher};
 
-struct AccessControl {
-    web_config: Arc<WebConfig>,
-    failures: OncePerMinute,
+struct AuthState {
+    web_config: Arc<WebConfigWatcher>,
+    failures: LogThrottle,
 }
 
 /// The same endpoints behind the rate limit, the passwords and the headers of a web configuration. Health needs no
 /// password and has no limit: probes send no password, and must not depend on what other clients do.
-pub fn protected(app: Router, web_config: Arc<WebConfig>) -> Router {
-    let access = AccessControl { web_config, failures: OncePerMinute::default() };
+pub fn protected(app: Router, web_config: Arc<WebConfigWatcher>) -> Router {
+    let access = AuthState { web_config, failures: LogThrottle::default() };
     app.layer(from_fn_with_state(Arc::new(access), protect))
 }
 
-async fn protect(State(access): State<Arc<AccessControl>>, mut request: Request, next: Next) -> Response {
-    let rules = access.web_config.rules();
-    request.extensions_mut().insert(Arc::clone(&rules));
+async fn protect(State(access): State<Arc<AuthState>>, mut request: Request, next: Next) -> Response {
+    let config = access.web_config.active();
+    request.extensions_mut().insert(Arc::clone(&config));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
     let is_health = path::is_health(request.uri().path());
-    let refusal = if is_health { None } else { access.refuse(&rules, peer, request.headers()).await };
+    let refusal = if is_health { None } else { access.refuse(&config, peer, request.headers()).await };
     let mut response = match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
     };
-    rules.add_headers(response.headers_mut());
+    config.add_headers(response.headers_mut());
     response
 }
 
-impl AccessControl {
-    async fn refuse(&self, rules: &Rules, peer: IpAddr, headers: &HeaderMap) -> Option<Response> {
-        if !rules.allow() {
+impl AuthState {
+    async fn refuse(&self, config: &ActiveWebConfig, peer: IpAddr, headers: &HeaderMap) -> Option<Response> {
+        if !config.allow() {
             return Some(line(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded"));
         }
-        let verdict = self.web_config.check(rules, headers, peer).await;
-        let (status, reason) = match verdict {
-            Verdict::Good => return None,
-            Verdict::Missing | Verdict::Bad => (StatusCode::UNAUTHORIZED, "user name and password required"),
-            Verdict::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many pending password checks"),
-            Verdict::NoThread => (StatusCode::SERVICE_UNAVAILABLE, "cannot check password: cannot start thread"),
+        let outcome = self.web_config.check(config, headers, peer).await;
+        let (status, reason) = match outcome {
+            AuthOutcome::Good => return None,
+            AuthOutcome::Missing | AuthOutcome::Bad => (StatusCode::UNAUTHORIZED, "user name and password required"),
+            AuthOutcome::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many pending password checks"),
+            AuthOutcome::NoThread => (StatusCode::SERVICE_UNAVAILABLE, "cannot check password: cannot start thread"),
         };
-        if verdict != Verdict::Missing && self.failures.allows(peer) {
-            match verdict {
-                Verdict::NoThread => tracing::error!(%peer, "{reason}"),
-                Verdict::Busy => tracing::warn!(%peer, "{reason}"),
+        if outcome != AuthOutcome::Missing && self.failures.allows(peer) {
+            match outcome {
+                AuthOutcome::NoThread => tracing::error!(%peer, "{reason}"),
+                AuthOutcome::Busy => tracing::warn!(%peer, "{reason}"),
                 _ => tracing::info!(%peer, "authentication failed"),
             }
         }

@@ -12,14 +12,14 @@ use http_body_util::BodyExt;
 use prometheus::proto::MetricFamily;
 use tower::ServiceExt;
 
-use super::{Endpoints, Options, TIMEOUT_HEADER, readable_by, router};
+use super::{ExporterOptions, ExporterState, TIMEOUT_HEADER, readable_by, router};
 use crate::collector::{self, Collector};
-use crate::node::Scrape;
-use crate::procfs::{Error, NODE_FILES, ProcFile, Reason};
+use crate::node::ReadSession;
+use crate::procfs::{NODE_FILES, ProcFile, ReadError, ReadErrorKind};
 
 #[tokio::test]
 async fn info_is_the_bare_value_whatever_the_collector_flags_say() {
-    let app = app(Options { collectors: Vec::new(), ..ordinary() });
+    let app = app(ExporterOptions { collectors: Vec::new(), ..ordinary() });
     for (path, value) in [
         ("/info/hostname", "worker-1"),
         ("/info/uptime", "1761.77"),
@@ -32,7 +32,7 @@ async fn info_is_the_bare_value_whatever_the_collector_flags_say() {
 #[tokio::test]
 async fn a_given_name_is_the_hostname_everywhere() {
     let node_name = Some("given \"name\"".to_string());
-    let app = app(Options { node_name, ..fixture("bad-hostname-missing") });
+    let app = app(ExporterOptions { node_name, ..fixture("bad-hostname-missing") });
     assert_eq!(get(&app, "/info/hostname").await.body, "given \"name\"");
     assert_eq!(get(&app, "/healthz/ready").await.status, StatusCode::OK);
     assert!(get(&app, "/metrics").await.body.contains("node_uptime{hostname=\"given \\\"name\\\"\"} 1761.77\n"));
@@ -42,11 +42,11 @@ async fn a_given_name_is_the_hostname_everywhere() {
 async fn readiness_needs_only_the_files_of_enabled_collectors_and_the_hostname() {
     let load: Vec<_> = collector::TABLE.iter().copied().filter(|one| one.name() == "load").collect();
     let ready = async |config| get(&app(config), "/healthz/ready").await;
-    assert_eq!(ready(Options { collectors: load.clone(), ..fixture("bad-uptime-missing") }).await.status, 200);
-    let answer = ready(Options { collectors: load, ..fixture("bad-loadavg-missing") }).await;
+    assert_eq!(ready(ExporterOptions { collectors: load.clone(), ..fixture("bad-uptime-missing") }).await.status, 200);
+    let answer = ready(ExporterOptions { collectors: load, ..fixture("bad-loadavg-missing") }).await;
     assert_eq!(answer.status, 503);
     assert!(answer.body.ends_with("/proc/loadavg: No such file or directory (os error 2)\n"), "{}", answer.body);
-    let answer = ready(Options { collectors: Vec::new(), ..fixture("bad-hostname-empty") }).await;
+    let answer = ready(ExporterOptions { collectors: Vec::new(), ..fixture("bad-hostname-empty") }).await;
     assert_eq!(answer.status, 503);
     assert!(answer.body.ends_with("/proc/sys/kernel/hostname: empty\n"), "{}", answer.body);
     let answer = ready(fixture("bad-every-file")).await;
@@ -63,18 +63,18 @@ async fn readiness_needs_only_the_files_of_enabled_collectors_and_the_hostname()
 
 #[tokio::test]
 async fn the_landing_page_links_the_telemetry_path() {
-    let app = app(Options { telemetry_path: "/some/where".parse().unwrap(), ..ordinary() });
+    let app = app(ExporterOptions { telemetry_path: "/some/where".parse().unwrap(), ..ordinary() });
     let answer = get(&app, "/").await;
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     assert!(answer.body.contains("<a href=\"/some/where\">"), "{}", answer.body);
-    assert!(answer.body.contains(crate::build::VERSION), "{}", answer.body);
+    assert!(answer.body.contains(crate::build_info::VERSION), "{}", answer.body);
     assert_eq!(get(&app, "/some/where").await.status, StatusCode::OK);
     assert_eq!(get(&app, "/metrics").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
-    let app = app(Options { exporter_metrics: false, ..ordinary() });
+    let app = app(ExporterOptions { exporter_metrics: false, ..ordinary() });
     for path in ["/", "/info/hostname", "/info/uptime", "/info/load", "/healthz/live", "/healthz/ready", "/metrics"] {
         let (get, head) = (get(&app, path).await, ask(&app, Method::HEAD, path).await);
         assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{path}");
@@ -148,14 +148,14 @@ async fn pages_of_other_origins_may_read_only_where_a_flag_allows_it() {
 
 #[tokio::test]
 async fn exporter_metrics_can_be_left_out() {
-    let answer = get(&app(Options { exporter_metrics: false, ..ordinary() }), "/metrics").await;
+    let answer = get(&app(ExporterOptions { exporter_metrics: false, ..ordinary() }), "/metrics").await;
     assert!(!answer.body.contains("process_"), "{}", answer.body);
     assert!(answer.body.contains("mini_node_exporter_build_info{"), "{}", answer.body);
 }
 
 #[tokio::test]
 async fn a_scrape_counts_until_its_body_is_dropped() {
-    let app = app(Options { max_requests: 1, ..ordinary() });
+    let app = app(ExporterOptions { max_requests: 1, ..ordinary() });
     let first = send(&app, Method::GET, "/metrics").await;
     assert_eq!(first.status(), StatusCode::OK);
     assert_eq!(get(&app, "/metrics").await.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -170,7 +170,7 @@ async fn a_scrape_counts_until_its_body_is_dropped() {
 
 #[tokio::test]
 async fn no_limit_is_no_limit() {
-    let app = app(Options { max_requests: 0, ..ordinary() });
+    let app = app(ExporterOptions { max_requests: 0, ..ordinary() });
     let mut open = Vec::new();
     for _ in 0..100 {
         let response = send(&app, Method::GET, "/metrics").await;
@@ -180,9 +180,9 @@ async fn no_limit_is_no_limit() {
 }
 
 /// Returns a family without samples, which the encoder refuses.
-struct Empty;
+struct EmptyFamilyCollector;
 
-impl Collector for Empty {
+impl Collector for EmptyFamilyCollector {
     fn name(&self) -> &'static str {
         "empty"
     }
@@ -195,7 +195,7 @@ impl Collector for Empty {
         &[]
     }
 
-    fn collect(&self, _: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
+    fn collect(&self, _: &ReadSession<'_>) -> Result<Vec<MetricFamily>, ReadError> {
         let mut family = MetricFamily::default();
         family.set_name("secret".to_string());
         Ok(vec![family])
@@ -204,20 +204,20 @@ impl Collector for Empty {
 
 #[tokio::test]
 async fn a_family_that_cannot_be_encoded_is_an_error_of_the_server() {
-    let answer = get(&app(Options { collectors: vec![&Empty], ..ordinary() }), "/metrics").await;
+    let answer = get(&app(ExporterOptions { collectors: vec![&EmptyFamilyCollector], ..ordinary() }), "/metrics").await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answer.body, "cannot encode the metrics; see the log\n");
 }
 
 /// A file whose read hangs while its test says so.
-struct Hanging<const TEST: usize>;
+struct HangingFile<const TEST: usize>;
 
 static HANGS: [AtomicBool; 3] = [const { AtomicBool::new(true) }; 3];
 
-impl<const TEST: usize> ProcFile for Hanging<TEST> {
+impl<const TEST: usize> ProcFile for HangingFile<TEST> {
     const PATH: &'static str = "uptime";
 
-    fn parse(_: &str) -> Result<Self, Reason> {
+    fn parse(_: &str) -> Result<Self, ReadErrorKind> {
         while HANGS[TEST].load(SeqCst) {
             std::thread::park_timeout(Duration::from_millis(10));
         }
@@ -225,7 +225,7 @@ impl<const TEST: usize> ProcFile for Hanging<TEST> {
     }
 }
 
-impl<const TEST: usize> Collector for Hanging<TEST> {
+impl<const TEST: usize> Collector for HangingFile<TEST> {
     fn name(&self) -> &'static str {
         "hanging"
     }
@@ -238,8 +238,8 @@ impl<const TEST: usize> Collector for Hanging<TEST> {
         &[Self::PATH]
     }
 
-    fn collect(&self, scrape: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
-        scrape.read::<Self>().map(|_| Vec::new())
+    fn collect(&self, session: &ReadSession<'_>) -> Result<Vec<MetricFamily>, ReadError> {
+        session.read::<Self>().map(|_| Vec::new())
     }
 }
 
@@ -250,7 +250,7 @@ async fn get_within(app: &Router, path: &str, seconds: &str) -> Answer {
 
 #[tokio::test]
 async fn a_hung_tree_fails_its_collectors_and_gives_the_scrapes_back() {
-    let app = app(Options { max_requests: 1, collectors: vec![&Hanging::<0>], ..ordinary() });
+    let app = app(ExporterOptions { max_requests: 1, collectors: vec![&HangingFile::<0>], ..ordinary() });
     let began = Instant::now();
     // The first takes all its time, the others fail at once.
     for seconds in ["3", "60", "60"] {
@@ -274,7 +274,7 @@ async fn a_hung_tree_fails_its_collectors_and_gives_the_scrapes_back() {
 
 #[tokio::test]
 async fn info_counts_as_a_request_on_a_tree_that_can_hang() {
-    let app = app(Options { max_requests: 2, collectors: vec![&Hanging::<1>], ..ordinary() });
+    let app = app(ExporterOptions { max_requests: 2, collectors: vec![&HangingFile::<1>], ..ordinary() });
     let (scrape, info, third) = tokio::join!(
         get_within(&app, "/metrics", "3"),
         get_within(&app, "/info/load", "60"),
@@ -291,7 +291,7 @@ async fn info_counts_as_a_request_on_a_tree_that_can_hang() {
 
 #[tokio::test]
 async fn readiness_checks_of_a_tree_that_can_hang_are_limited() {
-    let app = app(Options { collectors: vec![&Hanging::<2>], ..ordinary() });
+    let app = app(ExporterOptions { collectors: vec![&HangingFile::<2>], ..ordinary() });
     let mut checks = tokio::task::JoinSet::new();
     for _ in 0..9 {
         let app = app.clone();
@@ -324,12 +324,12 @@ fn the_response_is_sent_before_prometheus_gives_up() {
 const SOON: Duration = Duration::from_secs(20);
 
 /// A collector that says when it has begun, and then waits until it is let go.
-struct Waits {
+struct WaitingCollector {
     began: SyncSender<()>,
     go: Mutex<Receiver<()>>,
 }
 
-impl Collector for Waits {
+impl Collector for WaitingCollector {
     fn name(&self) -> &'static str {
         "waits"
     }
@@ -342,7 +342,7 @@ impl Collector for Waits {
         &[]
     }
 
-    fn collect(&self, _: &Scrape<'_>) -> Result<Vec<MetricFamily>, Error> {
+    fn collect(&self, _: &ReadSession<'_>) -> Result<Vec<MetricFamily>, ReadError> {
         self.began.send(()).unwrap();
         self.go.lock().unwrap().recv_timeout(SOON).unwrap();
         Ok(Vec::new())
@@ -353,9 +353,9 @@ impl Collector for Waits {
 async fn a_scrape_counts_from_its_start() {
     let (began, has_begun) = sync_channel(2);
     let (go, wait) = sync_channel(2);
-    let waits: &'static Waits = Box::leak(Box::new(Waits { began, go: Mutex::new(wait) }));
+    let waits: &'static WaitingCollector = Box::leak(Box::new(WaitingCollector { began, go: Mutex::new(wait) }));
     // On a live tree collectors run where they are asked for, on as many threads as this test has.
-    let app = app(Options { max_requests: 2, collectors: vec![waits], ..Options::default() });
+    let app = app(ExporterOptions { max_requests: 2, collectors: vec![waits], ..ExporterOptions::default() });
     let scrape = || {
         let app = app.clone();
         tokio::spawn(async move { get(&app, "/metrics").await.status })
@@ -384,17 +384,17 @@ struct Answer {
     body: String,
 }
 
-fn fixture(case: &str) -> Options {
+fn fixture(case: &str) -> ExporterOptions {
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures");
-    Options { procfs: format!("{fixtures}/{case}/proc").into(), ..Options::default() }
+    ExporterOptions { procfs: format!("{fixtures}/{case}/proc").into(), ..ExporterOptions::default() }
 }
 
-fn ordinary() -> Options {
+fn ordinary() -> ExporterOptions {
     fixture("ordinary-node")
 }
 
-fn app(config: Options) -> Router {
-    router(Endpoints::new(config))
+fn app(config: ExporterOptions) -> Router {
+    router(ExporterState::new(config))
 }
 
 async fn get(app: &Router, path: &str) -> Answer {

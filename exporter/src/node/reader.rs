@@ -12,17 +12,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::procfs::{Error, Reason, errno};
+use crate::procfs::{ReadError, ReadErrorKind, errno};
 
 /// A read that takes longer is blocked, whatever the timeout of any request.
 const BLOCKED_AFTER: Duration = Duration::from_secs(5);
 
-type QueuedRead = Box<dyn FnOnce() + Send>;
+type QueuedJob = Box<dyn FnOnce() + Send>;
 
 /// Where reads that can hang are done. The thread starts with the first.
 #[derive(Debug, Default)]
 pub struct ReaderThread {
-    queue: Mutex<Option<UnboundedSender<QueuedRead>>>,
+    queue: Mutex<Option<UnboundedSender<QueuedJob>>>,
     current: watch::Sender<Option<CurrentRead>>,
 }
 
@@ -43,7 +43,7 @@ impl ReaderThread {
         root: &Path,
         timeout: Duration,
         read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
+    ) -> Result<T, ReadError> {
         let (mut current, began) = (self.current.subscribe(), Instant::now());
         if let Some(error) = blocked(current.borrow().as_ref(), began) {
             return Err(error);
@@ -55,7 +55,7 @@ impl ReaderThread {
                 let _ = answer.send(read());
             }
         });
-        self.send(queued).map_err(|error| Error::new(root.to_path_buf(), Reason::NoThread(error)))?;
+        self.send(queued).map_err(|error| ReadError::new(root.to_path_buf(), ReadErrorKind::NoThread(error)))?;
         tokio::select! {
             biased;
             Ok(answer) = answered => Ok(answer),
@@ -70,10 +70,10 @@ impl ReaderThread {
         CurrentReadGuard(&self.current)
     }
 
-    fn send(&self, read: QueuedRead) -> Result<(), Errno> {
+    fn send(&self, read: QueuedJob) -> Result<(), Errno> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.is_none() {
-            let (sender, mut receiver) = unbounded_channel::<QueuedRead>();
+            let (sender, mut receiver) = unbounded_channel::<QueuedJob>();
             let work = move || std::iter::from_fn(|| receiver.blocking_recv()).for_each(|read| read());
             thread::Builder::new().name("procfs-reader".into()).spawn(work).map_err(|error| errno(&error))?;
             *queue = Some(sender);
@@ -84,14 +84,14 @@ impl ReaderThread {
         Ok(())
     }
 
-    fn time_out(&self, root: &Path) -> Error {
+    fn time_out(&self, root: &Path) -> ReadError {
         let file = self.current.borrow().as_ref().map(|read| read.file.clone());
-        Error::new(file.unwrap_or_else(|| root.to_path_buf()), Reason::TimedOut)
+        ReadError::new(file.unwrap_or_else(|| root.to_path_buf()), ReadErrorKind::TimedOut)
     }
 }
 
 /// Returns `None` once the sender is gone.
-async fn until_blocked(current: &mut watch::Receiver<Option<CurrentRead>>, began: Instant) -> Option<Error> {
+async fn until_blocked(current: &mut watch::Receiver<Option<CurrentRead>>, began: Instant) -> Option<ReadError> {
     loop {
         let since = current.borrow_and_update().as_ref().map(|read| read.since);
         match since {
@@ -108,10 +108,10 @@ async fn until_blocked(current: &mut watch::Receiver<Option<CurrentRead>>, began
 }
 
 /// Returns an error if the read is blocked. `began` is when the request began.
-fn blocked(current: Option<&CurrentRead>, began: Instant) -> Option<Error> {
+fn blocked(current: Option<&CurrentRead>, began: Instant) -> Option<ReadError> {
     let read = current.filter(|read| read.since.elapsed() >= BLOCKED_AFTER)?;
-    let reason = if read.since < began { Reason::Blocked } else { Reason::TimedOut };
-    Some(Error::new(read.file.clone(), reason))
+    let reason = if read.since < began { ReadErrorKind::Blocked } else { ReadErrorKind::TimedOut };
+    Some(ReadError::new(read.file.clone(), reason))
 }
 
 struct CurrentReadGuard<'a>(&'a watch::Sender<Option<CurrentRead>>);
@@ -135,8 +135,8 @@ mod tests {
         reader: &ReaderThread,
         timeout: Duration,
         read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Reason> {
-        reader.run(Path::new("/root"), timeout, read).await.map_err(|error| error.reason())
+    ) -> Result<T, ReadErrorKind> {
+        reader.run(Path::new("/root"), timeout, read).await.map_err(|error| error.kind())
     }
 
     #[tokio::test]
@@ -192,6 +192,6 @@ mod tests {
             outcome
         };
         let (slow, short) = tokio::join!(run(&reader, LONG, slow), short);
-        assert_eq!((slow, short), (Ok(()), Err(Reason::TimedOut)));
+        assert_eq!((slow, short), (Ok(()), Err(ReadErrorKind::TimedOut)));
     }
 }

@@ -1,6 +1,6 @@
 //! `/sys/devices/system/cpu/online`: the CPUs that run, as ranges.
 
-use super::{ProcFile, Reason};
+use super::{ProcFile, ReadErrorKind};
 
 /// How many CPUs the node runs on. A container sees them all, whatever its share of them is.
 ///
@@ -12,13 +12,13 @@ impl ProcFile for OnlineCpus {
     /// `sys` lies beside `proc`, in a tree of files as on a machine.
     const PATH: &'static str = "../sys/devices/system/cpu/online";
 
-    fn parse(text: &str) -> Result<Self, Reason> {
+    fn parse(text: &str) -> Result<Self, ReadErrorKind> {
         let text = text.trim_end_matches('\n');
         if text.is_empty() {
-            return Err(Reason::Empty);
+            return Err(ReadErrorKind::Empty);
         }
         let count = text.split(',').try_fold(0_u32, |sum, range| sum.checked_add(length(range)?));
-        count.map(Self).ok_or(Reason::InvalidCpuList)
+        count.map(Self).ok_or(ReadErrorKind::InvalidCpuList)
     }
 }
 
@@ -44,8 +44,8 @@ mod tests {
     #[test]
     fn what_the_kernel_never_writes_is_refused() {
         for text in ["-", "0-", "3-0", "0--3", "+1", "0 1", "0,", "a", "0-4294967295", "4294967296", "0\n1\n"] {
-            assert_eq!(OnlineCpus::parse(text), Err(Reason::InvalidCpuList), "{text:?}");
+            assert_eq!(OnlineCpus::parse(text), Err(ReadErrorKind::InvalidCpuList), "{text:?}");
         }
-        assert_eq!(OnlineCpus::parse("\n"), Err(Reason::Empty));
+        assert_eq!(OnlineCpus::parse("\n"), Err(ReadErrorKind::Empty));
     }
 }

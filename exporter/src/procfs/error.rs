@@ -9,15 +9,15 @@ use crate::log::one_line;
 
 /// A file and why it is bad, in one line. No content of the file is ever part of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {reason}", one_line(&path.to_string_lossy()))]
-pub struct Error {
+#[error("{}: {kind}", one_line(&path.to_string_lossy()))]
+pub struct ReadError {
     path: PathBuf,
-    reason: Reason,
+    kind: ReadErrorKind,
 }
 
-impl Error {
-    pub(crate) fn new(path: PathBuf, reason: Reason) -> Self {
-        Self { path, reason }
+impl ReadError {
+    pub(crate) fn new(path: PathBuf, kind: ReadErrorKind) -> Self {
+        Self { path, kind }
     }
 
     /// The file's full path, or the root's where the tree as a whole cannot be read.
@@ -28,14 +28,14 @@ impl Error {
 
     /// Why it is bad.
     #[must_use]
-    pub fn reason(&self) -> Reason {
-        self.reason
+    pub fn kind(&self) -> ReadErrorKind {
+        self.kind
     }
 }
 
 /// Why a procfs file is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum ReadErrorKind {
     /// The kernel refused to open or read it.
     #[error("{0}")]
     Io(Errno),
@@ -89,9 +89,9 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line_that_names_the_file() {
-        let error = Error::new("/proc/uptime".into(), Reason::Io(Errno::NOENT));
+        let error = ReadError::new("/proc/uptime".into(), ReadErrorKind::Io(Errno::NOENT));
         assert_eq!(error.to_string(), "/proc/uptime: No such file or directory (os error 2)");
-        let error = Error::new("/a\nb/loadavg".into(), Reason::Missing("the 15m load"));
+        let error = ReadError::new("/a\nb/loadavg".into(), ReadErrorKind::Missing("the 15m load"));
         assert_eq!(error.to_string(), "/a\\nb/loadavg: the 15m load is missing");
     }
 }

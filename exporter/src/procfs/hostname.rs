@@ -1,6 +1,6 @@
 //! `/proc/sys/kernel/hostname`: the name of the *reader's* UTS namespace, in a pod the pod's own name.
 
-use super::{ProcFile, Reason};
+use super::{ProcFile, ReadErrorKind};
 
 /// A node's name: one line, trimmed, not empty, no control character.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,14 +9,14 @@ pub struct Hostname(pub String);
 impl ProcFile for Hostname {
     const PATH: &'static str = "sys/kernel/hostname";
 
-    fn parse(text: &str) -> Result<Self, Reason> {
+    fn parse(text: &str) -> Result<Self, ReadErrorKind> {
         let name = text.trim();
         if name.is_empty() {
-            Err(Reason::Empty)
+            Err(ReadErrorKind::Empty)
         } else if name.contains('\n') {
-            Err(Reason::SeveralLines)
+            Err(ReadErrorKind::SeveralLines)
         } else if name.contains(char::is_control) {
-            Err(Reason::ControlCharacter)
+            Err(ReadErrorKind::ControlCharacter)
         } else {
             Ok(Self(name.to_string()))
         }
@@ -38,11 +38,11 @@ mod tests {
 
     #[test]
     fn no_name_two_names_and_control_characters_are_bad() {
-        assert_eq!(Hostname::parse(""), Err(Reason::Empty));
-        assert_eq!(Hostname::parse(" \n"), Err(Reason::Empty));
-        assert_eq!(Hostname::parse("a\nb\n"), Err(Reason::SeveralLines));
-        assert_eq!(Hostname::parse("a\tb\n"), Err(Reason::ControlCharacter));
-        assert_eq!(Hostname::parse("a\u{1b}[31m\n"), Err(Reason::ControlCharacter));
-        assert_eq!(Hostname::parse("a\0"), Err(Reason::ControlCharacter));
+        assert_eq!(Hostname::parse(""), Err(ReadErrorKind::Empty));
+        assert_eq!(Hostname::parse(" \n"), Err(ReadErrorKind::Empty));
+        assert_eq!(Hostname::parse("a\nb\n"), Err(ReadErrorKind::SeveralLines));
+        assert_eq!(Hostname::parse("a\tb\n"), Err(ReadErrorKind::ControlCharacter));
+        assert_eq!(Hostname::parse("a\u{1b}[31m\n"), Err(ReadErrorKind::ControlCharacter));
+        assert_eq!(Hostname::parse("a\0"), Err(ReadErrorKind::ControlCharacter));
     }
 }

@@ -1,6 +1,6 @@
 //! `/proc/loadavg`: three load averages, running and existing threads, the last process id.
 
-use super::{ProcFile, Reason, number};
+use super::{ProcFile, ReadErrorKind, number};
 
 /// How many threads were running, waiting to run, or in uninterruptible sleep, on average over three windows.
 ///
@@ -26,7 +26,7 @@ impl LoadAverage {
 impl ProcFile for LoadAverage {
     const PATH: &'static str = "loadavg";
 
-    fn parse(text: &str) -> Result<Self, Reason> {
+    fn parse(text: &str) -> Result<Self, ReadErrorKind> {
         let mut fields = text.lines().next().unwrap_or_default().split_ascii_whitespace();
         let load = Self {
             one: number::parse(fields.next(), "the 1m load")?,
@@ -34,7 +34,7 @@ impl ProcFile for LoadAverage {
             fifteen: number::parse(fields.next(), "the 15m load")?,
         };
         // A sandbox such as gVisor writes zeros for what it does not know.
-        if fields.next() == Some("0/0") { Err(Reason::ZeroThreads) } else { Ok(load) }
+        if fields.next() == Some("0/0") { Err(ReadErrorKind::ZeroThreads) } else { Ok(load) }
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn the_load_of_no_threads_is_bad() {
         for text in ["0.00 0.00 0.00 0/0 0\n", "1.00 2.00 3.00 0/0"] {
-            assert_eq!(LoadAverage::parse(text), Err(Reason::ZeroThreads), "{text:?}");
+            assert_eq!(LoadAverage::parse(text), Err(ReadErrorKind::ZeroThreads), "{text:?}");
         }
         for text in ["0.00 0.00 0.00 0/1 1\n", "0.00 0.00 0.00 0/00 0\n", "0.00 0.00 0.00 0 0/0\n"] {
             assert!(LoadAverage::parse(text).is_ok(), "{text:?}");
@@ -63,16 +63,16 @@ mod tests {
 
     #[test]
     fn each_missing_number_is_named() {
-        assert_eq!(LoadAverage::parse(""), Err(Reason::Missing("the 1m load")));
-        assert_eq!(LoadAverage::parse("0.57\n0.80 0.77\n"), Err(Reason::Missing("the 5m load")));
-        assert_eq!(LoadAverage::parse("0.57 0.80\n"), Err(Reason::Missing("the 15m load")));
+        assert_eq!(LoadAverage::parse(""), Err(ReadErrorKind::Missing("the 1m load")));
+        assert_eq!(LoadAverage::parse("0.57\n0.80 0.77\n"), Err(ReadErrorKind::Missing("the 5m load")));
+        assert_eq!(LoadAverage::parse("0.57 0.80\n"), Err(ReadErrorKind::Missing("the 15m load")));
     }
 
     #[test]
     fn each_bad_number_is_named() {
-        assert_eq!(LoadAverage::parse("NaN 0.80 0.77 1/2 3\n"), Err(Reason::NotANumber("the 1m load")));
-        assert_eq!(LoadAverage::parse("0.57 inf 0.77 1/2 3\n"), Err(Reason::NotANumber("the 5m load")));
-        assert_eq!(LoadAverage::parse("0.57 0.80 0. 1/2 3\n"), Err(Reason::NotANumber("the 15m load")));
-        assert_eq!(LoadAverage::parse("0.57 0.80 2/816 12345\n"), Err(Reason::NotANumber("the 15m load")));
+        assert_eq!(LoadAverage::parse("NaN 0.80 0.77 1/2 3\n"), Err(ReadErrorKind::NotANumber("the 1m load")));
+        assert_eq!(LoadAverage::parse("0.57 inf 0.77 1/2 3\n"), Err(ReadErrorKind::NotANumber("the 5m load")));
+        assert_eq!(LoadAverage::parse("0.57 0.80 0. 1/2 3\n"), Err(ReadErrorKind::NotANumber("the 15m load")));
+        assert_eq!(LoadAverage::parse("0.57 0.80 2/816 12345\n"), Err(ReadErrorKind::NotANumber("the 15m load")));
     }
 }

@@ -1,16 +1,16 @@
 //! The numbers of procfs: digits, optionally a point and digits. Nothing else, though Rust's own parser takes more.
 
-use super::Reason;
+use super::ReadErrorKind;
 
 /// Reads one number and says under which name it is bad.
-pub(super) fn parse(field: Option<&str>, name: &'static str) -> Result<f64, Reason> {
-    let field = field.ok_or(Reason::Missing(name))?;
+pub(super) fn parse(field: Option<&str>, name: &'static str) -> Result<f64, ReadErrorKind> {
+    let field = field.ok_or(ReadErrorKind::Missing(name))?;
     if !is_number(field) {
-        return Err(Reason::NotANumber(name));
+        return Err(ReadErrorKind::NotANumber(name));
     }
-    let value: f64 = field.parse().map_err(|_| Reason::NotANumber(name))?;
+    let value: f64 = field.parse().map_err(|_| ReadErrorKind::NotANumber(name))?;
     // Digits alone can still overflow, which Rust's parser reports as infinity.
-    if value.is_finite() { Ok(value) } else { Err(Reason::TooLarge(name)) }
+    if value.is_finite() { Ok(value) } else { Err(ReadErrorKind::TooLarge(name)) }
 }
 
 fn is_number(field: &str) -> bool {
@@ -28,7 +28,7 @@ fn is_digits(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn number(text: &str) -> Result<f64, Reason> {
+    fn number(text: &str) -> Result<f64, ReadErrorKind> {
         parse(Some(text), "it")
     }
 
@@ -45,14 +45,14 @@ mod tests {
             "", ".", "1761.", ".5", "+5", "-1", "1e3", "inf", "NaN", "infinity", "0x10", "1_000", "1,5", "1.2.3", "٣",
             "1 ", "\0",
         ] {
-            assert_eq!(number(text), Err(Reason::NotANumber("it")), "{text:?}");
+            assert_eq!(number(text), Err(ReadErrorKind::NotANumber("it")), "{text:?}");
         }
-        assert_eq!(parse(None, "it"), Err(Reason::Missing("it")));
+        assert_eq!(parse(None, "it"), Err(ReadErrorKind::Missing("it")));
     }
 
     #[test]
     fn a_number_beyond_a_float_is_refused() {
-        assert_eq!(number(&"9".repeat(400)), Err(Reason::TooLarge("it")));
+        assert_eq!(number(&"9".repeat(400)), Err(ReadErrorKind::TooLarge("it")));
         assert_eq!(number(&"0".repeat(400)), Ok(0.0));
     }
 }

@@ -1,11 +1,11 @@
-//! Descriptors of a live tree, kept open from one scrape to the next. procfs generates a file's text when it is read, so a
+//! Descriptors of a tree of the kernel's own, kept open from one scrape to the next. procfs generates a file's text when it is read, so a
 //! kept descriptor is as current as a new one, for a fifth of the cost.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Reason, live, read};
+use super::{ReadErrorKind, kernel_procfs, read};
 
 /// Open files, each with its path below the root.
 #[derive(Debug, Default)]
@@ -17,15 +17,15 @@ impl OpenFiles {
         &self,
         root: &Path,
         path: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, Reason>,
-    ) -> Result<T, Reason> {
+        parse: impl FnOnce(&str) -> Result<T, ReadErrorKind>,
+    ) -> Result<T, ReadErrorKind> {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = if let Some(index) = files.iter().position(|(known, _)| *known == path) {
             index
         } else {
             let file = read::open(&root.join(path))?;
             // Another file system may have been mounted over the file since the root was examined.
-            if !live::is_procfs(&file).map_err(Reason::Io)? {
+            if !kernel_procfs::is_procfs(&file).map_err(ReadErrorKind::Io)? {
                 return read::whole(file, parse);
             }
             files.push((path, file));
@@ -38,7 +38,7 @@ impl OpenFiles {
             Err(error) => {
                 // The next read opens it anew.
                 files.swap_remove(index);
-                Err(Reason::Io(error))
+                Err(ReadErrorKind::Io(error))
             }
         }
     }
@@ -48,10 +48,10 @@ impl OpenFiles {
 mod tests {
     use super::*;
 
-    const PROC: &str = live::KERNEL;
+    const PROC: &str = crate::procfs::ProcRoot::KERNEL;
 
     #[allow(clippy::unnecessary_wraps)]
-    fn length(text: &str) -> Result<usize, Reason> {
+    fn length(text: &str) -> Result<usize, ReadErrorKind> {
         Ok(text.len())
     }
 
@@ -79,7 +79,7 @@ mod tests {
     fn nothing_else_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let files = OpenFiles::default();
-        assert_eq!(files.read(folder.path(), "uptime", length), Err(Reason::Io(rustix::io::Errno::NOENT)));
+        assert_eq!(files.read(folder.path(), "uptime", length), Err(ReadErrorKind::Io(rustix::io::Errno::NOENT)));
         for text in ["1", "22"] {
             std::fs::write(folder.path().join("new"), text).unwrap();
             std::fs::rename(folder.path().join("new"), folder.path().join("uptime")).unwrap();
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_descriptor_that_fails_is_dropped() {
         let files = OpenFiles::default();
-        assert_eq!(files.read(Path::new(PROC), "self/mem", length), Err(Reason::Io(rustix::io::Errno::IO)));
+        assert_eq!(files.read(Path::new(PROC), "self/mem", length), Err(ReadErrorKind::Io(rustix::io::Errno::IO)));
         assert!(files.0.lock().unwrap().is_empty());
     }
 }

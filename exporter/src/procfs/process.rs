@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{ProcFile, Reason};
+use super::{ProcFile, ReadErrorKind};
 
 /// The fields of `/proc/self/stat` that become `process_*`, in the kernel's own units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,15 @@ pub struct ProcessStat {
 impl ProcFile for ProcessStat {
     const PATH: &'static str = "self/stat";
 
-    fn parse(text: &str) -> Result<Self, Reason> {
+    fn parse(text: &str) -> Result<Self, ReadErrorKind> {
         // The second field is the program's name in parentheses, and may itself contain spaces and parentheses.
-        let (_, fields) = text.rsplit_once(')').ok_or(Reason::Missing("the command's name"))?;
+        let (_, fields) = text.rsplit_once(')').ok_or(ReadErrorKind::Missing("the command's name"))?;
         // Counted from 1 in proc(5); the first after the name is field 3.
         let (mut fields, mut next) = (fields.trim().split(' '), 3);
         let mut field = |number: usize, name| {
-            let text = fields.nth(number - next).ok_or(Reason::Missing(name))?;
+            let text = fields.nth(number - next).ok_or(ReadErrorKind::Missing(name))?;
             next = number + 1;
-            text.parse::<u64>().map_err(|_| Reason::NotANumber(name))
+            text.parse::<u64>().map_err(|_| ReadErrorKind::NotANumber(name))
         };
         Ok(Self {
             cpu_ticks: field(14, "utime")?.saturating_add(field(15, "stime")?),
@@ -84,9 +84,9 @@ mod tests {
 
     #[test]
     fn a_short_or_odd_line_is_bad() {
-        assert_eq!(ProcessStat::parse(""), Err(Reason::Missing("the command's name")));
-        assert_eq!(ProcessStat::parse("1 (x) S 1 2 3"), Err(Reason::Missing("utime")));
-        assert_eq!(ProcessStat::parse(&LINE.replace(" 512 ", " -1 ")), Err(Reason::NotANumber("rss")));
+        assert_eq!(ProcessStat::parse(""), Err(ReadErrorKind::Missing("the command's name")));
+        assert_eq!(ProcessStat::parse("1 (x) S 1 2 3"), Err(ReadErrorKind::Missing("utime")));
+        assert_eq!(ProcessStat::parse(&LINE.replace(" 512 ", " -1 ")), Err(ReadErrorKind::NotANumber("rss")));
     }
 
     #[test]

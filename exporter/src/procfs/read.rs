@@ -7,23 +7,23 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, pread, retry_on_intr};
 
-use super::{MAX_FILE_SIZE, Reason};
+use super::{MAX_FILE_SIZE, ReadErrorKind};
 
 /// Room for every usual file, in bytes.
 pub(super) const USUAL_SIZE: usize = 1024;
 
 /// Opens the file, reads it whole, and hands its text to `parse`.
-pub(super) fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Reason>) -> Result<T, Reason> {
+pub(super) fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, ReadErrorKind>) -> Result<T, ReadErrorKind> {
     whole(open(path)?, parse)
 }
 
 /// Reads an open file from where it stands to its end.
-pub(super) fn whole<T>(file: File, parse: impl FnOnce(&str) -> Result<T, Reason>) -> Result<T, Reason> {
+pub(super) fn whole<T>(file: File, parse: impl FnOnce(&str) -> Result<T, ReadErrorKind>) -> Result<T, ReadErrorKind> {
     let mut bytes = Vec::with_capacity(USUAL_SIZE);
     // One byte more than is allowed tells a file of exactly the limit from a longer one.
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(|error| Reason::Io(errno(&error)))?;
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(|error| ReadErrorKind::Io(errno(&error)))?;
     if bytes.len() as u64 > MAX_FILE_SIZE {
-        return Err(Reason::TooLong);
+        return Err(ReadErrorKind::TooLong);
     }
     text(&bytes, parse)
 }
@@ -35,20 +35,20 @@ pub(super) fn once<'a>(file: &File, buffer: &'a mut [u8; USUAL_SIZE]) -> Result<
     Ok((length < USUAL_SIZE).then_some(&buffer[..length]))
 }
 
-pub(super) fn text<T>(bytes: &[u8], parse: impl FnOnce(&str) -> Result<T, Reason>) -> Result<T, Reason> {
-    parse(std::str::from_utf8(bytes).map_err(|_| Reason::NotUtf8)?)
+pub(super) fn text<T>(bytes: &[u8], parse: impl FnOnce(&str) -> Result<T, ReadErrorKind>) -> Result<T, ReadErrorKind> {
+    parse(std::str::from_utf8(bytes).map_err(|_| ReadErrorKind::NotUtf8)?)
 }
 
 /// Opens a regular file. Opening a FIFO would wait for a writer without `O_NONBLOCK`. What was opened is checked, not the
 /// path, which may lead elsewhere a moment later.
-pub(super) fn open(path: &Path) -> Result<File, Reason> {
+pub(super) fn open(path: &Path) -> Result<File, ReadErrorKind> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(Reason::Io)?;
-    let stat = rustix::fs::fstat(&file).map_err(Reason::Io)?;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(ReadErrorKind::Io)?;
+    let stat = rustix::fs::fstat(&file).map_err(ReadErrorKind::Io)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
         Ok(File::from(file))
     } else {
-        Err(Reason::NotRegular)
+        Err(ReadErrorKind::NotRegular)
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
         let mut file = tempfile::tempfile().unwrap();
         file.set_len(1 << 40).unwrap();
-        assert_eq!(whole(file.try_clone().unwrap(), |_| Ok(())), Err(Reason::TooLong));
+        assert_eq!(whole(file.try_clone().unwrap(), |_| Ok(())), Err(ReadErrorKind::TooLong));
         assert_eq!(file.stream_position().unwrap(), MAX_FILE_SIZE + 1);
     }
 }

@@ -1,6 +1,6 @@
 //! `/proc/uptime`: the seconds since boot, and the idle time summed over all cores.
 
-use super::{ProcFile, Reason, number};
+use super::{ProcFile, ReadErrorKind, number};
 
 /// How long the node has been up. The kernel counts the time spent suspended too.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub struct Uptime {
 impl ProcFile for Uptime {
     const PATH: &'static str = "uptime";
 
-    fn parse(text: &str) -> Result<Self, Reason> {
+    fn parse(text: &str) -> Result<Self, ReadErrorKind> {
         let field = text.lines().next().and_then(|line| line.split_ascii_whitespace().next());
         let seconds = number::parse(field, "the uptime")?;
         Ok(Self { seconds, written: field.unwrap_or_default().to_string() })
@@ -37,10 +37,10 @@ mod tests {
     #[test]
     fn a_first_line_without_a_number_is_bad() {
         for text in ["", "\n", " \n", "\n350735.40\n"] {
-            assert_eq!(Uptime::parse(text), Err(Reason::Missing("the uptime")), "{text:?}");
+            assert_eq!(Uptime::parse(text), Err(ReadErrorKind::Missing("the uptime")), "{text:?}");
         }
         for text in ["up 3 days\n", "350735. 1.0\n", "-1.00 1.00\n", "350735.40s\n", "350735.40\0 1\n"] {
-            assert_eq!(Uptime::parse(text), Err(Reason::NotANumber("the uptime")), "{text:?}");
+            assert_eq!(Uptime::parse(text), Err(ReadErrorKind::NotANumber("the uptime")), "{text:?}");
         }
     }
 }

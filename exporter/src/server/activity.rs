@@ -43,7 +43,7 @@ enum Phase {
 
 /// Eviction rank of a connection, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
+pub(super) enum EvictionRank {
     /// Its TLS handshake is under way.
     Handshake,
     /// It never completed a request.
@@ -61,13 +61,13 @@ impl Activity {
     }
 
     /// Returns the eviction rank and its start; `None` while a request is being answered.
-    pub(super) fn rank(&self) -> Option<(Rank, Instant)> {
+    pub(super) fn rank(&self) -> Option<(EvictionRank, Instant)> {
         let seen = self.lock();
         match (seen.stalled, seen.phase) {
-            (Some(since), _) => Some((Rank::Stalled, since)),
-            (None, Phase::Handshake) => Some((Rank::Handshake, seen.since)),
-            (None, Phase::FirstHead) => Some((Rank::NoRequest, seen.since)),
-            (None, Phase::Idle | Phase::NextHead) => Some((Rank::Idle, seen.since)),
+            (Some(since), _) => Some((EvictionRank::Stalled, since)),
+            (None, Phase::Handshake) => Some((EvictionRank::Handshake, seen.since)),
+            (None, Phase::FirstHead) => Some((EvictionRank::NoRequest, seen.since)),
+            (None, Phase::Idle | Phase::NextHead) => Some((EvictionRank::Idle, seen.since)),
             (None, Phase::Answering) => None,
         }
     }

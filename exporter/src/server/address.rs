@@ -12,10 +12,12 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 const BACKLOG: i32 = 4096;
 /// What the kernel is asked to hold of a connection in each direction, in bytes; it holds twice as much. That is a whole
 /// answer, and so little that 256 clients that do not read fit into the memory limit of the manifest.
-const BUFFER: usize = 8 * 1024;
+const SOCKET_BUFFER: usize = 8 * 1024;
 
-const SHAPE: &str = "expected IP:PORT, localhost:PORT or :PORT, such as `127.0.0.1:23333`, `[::1]:23333` or `:23333`";
-const NAME: &str = "names other than `localhost` are not supported: this binary has no resolver; give the IP address";
+const ADDRESS_SHAPE: &str =
+    "expected IP:PORT, localhost:PORT or :PORT, such as `127.0.0.1:23333`, `[::1]:23333` or `:23333`";
+const NO_RESOLVER: &str =
+    "names other than `localhost` are not supported: this binary has no resolver; give the IP address";
 
 /// A socket address, or a port of this node. No resolver is asked: a static binary has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +67,15 @@ impl FromStr for ListenAddress {
         if let Ok(address) = text.parse() {
             return Ok(Self::Exact(address));
         }
-        let (host, port) = text.rsplit_once(':').ok_or(SHAPE)?;
+        let (host, port) = text.rsplit_once(':').ok_or(ADDRESS_SHAPE)?;
         // `u16` would take a plus sign.
         let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        let port = port.parse().ok().filter(|_| digits).ok_or(SHAPE)?;
+        let port = port.parse().ok().filter(|_| digits).ok_or(ADDRESS_SHAPE)?;
         match host {
             "" => Ok(Self::AnyFamily(port)),
             "localhost" => Ok(Self::Localhost(port)),
-            _ if host.contains(':') || host.parse::<IpAddr>().is_ok() => Err(SHAPE),
-            _ => Err(NAME),
+            _ if host.contains(':') || host.parse::<IpAddr>().is_ok() => Err(ADDRESS_SHAPE),
+            _ => Err(NO_RESOLVER),
         }
     }
 }
@@ -103,8 +105,8 @@ fn listen(address: SocketAddr, only_v6: Option<bool>) -> io::Result<TcpListener>
 /// Listens on a bound socket, whose connections inherit its options.
 pub(super) fn start_listening(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    socket.set_send_buffer_size(BUFFER)?;
-    socket.set_recv_buffer_size(BUFFER)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.listen(BACKLOG)
 }
 
@@ -153,10 +155,10 @@ mod tests {
             "[::1]:",
             "127.0.0.1:65536",
         ] {
-            assert_eq!(text.parse::<ListenAddress>(), Err(SHAPE), "{text:?}");
+            assert_eq!(text.parse::<ListenAddress>(), Err(ADDRESS_SHAPE), "{text:?}");
         }
         for text in ["node-1:80", "LOCALHOST:80", "127.0.0:80", "localhost.:80"] {
-            assert_eq!(text.parse::<ListenAddress>(), Err(NAME), "{text:?}");
+            assert_eq!(text.parse::<ListenAddress>(), Err(NO_RESOLVER), "{text:?}");
         }
     }
 

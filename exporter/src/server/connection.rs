@@ -25,30 +25,30 @@ use tokio_rustls::server::TlsStream;
 
 use super::activity::{Activity, HEAD, ObservedStream};
 use crate::http;
-use crate::log::OncePerMinute;
-use crate::web_config::{Rules, WebConfig};
+use crate::log::LogThrottle;
+use crate::web_config::{ActiveWebConfig, WebConfigWatcher};
 
 /// A head that does not fit is answered with 431.
-const BUFFER: usize = 16 * 1024;
+const HEAD_BUFFER: usize = 16 * 1024;
 
 /// What every connection of one listener needs.
 #[derive(Clone)]
-pub(super) struct ListenerContext {
+pub(super) struct ConnectionContext {
     pub(super) app: Router,
-    pub(super) web_config: Option<Arc<WebConfig>>,
+    pub(super) web_config: Option<Arc<WebConfigWatcher>>,
     pub(super) stopping: watch::Receiver<bool>,
     /// Clients whose TLS handshakes failed.
-    pub(super) refused: Arc<OncePerMinute>,
+    pub(super) refused: Arc<LogThrottle>,
 }
 
 /// Plain TCP or TLS.
 trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
-impl ListenerContext {
+impl ConnectionContext {
     /// Returns the activity of a new connection.
     pub(super) fn activity(&self) -> Activity {
-        Activity::new(self.web_config.as_ref().is_some_and(|web_config| web_config.rules().has_tls()))
+        Activity::new(self.web_config.as_ref().is_some_and(|web_config| web_config.active().has_tls()))
     }
 
     /// Answers the connection's requests until the client ends it, a deadline passes, the server stops, or the web
@@ -58,12 +58,12 @@ impl ListenerContext {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { app, web_config, mut stopping, refused } = self;
-        let mut rules = web_config.as_ref().map(|web_config| web_config.subscribe());
-        let tls = rules.as_ref().and_then(|rules| rules.borrow().tls());
+        let mut config = web_config.as_ref().map(|web_config| web_config.subscribe());
+        let tls = config.as_ref().and_then(|config| config.borrow().tls());
         let mut closing = pin!(async {
             tokio::select! {
                 _ = stopping.wait_for(|stop| *stop) => {}
-                () = changed(rules.as_mut()) => {}
+                () = changed(config.as_mut()) => {}
             }
         });
         let stream: Box<dyn ByteStream> = match tls {
@@ -81,9 +81,9 @@ impl ListenerContext {
 }
 
 /// Waits until other rules are in force.
-async fn changed(rules: Option<&mut watch::Receiver<Arc<Rules>>>) {
-    if let Some(rules) = rules
-        && rules.changed().await.is_ok()
+async fn changed(config: Option<&mut watch::Receiver<Arc<ActiveWebConfig>>>) {
+    if let Some(config) = config
+        && config.changed().await.is_ok()
     {
         return;
     }
@@ -95,13 +95,13 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     tls: Arc<ServerConfig>,
     stream: S,
     peer: IpAddr,
-    refused: &OncePerMinute,
+    refused: &LogThrottle,
     activity: &Activity,
 ) -> Option<TlsStream<S>> {
     let accept = pin!(TlsAcceptor::from(tls).accept(stream));
     match before_deadline(accept, activity).await? {
         Ok(mut stream) => {
-            stream.get_mut().1.set_buffer_limit(Some(BUFFER));
+            stream.get_mut().1.set_buffer_limit(Some(HEAD_BUFFER));
             activity.end_handshake();
             Some(stream)
         }
@@ -134,7 +134,7 @@ async fn answer(
         async move { response.await.map(|response| response.map(|body| http::hold(answering, body))) }
     });
     let mut http1 = http1::Builder::new();
-    http1.half_close(true).header_read_timeout(None).max_buf_size(BUFFER);
+    http1.half_close(true).header_read_timeout(None).max_buf_size(HEAD_BUFFER);
     let mut connection = pin!(http1.serve_connection(stream, service));
     tokio::select! {
         // The connection first, so that a request that has arrived is answered even if a signal came with it.

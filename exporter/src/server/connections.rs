@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::activity::{Activity, Rank};
+use super::activity::{Activity, EvictionRank};
 
 /// More than any fleet of Prometheus servers keeps open, and few enough for the memory limit of the manifest.
 pub const MOST: usize = 256;
@@ -63,7 +63,8 @@ impl Connections {
     fn has_room(&self) -> bool {
         let mut open = self.lock();
         open.retain(|one| !one.task.is_finished());
-        let is_handshake = |one: &&OpenConnection| one.activity.rank().is_some_and(|(rank, _)| rank == Rank::Handshake);
+        let is_handshake =
+            |one: &&OpenConnection| one.activity.rank().is_some_and(|(rank, _)| rank == EvictionRank::Handshake);
         open.len() < self.most && open.iter().filter(is_handshake).count() < HANDSHAKES
     }
 

@@ -9,13 +9,13 @@ use listenfd::ListenFd;
 use socket2::SockRef;
 
 use super::address::{ListenAddress, start_listening};
-use crate::web_config::WebConfig;
+use crate::web_config::WebConfigWatcher;
 
 /// A listener and what its clients are answered.
 pub struct Listener {
     pub(super) socket: TcpListener,
     pub(super) app: Router,
-    pub(super) web_config: Option<Arc<WebConfig>>,
+    pub(super) web_config: Option<Arc<WebConfigWatcher>>,
     pub(super) message: &'static str,
 }
 
@@ -23,7 +23,7 @@ impl Listener {
     /// Serves the endpoints, over TLS if the web configuration has it. Its passwords, rate limit and headers are applied
     /// by [`protected`](crate::http::protected).
     #[must_use]
-    pub fn new(socket: TcpListener, app: Router, web_config: Option<Arc<WebConfig>>) -> Self {
+    pub fn new(socket: TcpListener, app: Router, web_config: Option<Arc<WebConfigWatcher>>) -> Self {
         Self { socket, app, web_config, message: "listening" }
     }
 

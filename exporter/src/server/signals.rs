@@ -12,12 +12,12 @@ use crate::procfs;
 
 /// SIGTERM and SIGINT. A SIGINT that was ignored at start stays ignored: a shell's background job must not end by its
 /// terminal's Ctrl-C. SIGHUP is left as it is, so that `nohup` does what it says.
-pub struct Signals {
+pub struct ShutdownSignals {
     caught: Vec<(SignalKind, &'static str)>,
     starting: Arc<AtomicBool>,
 }
 
-impl Signals {
+impl ShutdownSignals {
     /// Catches them from now on: either ends the process at once, with 0. Without a handler the kernel drops what is sent
     /// to process 1, as which it runs in a container.
     ///

@@ -11,12 +11,12 @@ use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::error::ConfigError;
 use super::rate::RateLimit;
-use super::section::{Scalar, Section};
+use super::section::{Section, TextAtLine};
 use super::yaml;
 
 /// What a file says. Nothing that it names has been read yet.
 #[derive(Default)]
-pub(super) struct ConfigFile {
+pub(super) struct ParsedWebConfig {
     pub(super) tls: Option<TlsConfig>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) users: Vec<User>,
@@ -24,9 +24,9 @@ pub(super) struct ConfigFile {
 }
 
 pub(super) struct TlsConfig {
-    pub(super) cert: Pem,
-    pub(super) key: Pem,
-    pub(super) client_ca: Option<Pem>,
+    pub(super) cert: PemSource,
+    pub(super) key: PemSource,
+    pub(super) client_ca: Option<PemSource>,
     pub(super) client_auth: ClientAuth,
     pub(super) allowed_sans: Option<Vec<String>>,
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
@@ -35,7 +35,7 @@ pub(super) struct TlsConfig {
 }
 
 /// Where a certificate or a key is, and the key in the file that says so.
-pub(super) enum Pem {
+pub(super) enum PemSource {
     Inline(&'static str, String),
     File(&'static str, String),
 }
@@ -57,7 +57,7 @@ pub(super) struct User {
     pub(super) cost: u32,
 }
 
-impl ConfigFile {
+impl ParsedWebConfig {
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         let keys = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
         let Some(mut file) = Section::new(yaml::parse(text)?, &keys)? else { return Ok(Self::default()) };
@@ -125,7 +125,7 @@ fn tls(mut section: Section) -> Result<TlsConfig, ConfigError> {
     Ok(TlsConfig { cert, key, client_ca, client_auth, allowed_sans, versions, suites, curves })
 }
 
-fn client_auth(name: Option<Scalar>) -> Result<ClientAuth, ConfigError> {
+fn client_auth(name: Option<TextAtLine>) -> Result<ClientAuth, ConfigError> {
     const KNOWN: [(&str, ClientAuth); 6] = [
         ("NoClientCert", ClientAuth::None),
         ("RequestClientCert", ClientAuth::Request),
@@ -141,13 +141,16 @@ fn client_auth(name: Option<Scalar>) -> Result<ClientAuth, ConfigError> {
 }
 
 /// Of the two, the file's name wins, as it does for exporter-toolkit.
-fn pem(section: &mut Section, file: &'static str, inline: &'static str) -> Result<Option<Pem>, ConfigError> {
+fn pem(section: &mut Section, file: &'static str, inline: &'static str) -> Result<Option<PemSource>, ConfigError> {
     let (path, text) = (section.text(file)?, section.text(inline)?);
-    Ok(path.map(|path| Pem::File(file, path.value)).or(text.map(|text| Pem::Inline(inline, text.value))))
+    Ok(path.map(|path| PemSource::File(file, path.value)).or(text.map(|text| PemSource::Inline(inline, text.value))))
 }
 
-fn versions(min: Option<Scalar>, max: Option<Scalar>) -> Result<Vec<&'static SupportedProtocolVersion>, ConfigError> {
-    let number = |name: Option<Scalar>, default: u8| match name {
+fn versions(
+    min: Option<TextAtLine>,
+    max: Option<TextAtLine>,
+) -> Result<Vec<&'static SupportedProtocolVersion>, ConfigError> {
+    let number = |name: Option<TextAtLine>, default: u8| match name {
         None => Ok(default),
         Some(name) if name.value == "TLS12" => Ok(12),
         Some(name) if name.value == "TLS13" => Ok(13),
@@ -169,7 +172,7 @@ const SUITES: [(&str, SupportedCipherSuite); 6] = [
 ];
 
 /// Those of TLS 1.3 are always on, as they are in Go.
-fn suites(names: Option<Vec<Scalar>>) -> Result<Vec<SupportedCipherSuite>, ConfigError> {
+fn suites(names: Option<Vec<TextAtLine>>) -> Result<Vec<SupportedCipherSuite>, ConfigError> {
     const TLS13: [&str; 3] = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
     let all = ring::default_provider().cipher_suites;
     let Some(names) = names.filter(|names| !names.is_empty()) else { return Ok(all) };
@@ -184,8 +187,8 @@ fn suites(names: Option<Vec<Scalar>>) -> Result<Vec<SupportedCipherSuite>, Confi
     Ok(chosen)
 }
 
-fn curves(names: Option<Vec<Scalar>>) -> Result<Vec<&'static dyn SupportedKxGroup>, ConfigError> {
-    let curve = |name: Scalar| match name.value.as_str() {
+fn curves(names: Option<Vec<TextAtLine>>) -> Result<Vec<&'static dyn SupportedKxGroup>, ConfigError> {
+    let curve = |name: TextAtLine| match name.value.as_str() {
         "X25519" => Ok(kx_group::X25519),
         "CurveP256" => Ok(kx_group::SECP256R1),
         "CurveP384" => Ok(kx_group::SECP384R1),
@@ -202,11 +205,11 @@ fn headers(mut section: Section) -> Result<Vec<(HeaderName, HeaderValue)>, Confi
     section.check_boolean("http2")?;
     let Some(headers) = section.section("headers", &[])? else { return Ok(Vec::new()) };
     let is_given =
-        |entry: &Result<(String, Scalar), ConfigError>| !matches!(entry, Ok((_, text)) if text.value.is_empty());
+        |entry: &Result<(String, TextAtLine), ConfigError>| !matches!(entry, Ok((_, text)) if text.value.is_empty());
     headers.into_texts().filter(is_given).map(|entry| header(entry?)).collect()
 }
 
-fn header((name, value): (String, Scalar)) -> Result<(HeaderName, HeaderValue), ConfigError> {
+fn header((name, value): (String, TextAtLine)) -> Result<(HeaderName, HeaderValue), ConfigError> {
     const KNOWN: [(&str, HeaderName, &[&str]); 5] = [
         ("Content-Security-Policy", CONTENT_SECURITY_POLICY, &[]),
         ("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY, &[]),
@@ -226,7 +229,7 @@ fn header((name, value): (String, Scalar)) -> Result<(HeaderName, HeaderValue), 
     }
 }
 
-fn user((name, hash): (String, Scalar)) -> Result<User, ConfigError> {
+fn user((name, hash): (String, TextAtLine)) -> Result<User, ConfigError> {
     let line = hash.line;
     if name.is_empty() || name.contains(|letter: char| letter == ':' || letter.is_control()) {
         return Err(ConfigError::at(line, "invalid user name; must not be empty or contain `:` or control characters"));
@@ -248,7 +251,7 @@ fn rate(mut section: Section) -> Result<Option<RateLimit>, ConfigError> {
             text.value.parse().map_err(|_| ConfigError::at(text.line, "invalid burst; expected a count, e.g. 10"))?
         }
     };
-    let Some(Scalar { line, value }) = interval else { return Ok(None) };
+    let Some(TextAtLine { line, value }) = interval else { return Ok(None) };
     match (super::rate::duration(&value), burst) {
         (None, _) => Err(ConfigError::at(line, "invalid duration; expected e.g. 500ms or 1m30s")),
         (Some(interval), _) if interval.is_zero() => Ok(None),
@@ -257,7 +260,7 @@ fn rate(mut section: Section) -> Result<Option<RateLimit>, ConfigError> {
     }
 }
 
-fn unknown(value: &Scalar, what: &str, known: &str) -> ConfigError {
+fn unknown(value: &TextAtLine, what: &str, known: &str) -> ConfigError {
     ConfigError::at(value.line, format!("unknown {what}; expected one of {known}"))
 }
 

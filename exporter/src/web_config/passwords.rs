@@ -28,7 +28,7 @@ const WAITING: usize = 16;
 
 /// The result of checking a name and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AuthOutcome {
     /// Valid.
     Good,
     /// Missing.
@@ -41,12 +41,12 @@ pub enum Verdict {
     NoThread,
 }
 
-pub(super) struct Passwords {
+pub(super) struct PasswordChecker {
     key: hmac::Key,
     checker: Arc<Mutex<CheckerState>>,
 }
 
-impl Passwords {
+impl PasswordChecker {
     pub(super) fn new() -> Result<Self, ConfigError> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         let key = key.map_err(|_| ConfigError::new("cannot get random numbers"))?;
@@ -54,21 +54,23 @@ impl Passwords {
     }
 
     /// Whether a request with these headers comes from one of the users.
-    pub(super) async fn check(&self, users: &[User], headers: &HeaderMap, peer: IpAddr) -> Verdict {
-        let Some((name, password)) = headers.get(AUTHORIZATION).and_then(credentials) else { return Verdict::Missing };
+    pub(super) async fn check(&self, users: &[User], headers: &HeaderMap, peer: IpAddr) -> AuthOutcome {
+        let Some((name, password)) = headers.get(AUTHORIZATION).and_then(credentials) else {
+            return AuthOutcome::Missing;
+        };
         let user = users.iter().find(|user| user.name == name).cloned();
         let mac = user.as_ref().map(|user| self.mac(user, &password));
         let (answer, answered) = oneshot::channel();
         {
             let mut checker = lock(&self.checker);
             if mac.is_some_and(|mac| checker.right.contains(&mac)) {
-                return Verdict::Good;
+                return AuthOutcome::Good;
             }
             if !checker.working {
                 let theirs = Arc::clone(&self.checker);
                 let thread = std::thread::Builder::new().name("passwords".to_string()).spawn(move || work(&theirs));
                 if thread.is_err() {
-                    return Verdict::NoThread;
+                    return AuthOutcome::NoThread;
                 }
                 checker.working = true;
             }
@@ -76,20 +78,20 @@ impl Passwords {
             checker.queue.push(network(peer), PasswordCheck { user, mac, cost, password: password.into(), answer });
         }
         match answered.await {
-            Ok(true) => Verdict::Good,
-            Ok(false) => Verdict::Bad,
-            Err(_) => Verdict::Busy,
+            Ok(true) => AuthOutcome::Good,
+            Ok(false) => AuthOutcome::Bad,
+            Err(_) => AuthOutcome::Busy,
         }
     }
 
     /// Returns a keyed hash of a user's password, so that the cache holds no password.
-    fn mac(&self, user: &User, password: &[u8]) -> Mac {
+    fn mac(&self, user: &User, password: &[u8]) -> PasswordMac {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [user.name.as_bytes(), user.hash.as_bytes(), password] {
             context.update(&part.len().to_le_bytes());
             context.update(part);
         }
-        let mut mac = Mac::default();
+        let mut mac = PasswordMac::default();
         mac.copy_from_slice(context.sign().as_ref());
         mac
     }
@@ -107,12 +109,12 @@ fn credentials(value: &HeaderValue) -> Option<(String, Vec<u8>)> {
     Some((name.to_string(), decoded.get(colon + 1..)?.to_vec()))
 }
 
-type Mac = [u8; 32];
+type PasswordMac = [u8; 32];
 
 struct PasswordCheck {
     /// `None` for an unknown name, which has no keyed hash either.
     user: Option<User>,
-    mac: Option<Mac>,
+    mac: Option<PasswordMac>,
     /// Of the most expensive hash.
     cost: u32,
     password: Box<[u8]>,
@@ -139,7 +141,7 @@ impl PasswordCheck {
 /// What the thread that checks shares with those that wait.
 #[derive(Default)]
 struct CheckerState {
-    right: VecDeque<Mac>,
+    right: VecDeque<PasswordMac>,
     queue: CheckQueue,
     working: bool,
 }

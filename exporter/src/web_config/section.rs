@@ -6,7 +6,7 @@ use super::yaml::{YamlEntry, YamlNode, YamlValue};
 pub(super) struct Section(Vec<YamlEntry>);
 
 /// A text, and the line in which it stands.
-pub(super) struct Scalar {
+pub(super) struct TextAtLine {
     pub(super) line: usize,
     pub(super) value: String,
 }
@@ -34,12 +34,12 @@ impl Section {
     }
 
     /// `None` where it is null or empty.
-    pub(super) fn text(&mut self, key: &str) -> Result<Option<Scalar>, ConfigError> {
+    pub(super) fn text(&mut self, key: &str) -> Result<Option<TextAtLine>, ConfigError> {
         let text = self.take(key).map(text).transpose()?;
         Ok(text.filter(|text| !text.value.is_empty()))
     }
 
-    pub(super) fn texts(&mut self, key: &str) -> Result<Option<Vec<Scalar>>, ConfigError> {
+    pub(super) fn texts(&mut self, key: &str) -> Result<Option<Vec<TextAtLine>>, ConfigError> {
         let Some(node) = self.take(key) else { return Ok(None) };
         let YamlValue::List(items) = node.value else {
             return Err(ConfigError::at(node.line, "invalid value; expected list"));
@@ -59,7 +59,7 @@ impl Section {
     }
 
     /// Every key with its text.
-    pub(super) fn into_texts(self) -> impl Iterator<Item = Result<(String, Scalar), ConfigError>> {
+    pub(super) fn into_texts(self) -> impl Iterator<Item = Result<(String, TextAtLine), ConfigError>> {
         self.0.into_iter().map(|entry| Ok((entry.key, text(entry.node)?)))
     }
 
@@ -70,9 +70,9 @@ impl Section {
     }
 }
 
-fn text(node: YamlNode) -> Result<Scalar, ConfigError> {
+fn text(node: YamlNode) -> Result<TextAtLine, ConfigError> {
     match node.value {
-        YamlValue::Scalar(value) => Ok(Scalar { line: node.line, value }),
+        YamlValue::Scalar(value) => Ok(TextAtLine { line: node.line, value }),
         _ => Err(ConfigError::at(node.line, "invalid value; expected text")),
     }
 }

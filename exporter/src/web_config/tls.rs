@@ -14,16 +14,16 @@ use x509_cert::der::Decode;
 use super::client_certificates::ClientVerifier;
 use super::error::ConfigError;
 use super::files::WatchedFiles;
-use super::format::{ClientAuth, Pem, TlsConfig};
+use super::format::{ClientAuth, PemSource, TlsConfig};
 
 /// What clients speak TLS with.
-pub(super) struct ServerTls {
+pub(super) struct LoadedTls {
     pub(super) server: Arc<ServerConfig>,
     /// When the exporter's own certificate expires, since 1970; `None` where that cannot be read.
     pub(super) not_after: Option<Duration>,
 }
 
-pub(super) fn server(tls: &TlsConfig, files: &mut WatchedFiles) -> Result<ServerTls, ConfigError> {
+pub(super) fn load(tls: &TlsConfig, files: &mut WatchedFiles) -> Result<LoadedTls, ConfigError> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: tls.suites.clone(),
         kx_groups: tls.curves.clone(),
@@ -53,10 +53,13 @@ pub(super) fn server(tls: &TlsConfig, files: &mut WatchedFiles) -> Result<Server
     };
     let mut server = builder.with_client_cert_verifier(verifier).with_single_cert(chain, private).map_err(refused)?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(ServerTls { server: Arc::new(server), not_after })
+    Ok(LoadedTls { server: Arc::new(server), not_after })
 }
 
-fn certificates(pem: &Pem, files: &mut WatchedFiles) -> Result<(String, Vec<CertificateDer<'static>>), ConfigError> {
+fn certificates(
+    pem: &PemSource,
+    files: &mut WatchedFiles,
+) -> Result<(String, Vec<CertificateDer<'static>>), ConfigError> {
     let (name, text) = read(pem, files)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {
@@ -66,10 +69,10 @@ fn certificates(pem: &Pem, files: &mut WatchedFiles) -> Result<(String, Vec<Cert
 }
 
 /// Returns its name for messages, and its bytes.
-fn read(pem: &Pem, files: &mut WatchedFiles) -> Result<(String, Vec<u8>), ConfigError> {
+fn read(pem: &PemSource, files: &mut WatchedFiles) -> Result<(String, Vec<u8>), ConfigError> {
     match pem {
-        Pem::Inline(key, text) => Ok(((*key).to_string(), text.clone().into_bytes())),
-        Pem::File(key, path) => {
+        PemSource::Inline(key, text) => Ok(((*key).to_string(), text.clone().into_bytes())),
+        PemSource::File(key, path) => {
             let path = files.path(path);
             let name = format!("{key} {}", path.display());
             files.read(&path).map_err(|error| ConfigError::new(format!("{name}: {error}"))).map(|bytes| (name, bytes))

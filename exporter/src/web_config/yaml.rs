@@ -32,21 +32,21 @@ pub(super) fn parse(text: &str) -> Result<YamlNode, ConfigError> {
     let mut options = Options::default();
     // They are on by default where another crate of the same build needs them.
     options.set_emit_comments(false);
-    let mut events = Events(Parser::new_from_str_with_options(text, options));
+    let mut reader = TreeReader(Parser::new_from_str_with_options(text, options));
     let mut root = None;
     loop {
-        match events.next()? {
+        match reader.next()? {
             (Event::StreamEnd, _) => return Ok(root.unwrap_or(YamlNode { line: 1, value: YamlValue::Null })),
             (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {}
             (_, line) if root.is_some() => return Err(ConfigError::at(line, "more than one document")),
-            first => root = Some(events.node(first, 0)?),
+            first => root = Some(reader.node(first, 0)?),
         }
     }
 }
 
-struct Events<'a>(Parser<'a, StrInput<'a>>);
+struct TreeReader<'a>(Parser<'a, StrInput<'a>>);
 
-impl<'a> Events<'a> {
+impl<'a> TreeReader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, usize), ConfigError> {
         match self.0.next() {
             Some(Ok((event, span))) => Ok((event, span.start.line())),

@@ -7,11 +7,11 @@ use mini_node_exporter::{collector, http};
 /// A tree in `proc`, with the text of `sys/devices/system/cpu/online` beside it.
 fn metrics(online: Option<&str>) -> String {
     let tree = Tree::new();
-    let config = |root: &std::path::Path| http::Options {
+    let config = |root: &std::path::Path| http::ExporterOptions {
         procfs: root.into(),
         node_name: Some("worker-1".into()),
         collectors: collector::TABLE.to_vec(),
-        ..http::Options::default()
+        ..http::ExporterOptions::default()
     };
     std::fs::create_dir_all(tree.path("proc")).unwrap();
     std::fs::create_dir_all(tree.path("sys/devices/system/cpu")).unwrap();
@@ -51,8 +51,11 @@ fn a_procfs_of_processes_alone_gives_no_false_zero() {
     }
     std::fs::remove_dir_all(tree.path("sys")).unwrap();
     std::fs::create_dir_all(tree.path("1/task")).unwrap();
-    let config =
-        || http::Options { procfs: tree.root().into(), node_name: Some("a".into()), ..http::Options::default() };
+    let config = || http::ExporterOptions {
+        procfs: tree.root().into(),
+        node_name: Some("a".into()),
+        ..http::ExporterOptions::default()
+    };
     let metrics = get(config(), "/metrics").body;
     for collector in ["load", "uptime"] {
         assert!(!metrics.contains(&format!("node_{collector}{{")), "{metrics}");

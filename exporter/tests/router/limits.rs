@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use mini_node_exporter::http::{self, Endpoints, Options};
+use mini_node_exporter::http::{self, ExporterOptions, ExporterState};
 use mini_node_exporter::server;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -29,13 +29,13 @@ const METRICS: &str = "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_begin() {
-    let (_client, server) = connect(&app(Options::default()));
+    let (_client, server) = connect(&app(ExporterOptions::default()));
     assert_ends_after(HEAD, server).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_head_that_trickles() {
-    let (mut client, server) = connect(&app(Options::default()));
+    let (mut client, server) = connect(&app(ExporterOptions::default()));
     tokio::spawn(async move {
         while client.write_all(b"x").await.is_ok() {
             sleep(Duration::from_secs(1)).await;
@@ -46,7 +46,7 @@ async fn a_head_that_trickles() {
 
 #[tokio::test(start_paused = true)]
 async fn a_head_that_is_complete_in_time() {
-    let (mut client, _server) = connect(&app(Options::default()));
+    let (mut client, _server) = connect(&app(ExporterOptions::default()));
     let (begin, end) = LIVE.split_at(10);
     client.write_all(begin.as_bytes()).await.unwrap();
     sleep(HEAD.saturating_sub(MOMENT)).await;
@@ -56,7 +56,7 @@ async fn a_head_that_is_complete_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_between_two_requests() {
-    let (mut client, server) = connect(&app(Options::default()));
+    let (mut client, server) = connect(&app(ExporterOptions::default()));
     for _ in 0..3 {
         client.write_all(LIVE.as_bytes()).await.unwrap();
         assert_eq!(status(&mut client).await, "200");
@@ -69,7 +69,7 @@ async fn a_connection_between_two_requests() {
 #[tokio::test(start_paused = true)]
 async fn a_half_request_behind_a_whole_one() {
     for half in ["G", "GET /metrics HTTP/1.1\r\nHost: test\r\n"] {
-        let (mut client, server) = connect(&app(Options::default()));
+        let (mut client, server) = connect(&app(ExporterOptions::default()));
         client.write_all(format!("{LIVE}{half}").as_bytes()).await.unwrap();
         assert_eq!(status(&mut client).await, "200");
         assert_ends_after(HEAD, server).await;
@@ -91,7 +91,7 @@ async fn an_answer_that_is_not_taken() {
 /// One scrape at a time: the next is answered once the one before was dropped, or its client has disconnected.
 #[tokio::test(start_paused = true)]
 async fn a_scrape_that_comes_to_no_end_is_not_counted_for_ever() {
-    let app = app(Options { max_requests: 1, ..long_answers() });
+    let app = app(ExporterOptions { max_requests: 1, ..long_answers() });
     for client_goes in [false, true] {
         let (mut stalled, server) = connect(&app);
         stalled.write_all(METRICS.as_bytes()).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_scrape_that_comes_to_no_end_is_not_counted_for_ever() {
 
 #[tokio::test]
 async fn as_many_scrapes_at_once_as_the_default_says() {
-    let app = app(Options::default());
+    let app = app(ExporterOptions::default());
     let scrape = async || app.clone().oneshot(Request::get("/metrics").body(Body::empty()).unwrap()).await.unwrap();
     let mut under_way = Vec::new();
     for number in 1..=SCRAPES {
@@ -119,7 +119,7 @@ async fn as_many_scrapes_at_once_as_the_default_says() {
 
 #[tokio::test(start_paused = true)]
 async fn the_size_of_a_head() {
-    let app = app(Options::default());
+    let app = app(ExporterOptions::default());
     for (size, expected) in [(HEAD_SIZE - 1, "200"), (HEAD_SIZE + 1, "431")] {
         let begin = "GET /healthz/live HTTP/1.1\r\nHost: test\r\nX-Long: ";
         let head = format!("{begin}{}\r\n\r\n", "x".repeat(size - begin.len() - 4));
@@ -147,13 +147,13 @@ fn every_connection_fits_into_the_memory_limit_of_the_manifest() {
     assert!(kernel + resident < limit, "{kernel} bytes of buffers and {resident} resident exceed {limit}");
 }
 
-fn app(config: Options) -> Router {
-    http::router(Endpoints::new(config))
+fn app(config: ExporterOptions) -> Router {
+    http::router(ExporterState::new(config))
 }
 
 /// The live tree, which is read where it is asked for: no other thread keeps the clock waiting.
-fn long_answers() -> Options {
-    Options { node_name: Some("long".repeat(25_000)), ..Options::default() }
+fn long_answers() -> ExporterOptions {
+    ExporterOptions { node_name: Some("long".repeat(25_000)), ..ExporterOptions::default() }
 }
 
 /// A client, and the task that serves it. Between the two fits less than an answer.

@@ -1,8 +1,8 @@
 //! What holds for any input, tried on random ones. `PROPTEST_CASES` says how many.
 
 use crate::support::router::get;
-use mini_node_exporter::http::{Options, TelemetryPath};
-use mini_node_exporter::procfs::{Hostname, LoadAverage, ProcFile, ProcessStat, Reason, Uptime};
+use mini_node_exporter::http::{ExporterOptions, TelemetryPath};
+use mini_node_exporter::procfs::{Hostname, LoadAverage, ProcFile, ProcessStat, ReadErrorKind, Uptime};
 use mini_node_exporter::server::ListenAddress;
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// A reason is shown to every client: one short line, and nothing of the file.
-fn assert_says_nothing(reason: Reason, text: &str) -> Result<(), TestCaseError> {
+fn assert_says_nothing(reason: ReadErrorKind, text: &str) -> Result<(), TestCaseError> {
     let shown = reason.to_string();
     prop_assert!(shown.len() < 300 && shown.lines().count() == 1, "{shown}");
     let secret = text.split_ascii_whitespace().find(|word| word.len() > 8 && shown.contains(word));
@@ -25,9 +25,9 @@ fn assert_says_nothing(reason: Reason, text: &str) -> Result<(), TestCaseError> 
     Ok(())
 }
 
-fn ordinary() -> Options {
+fn ordinary() -> ExporterOptions {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/ordinary-node/proc");
-    Options { procfs: root.into(), ..Options::default() }
+    ExporterOptions { procfs: root.into(), ..ExporterOptions::default() }
 }
 
 proptest! {
@@ -62,7 +62,7 @@ proptest! {
                 let read: Vec<f64> = words.iter().map(|word| word.parse().unwrap()).collect();
                 prop_assert_eq!(read, [load.one, load.five, load.fifteen]);
             }
-            Err(Reason::ZeroThreads) => prop_assert_eq!(line.split_ascii_whitespace().nth(3), Some("0/0")),
+            Err(ReadErrorKind::ZeroThreads) => prop_assert_eq!(line.split_ascii_whitespace().nth(3), Some("0/0")),
             Err(reason) => {
                 prop_assert!(words.len() < 3 || !words.iter().all(|word| is_number(word)), "{words:?}: {reason}");
                 assert_says_nothing(reason, &text)?;
@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn every_telemetry_path_that_is_taken_is_answered(path in "/[a-z{}:*%._-]{0,4}(/[a-z{}:*._-]{0,4}){0,2}") {
         if let Ok(telemetry_path) = path.parse::<TelemetryPath>() {
-            let answer = get(Options { telemetry_path, ..ordinary() }, &path);
+            let answer = get(ExporterOptions { telemetry_path, ..ordinary() }, &path);
             prop_assert_eq!(answer.status, 200);
         }
     }

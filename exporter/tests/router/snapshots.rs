@@ -59,8 +59,11 @@ fn fixtures_are_plain_files_that_git_keeps() {
 
 /// Every endpoint's answer over one tree, with the collectors that run by default.
 fn page(root: &Path) -> String {
-    let config =
-        || http::Options { procfs: root.into(), collectors: collector::defaults(), ..http::Options::default() };
+    let config = || http::ExporterOptions {
+        procfs: root.into(),
+        collectors: collector::defaults(),
+        ..http::ExporterOptions::default()
+    };
     let mut page = String::new();
     for endpoint in ENDPOINTS {
         let Answer { status, content_type, body } = get(config(), endpoint);

@@ -2,7 +2,7 @@
 
 use crate::support::router::{Answer, ask as ask_router, get};
 use crate::support::tree::{HOSTNAME, LOADAVG, Tree, UPTIME};
-use mini_node_exporter::http::{self, Endpoints, Options};
+use mini_node_exporter::http::{self, ExporterOptions, ExporterState};
 
 const LIMIT: usize = 64 * 1024;
 
@@ -68,7 +68,8 @@ fn links_are_followed() {
 #[test]
 fn values_are_read_at_every_request() {
     let tree = Tree::new();
-    let router = http::router(Endpoints::new(Options { procfs: tree.root().into(), ..Options::default() }));
+    let router =
+        http::router(ExporterState::new(ExporterOptions { procfs: tree.root().into(), ..ExporterOptions::default() }));
     let seen =
         || ["/metrics", "/info/uptime", "/info/load", "/info/hostname"].map(|path| ask_router(&router, path).body);
     let first = seen();
@@ -111,7 +112,7 @@ fn assert_good(tree: &Tree, file: &str) {
 }
 
 fn ask(tree: &Tree, path: &str) -> Answer {
-    get(Options { procfs: tree.root().into(), ..Options::default() }, path)
+    get(ExporterOptions { procfs: tree.root().into(), ..ExporterOptions::default() }, path)
 }
 
 /// The file's own text, then line feeds.

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
-use mini_node_exporter::http::{self, Endpoints, Options};
+use mini_node_exporter::http::{self, ExporterOptions, ExporterState};
 use tower::ServiceExt;
 
 use super::running::SOON;
@@ -20,9 +20,9 @@ pub struct Answer {
 
 /// Fails, rather than hang, where opening a file does.
 #[track_caller]
-pub fn get(config: Options, path: &str) -> Answer {
+pub fn get(config: ExporterOptions, path: &str) -> Answer {
     let (sender, answer) = channel();
-    let router = http::router(Endpoints::new(config));
+    let router = http::router(ExporterState::new(config));
     let asked = path.to_string();
     std::thread::spawn(move || sender.send(ask(&router, &asked)));
     answer.recv_timeout(SOON).unwrap_or_else(|error| panic!("no answer to {path}: {error}"))

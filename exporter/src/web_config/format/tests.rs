@@ -11,12 +11,12 @@ const CERT: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: ser
 const HASH: &str = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG";
 const SECRET: &str = "c2VjcmV0";
 
-fn good(text: &str) -> ConfigFile {
-    ConfigFile::parse(text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
+fn good(text: &str) -> ParsedWebConfig {
+    ParsedWebConfig::parse(text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
 }
 
 fn bad(text: &str) -> String {
-    match ConfigFile::parse(text) {
+    match ParsedWebConfig::parse(text) {
         Ok(_) => panic!("accepted:\n{text}"),
         Err(error) => error.to_string(),
     }
@@ -105,9 +105,9 @@ fn what_is_invalid_is_named_with_its_line() {
 #[test]
 fn a_certificate_and_its_key_go_together() {
     let inline = good("tls_server_config:\n  cert: |\n    CERT\n  key: |\n    KEY\n").tls.unwrap();
-    assert!(matches!(inline.cert, Pem::Inline("cert", text) if text == "CERT\n"));
+    assert!(matches!(inline.cert, PemSource::Inline("cert", text) if text == "CERT\n"));
     let both = good("tls_server_config:\n  cert: C\n  cert_file: c\n  key: K\n").tls.unwrap();
-    assert!(matches!(both.cert, Pem::File("cert_file", path) if path == "c"));
+    assert!(matches!(both.cert, PemSource::File("cert_file", path) if path == "c"));
     for lines in ["key_file: k", "{cert: '', key: k}", "cert_file: c", "{cert: c, key: ''}", "min_version: TLS13"] {
         // exporter-toolkit would serve in plain text, whatever else the section says.
         let error = bad(&format!("tls_server_config:\n  {lines}\n"));
@@ -229,7 +229,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused_in_one_line(pieces in prop::collection::vec(piece(), 0..40)) {
-        if let Err(error) = ConfigFile::parse(&pieces.concat()) {
+        if let Err(error) = ParsedWebConfig::parse(&pieces.concat()) {
             prop_assert_eq!(error.to_string().lines().count(), 1);
             prop_assert!(!error.to_string().contains(SECRET), "{}", error);
         }
@@ -240,7 +240,7 @@ proptest! {
     fn no_secret_is_repeated(before in "(\\PC{0,8}\n){0,2}", style in "['\"|>\\[{*&!-]? ?(\n    )?", after in "\\PC{0,12}") {
         for section in ["basic_auth_users:\n  alice: ", "basic_auth_users:\n  ", "tls_server_config:\n  cert: C\n  key: "] {
             let text = format!("{before}{section}{style}{SECRET}{after}\n");
-            if let Err(error) = ConfigFile::parse(&text) {
+            if let Err(error) = ParsedWebConfig::parse(&text) {
                 prop_assert!(!error.to_string().contains(SECRET), "{} for {:?}", error, text);
             }
         }

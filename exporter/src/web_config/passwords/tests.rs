@@ -18,7 +18,7 @@ fn users() -> Vec<User> {
     vec![user("alice", "wonder land", 4), user("bob", "builder", 5)]
 }
 
-async fn check(passwords: &Passwords, users: &[User], name: &str, password: &str) -> Verdict {
+async fn check(passwords: &PasswordChecker, users: &[User], name: &str, password: &str) -> AuthOutcome {
     let credentials = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
     let headers = HeaderMap::from_iter([(AUTHORIZATION, credentials.parse().unwrap())]);
     timeout(SOON, passwords.check(users, &headers, HERE)).await.unwrap()
@@ -26,20 +26,20 @@ async fn check(passwords: &Passwords, users: &[User], name: &str, password: &str
 
 #[tokio::test]
 async fn a_name_goes_with_its_own_password() {
-    let passwords = Passwords::new().unwrap();
+    let passwords = PasswordChecker::new().unwrap();
     // Twice: from the hash, then from memory.
     for _ in 0..2 {
-        for (name, password, verdict) in [
-            ("alice", "wonder land", Verdict::Good),
-            ("bob", "builder", Verdict::Good),
-            ("alice", "builder", Verdict::Bad),
-            ("alice", "wonder lan", Verdict::Bad),
-            ("alice", "", Verdict::Bad),
-            ("Alice", "wonder land", Verdict::Bad),
-            ("carol", "builder", Verdict::Bad),
-            ("", "builder", Verdict::Bad),
+        for (name, password, outcome) in [
+            ("alice", "wonder land", AuthOutcome::Good),
+            ("bob", "builder", AuthOutcome::Good),
+            ("alice", "builder", AuthOutcome::Bad),
+            ("alice", "wonder lan", AuthOutcome::Bad),
+            ("alice", "", AuthOutcome::Bad),
+            ("Alice", "wonder land", AuthOutcome::Bad),
+            ("carol", "builder", AuthOutcome::Bad),
+            ("", "builder", AuthOutcome::Bad),
         ] {
-            assert_eq!(check(&passwords, &users(), name, password).await, verdict, "{name}:{password}");
+            assert_eq!(check(&passwords, &users(), name, password).await, outcome, "{name}:{password}");
         }
     }
     assert_eq!(lock(&passwords.checker).right.len(), 2, "only right passwords of known names are remembered");
@@ -47,11 +47,11 @@ async fn a_name_goes_with_its_own_password() {
 
 #[tokio::test]
 async fn a_changed_password_is_checked_anew() {
-    let passwords = Passwords::new().unwrap();
-    assert_eq!(check(&passwords, &users(), "alice", "wonder land").await, Verdict::Good);
+    let passwords = PasswordChecker::new().unwrap();
+    assert_eq!(check(&passwords, &users(), "alice", "wonder land").await, AuthOutcome::Good);
     let changed = [user("alice", "new", 4)];
-    for (password, verdict) in [("wonder land", Verdict::Bad), ("new", Verdict::Good)] {
-        assert_eq!(check(&passwords, &changed, "alice", password).await, verdict);
+    for (password, outcome) in [("wonder land", AuthOutcome::Bad), ("new", AuthOutcome::Good)] {
+        assert_eq!(check(&passwords, &changed, "alice", password).await, outcome);
     }
 }
 
@@ -75,7 +75,7 @@ fn every_name_takes_as_long_whatever_its_hash_costs() {
 
 #[test]
 fn nothing_readable_is_remembered() {
-    let (one, other) = (Passwords::new().unwrap(), Passwords::new().unwrap());
+    let (one, other) = (PasswordChecker::new().unwrap(), PasswordChecker::new().unwrap());
     let user = |name: &str, hash: &str| User { name: name.to_string(), hash: hash.to_string(), cost: 4 };
     assert_ne!(one.mac(&user("a", "h"), b"p"), other.mac(&user("a", "h"), b"p"), "the key is a constant");
     assert_ne!(one.mac(&user("a", "h"), b"p"), one.mac(&user("ah", ""), b"p"), "the parts run together");

@@ -49,7 +49,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<(PathBuf, Fleet)> {
 
 async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
     log::init(LevelFilter::WARN, log::LogFormat::default());
-    let mut signals = server::Signals::catch()?.receive()?;
+    let mut signals = server::ShutdownSignals::catch()?.receive()?;
     let mut serving = JoinSet::new();
     let (mut listed, mut running) = (Vec::new(), Vec::new());
     // Their trees are plain files, which never hang: one thread reads them all.
@@ -57,14 +57,14 @@ async fn serve(trees: &Path, fleet: Fleet) -> Result<()> {
     for (index, (cluster, node)) in fleet.names().enumerate() {
         let procfs = trees.join(cluster.as_deref().unwrap_or_default()).join(&node);
         // The process is one, and is exposed by one of its nodes: a thousand would each count all its open files.
-        let config = http::Options {
+        let config = http::ExporterOptions {
             procfs,
             node_name: Some(node.clone()),
             exporter_metrics: index == 0,
             reader: Arc::clone(&reader),
-            ..http::Options::default()
+            ..http::ExporterOptions::default()
         };
-        let app = http::router(http::Endpoints::new(config));
+        let app = http::router(http::ExporterState::new(config));
         let listener = std::net::TcpListener::bind("127.0.0.1:0");
         let listener = listener.with_context(|| format!("node {} of {}", index + 1, fleet.nodes))?;
         listener.set_nonblocking(true)?;

@@ -9,26 +9,25 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags};
 use rustix::io::{Errno, Result};
 
-/// Where the running kernel's own tree is.
-pub(super) const KERNEL: &str = "/proc";
+use super::ProcRoot;
 
 const SYSFS_MAGIC: FsWord = 0x6265_6572;
 
 /// How long a file system may take to answer. One that takes longer is not the kernel's.
-const TIMEOUT: Duration = Duration::from_secs(1);
+const EXAMINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Returns whether the root is procfs and each of the files lies on procfs or sysfs, because lxcfs covers single ones.
 ///
 /// Examining a path can hang where a FUSE lies on the way, so a thread does it. `/proc`, the usual root, needs none.
-pub(super) fn is_live(root: &Path, files: &[&'static str]) -> bool {
-    if root == Path::new(KERNEL) {
+pub(super) fn is_kernel_procfs(root: &Path, files: &[&'static str]) -> bool {
+    if root == Path::new(ProcRoot::KERNEL) {
         return examine(root, files).unwrap_or(false);
     }
     let (sender, result) = channel();
     let (path, files) = (PathBuf::from(root), files.to_vec());
     let examine = move || sender.send(examine(&path, &files));
     let thread = thread::Builder::new().name("procfs-root".into()).spawn(examine);
-    thread.is_ok() && matches!(result.recv_timeout(TIMEOUT), Ok(Ok(true)))
+    thread.is_ok() && matches!(result.recv_timeout(EXAMINE_TIMEOUT), Ok(Ok(true)))
 }
 
 fn examine(root: &Path, files: &[&str]) -> Result<bool> {
@@ -86,15 +85,15 @@ mod tests {
     use crate::procfs::{NODE_FILES, OnlineCpus, ProcFile};
 
     #[test]
-    fn the_kernels_tree_is_live() {
-        let proc = Path::new(KERNEL);
-        assert!(is_live(proc, &NODE_FILES));
+    fn the_kernels_tree_is_recognized() {
+        let proc = Path::new(ProcRoot::KERNEL);
+        assert!(is_kernel_procfs(proc, &NODE_FILES));
         assert_eq!(examine(proc, &[OnlineCpus::PATH, "missing", "../sys/missing"]), Ok(true));
     }
 
     #[test]
     fn one_file_on_another_file_system_is_enough() {
-        let proc = Path::new(KERNEL);
+        let proc = Path::new(ProcRoot::KERNEL);
         assert_eq!(examine(proc, &["uptime", "../etc/passwd"]), Ok(false));
         // Seen from `/sys`, what is below `/proc` lies on another file system than its parent.
         assert_eq!(lies_on(SYSFS_MAGIC, Path::new("/sys"), "../proc/uptime"), Ok(false));
@@ -102,16 +101,16 @@ mod tests {
     }
 
     #[test]
-    fn other_trees_are_not_live() {
+    fn other_trees_are_not_recognized() {
         let folder = tempfile::tempdir().unwrap();
         // A link can be changed, and a descriptor would lead to the tree before.
         let link = folder.path().join("proc");
-        std::os::unix::fs::symlink(KERNEL, &link).unwrap();
+        std::os::unix::fs::symlink(ProcRoot::KERNEL, &link).unwrap();
         for root in [folder.path(), &folder.path().join("missing"), &link] {
-            assert!(!is_live(root, &NODE_FILES), "{}", root.display());
+            assert!(!is_kernel_procfs(root, &NODE_FILES), "{}", root.display());
         }
         for root in ["/proc/uptime", "/proc/../proc"] {
-            assert!(!is_live(Path::new(root), &NODE_FILES), "{root}");
+            assert!(!is_kernel_procfs(Path::new(root), &NODE_FILES), "{root}");
         }
     }
 }

@@ -10,9 +10,9 @@ const ADDRESSES: usize = 64;
 
 /// Remembers which addresses were logged within the last minute.
 #[derive(Default)]
-pub struct OncePerMinute(Mutex<Vec<(IpAddr, Instant)>>);
+pub struct LogThrottle(Mutex<Vec<(IpAddr, Instant)>>);
 
-impl OncePerMinute {
+impl LogThrottle {
     /// Whether to log for this address now.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {

@@ -1,10 +1,10 @@
 //! What a reload may not do: admit a client that was refused before.
 
-use super::format::{ClientAuth, ConfigFile, TlsConfig};
+use super::format::{ClientAuth, ParsedWebConfig, TlsConfig};
 
 /// Names the setting through which `after` admits a client that `before` refuses, if there is one. Adding a CA, an allowed
 /// name or a user is allowed if there was one before, and so is removing `rate_limit`, which admits nobody new.
-pub(super) fn between(before: &ConfigFile, after: &ConfigFile) -> Option<&'static str> {
+pub(super) fn between(before: &ParsedWebConfig, after: &ParsedWebConfig) -> Option<&'static str> {
     match (&before.tls, &after.tls) {
         (Some(_), None) => Some("TLS was removed"),
         _ if !before.users.is_empty() && after.users.is_empty() => Some("every user was removed"),

@@ -28,7 +28,7 @@ struct Client {
 }
 
 impl TestConfig {
-    fn config(&self) -> ConfigFile {
+    fn config(&self) -> ParsedWebConfig {
         let mut lines = Vec::new();
         if self.tls {
             lines.extend(["tls_server_config:", "  cert: C", "  key: K"].map(str::to_string));
@@ -50,7 +50,7 @@ impl TestConfig {
             format!("  u{name}: $2y$04$X{password}h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG")
         }));
         let text = lines.join("\n");
-        ConfigFile::parse(&text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
+        ParsedWebConfig::parse(&text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
     }
 
     fn verifies(&self) -> bool {
