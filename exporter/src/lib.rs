@@ -32,7 +32,5 @@ pub mod log;
 pub mod node;
 pub mod procfs;
 pub mod server;
+mod sync;
 pub mod web_config;
-
-pub use node::Node;
-pub use procfs::ProcRoot;

@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::procfs::{Hostname, ProcFile, ProcRoot, ReadError};
+use crate::sync::lock;
 pub use reader::ReaderThread;
 
 /// Reads the node's files. A file that breaks is logged once, and once more when it heals, not at every scrape.
@@ -62,7 +63,7 @@ impl Node {
     }
 
     fn note_bad(&self, error: &ReadError) {
-        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bad = lock(&self.bad);
         if bad.insert(error.path().to_path_buf()) {
             let (file, reason) = (error.path().display(), error.kind());
             tracing::error!(%file, %reason, "cannot read procfs {}", self.kind(error.path()));
@@ -71,7 +72,7 @@ impl Node {
 
     /// A file that can be read shows that its tree can be, too.
     fn note_good<T: ProcFile>(&self) {
-        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bad = lock(&self.bad);
         if bad.is_empty() {
             return;
         }

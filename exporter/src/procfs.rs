@@ -6,6 +6,7 @@
 
 mod cpus;
 mod error;
+mod file;
 mod hostname;
 mod kernel_procfs;
 mod loadavg;
@@ -18,28 +19,14 @@ mod uptime;
 
 pub use cpus::OnlineCpus;
 pub use error::{ReadError, ReadErrorKind};
+pub use file::ProcFile;
 pub use hostname::Hostname;
 pub use loadavg::LoadAverage;
 pub use process::{ProcessStat, ignores_interrupts, open_fds};
-pub(crate) use read::errno;
+pub use read::MAX_FILE_SIZE;
+pub(crate) use read::{errno, read_file};
 pub use root::ProcRoot;
 pub use uptime::Uptime;
-
-/// The longest file that is read, in bytes. Usual files are shorter than 1 KiB.
-pub const MAX_FILE_SIZE: u64 = 64 * 1024;
-
-/// One file of a procfs tree.
-pub trait ProcFile: Sized {
-    /// The path below the root, e.g. `uptime`.
-    const PATH: &'static str;
-
-    /// Reads the file's text.
-    ///
-    /// # Errors
-    ///
-    /// Says what is wrong, without repeating any of the text.
-    fn parse(text: &str) -> Result<Self, ReadErrorKind>;
-}
 
 /// The files that the endpoints read, whatever collectors are enabled.
 pub const NODE_FILES: [&str; 3] = [Hostname::PATH, LoadAverage::PATH, Uptime::PATH];

@@ -2,7 +2,7 @@
 //!
 //! Always from the kernel's own `/proc`, whatever tree describes the node.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::proto::MetricFamily;
@@ -12,6 +12,7 @@ use rustix::system::sysinfo;
 
 use crate::collector::{counter_family, gauge_family};
 use crate::procfs::{ProcRoot, ProcessStat, open_fds};
+use crate::sync::lock;
 
 pub(super) struct ProcessMetrics {
     /// The kernel's own tree, which keeps its descriptors from one scrape to the next.
@@ -64,7 +65,7 @@ impl ProcessMetrics {
         let began = now.checked_sub(self.began.elapsed())?;
         let is_current =
             |known: SystemTime| known.duration_since(began).unwrap_or_else(|error| error.duration()).as_secs() == 0;
-        let mut boot = self.boot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut boot = lock(&self.boot);
         if boot.is_none_or(|(_, known)| !is_current(known)) {
             let up = Duration::from_secs(u64::try_from(sysinfo().uptime).ok()?);
             let seconds = float(now.checked_sub(up)?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs());

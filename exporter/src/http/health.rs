@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{ExporterState, line};
+use super::response::line;
+use super::state::{ExporterState, MAX_READINESS_CHECKS, acquire};
 use crate::collector::Collector;
 use crate::node::ReadSession;
 use crate::procfs::ReadError;
@@ -15,18 +16,15 @@ use crate::procfs::ReadError;
 /// Less than the timeout of the manifests' probes, so that a kubelet learns which file hangs.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How many checks of a tree that can hang may run at once.
-pub(super) const MOST_CHECKS: usize = 8;
-
 pub(super) async fn live() -> Response {
     line(StatusCode::OK, "ok")
 }
 
 pub(super) async fn ready(State(state): State<Arc<ExporterState>>) -> Response {
-    // Otherwise a slow tree would let these take every connection.
-    let permit = state.readiness_checks.acquire();
+    // A tree that hangs would let readiness checks use up all connections.
+    let permit = acquire(&state.readiness_checks);
     if permit.is_none() && !state.node.root().is_kernel_procfs() {
-        let reason = format_args!("too many concurrent readiness checks: limit is {MOST_CHECKS}");
+        let reason = format_args!("too many concurrent readiness checks: limit is {MAX_READINESS_CHECKS}");
         return line(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
     let needed = Arc::clone(&state);

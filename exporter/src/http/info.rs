@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{MethodRouter, get};
 
-use super::{ExporterState, PLAIN_TEXT, answer, line, timeout};
+use super::response::{PLAIN_TEXT, answer, line, timeout};
+use super::state::{ExporterState, acquire};
 use crate::node::ReadSession;
 use crate::procfs::{LoadAverage, ReadError, Uptime};
 
@@ -27,8 +28,8 @@ fn info(
     read: fn(&ReadSession<'_>) -> Result<String, ReadError>,
 ) -> MethodRouter<Arc<ExporterState>> {
     get(async move |State(state): State<Arc<ExporterState>>, headers: HeaderMap| {
-        // Otherwise a hung tree would let these take every connection.
-        let permit = state.requests.acquire();
+        // A tree that hangs would let these requests use up all connections.
+        let permit = acquire(&state.requests);
         if permit.is_none() && !state.node.root().is_kernel_procfs() {
             return state.too_many_requests();
         }

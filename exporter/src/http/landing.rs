@@ -6,7 +6,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{ExporterState, answer, path};
+use super::path;
+use super::response::answer;
+use super::state::ExporterState;
 use crate::build_info;
 
 /// Nothing on the page comes from a request, and the telemetry path has no character that HTML interprets.

@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::filter::ScrapeFilter;
-use super::{ExporterState, hold, line, timeout};
+use super::held::hold;
+use super::response::{line, timeout};
+use super::state::{ExporterState, acquire};
 use crate::collector::gauge_family;
 use crate::exposition;
 use crate::node::ReadSession;
@@ -22,7 +24,7 @@ pub(super) async fn scrape(
     config: Option<Extension<Arc<ActiveWebConfig>>>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(permit) = state.requests.acquire() else { return state.too_many_requests() };
+    let Some(permit) = acquire(&state.requests) else { return state.too_many_requests() };
     let filter = match ScrapeFilter::parse(&query.unwrap_or_default(), state.gatherer.collectors()) {
         Ok(filter) => filter,
         Err(error) => return line(StatusCode::BAD_REQUEST, error),

@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
-use super::{line, path};
+use super::path;
+use super::response::line;
 use crate::log::LogThrottle;
 use crate::web_config::{ActiveWebConfig, AuthOutcome, WebConfigWatcher};
 

@@ -12,7 +12,8 @@ use http_body_util::BodyExt;
 use prometheus::proto::MetricFamily;
 use tower::ServiceExt;
 
-use super::{ExporterOptions, ExporterState, TIMEOUT_HEADER, readable_by, router};
+use super::response::{self, TIMEOUT_HEADER};
+use super::{ExporterOptions, ExporterState, readable_by, router};
 use crate::collector::{self, Collector};
 use crate::node::ReadSession;
 use crate::procfs::{NODE_FILES, ProcFile, ReadError, ReadErrorKind};
@@ -310,7 +311,7 @@ async fn readiness_checks_of_a_tree_that_can_hang_are_limited() {
 fn the_response_is_sent_before_prometheus_gives_up() {
     let timeout = |sent: &str| {
         let request = Request::get("/").header(TIMEOUT_HEADER, sent).body(()).unwrap();
-        super::timeout(request.headers()).as_secs_f64()
+        response::timeout(request.headers()).as_secs_f64()
     };
     for (sent, seconds) in [("15.5", 15.0), ("0.6", 0.3), ("60", 59.5), ("61", 59.5), ("3600", 59.5), ("inf", 59.5)] {
         assert!((timeout(sent) - seconds).abs() < 1e-9, "{sent}: {}", timeout(sent));

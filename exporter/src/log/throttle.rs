@@ -1,8 +1,10 @@
 //! Log lines that clients can cause, once a minute for each address.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// At most this many addresses are logged in a minute.
@@ -16,7 +18,7 @@ impl LogThrottle {
     /// Whether to log for this address now.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
-        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = lock(&self.0);
         logged.retain(|(_, at)| at.elapsed() < MINUTE);
         let allowed = logged.len() < ADDRESSES && logged.iter().all(|(known, _)| *known != address);
         if allowed {

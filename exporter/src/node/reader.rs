@@ -3,7 +3,7 @@
 //! There is one. While a read blocks it, every request fails at once and names the file, until that read returns.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::procfs::{ReadError, ReadErrorKind, errno};
+use crate::sync::lock;
 
 /// A read that takes longer is blocked, whatever the timeout of any request.
 const BLOCKED_AFTER: Duration = Duration::from_secs(5);
@@ -71,7 +72,7 @@ impl ReaderThread {
     }
 
     fn send(&self, read: QueuedJob) -> Result<(), Errno> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = lock(&self.queue);
         if queue.is_none() {
             let (sender, mut receiver) = unbounded_channel::<QueuedJob>();
             let work = move || std::iter::from_fn(|| receiver.blocking_recv()).for_each(|read| read());

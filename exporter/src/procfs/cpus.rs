@@ -1,6 +1,8 @@
 //! `/sys/devices/system/cpu/online`: the CPUs that run, as ranges.
 
-use super::{ProcFile, ReadErrorKind};
+use super::error::ReadErrorKind;
+use super::file::ProcFile;
+use super::number::is_digits;
 
 /// How many CPUs the node runs on. A container sees them all, whatever its share of them is.
 ///
@@ -26,7 +28,7 @@ impl ProcFile for OnlineCpus {
 fn length(range: &str) -> Option<u32> {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     // Rust's parser takes a sign, which the kernel never writes.
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
+    let number = |text: &str| is_digits(text).then(|| text.parse::<u32>().ok())?;
     number(last)?.checked_sub(number(first)?)?.checked_add(1)
 }
 

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::MAX_FILE_SIZE;
 use crate::log::one_line;
 
 /// A file and why it is bad, in one line. No content of the file is ever part of it.
@@ -42,9 +41,9 @@ pub enum ReadErrorKind {
     /// A directory, FIFO, socket or device: reading one of those can hang or have effects.
     #[error("not a regular file")]
     NotRegular,
-    /// It is longer than [`MAX_FILE_SIZE`] bytes; part of a file is never taken for the whole.
-    #[error("longer than {MAX_FILE_SIZE} bytes")]
-    TooLong,
+    /// It is longer than this many bytes; part of a file is never taken for the whole.
+    #[error("longer than {0} bytes")]
+    TooLong(u64),
     /// Some bytes are not UTF-8.
     #[error("not UTF-8")]
     NotUtf8,

@@ -1,6 +1,7 @@
 //! `/proc/sys/kernel/hostname`: the name of the *reader's* UTS namespace, in a pod the pod's own name.
 
-use super::{ProcFile, ReadErrorKind};
+use super::error::ReadErrorKind;
+use super::file::ProcFile;
 
 /// A node's name: one line, trimmed, not empty, no control character.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags};
 use rustix::io::{Errno, Result};
 
-use super::ProcRoot;
+use super::root::ProcRoot;
 
 const SYSFS_MAGIC: FsWord = 0x6265_6572;
 

@@ -1,6 +1,8 @@
 //! `/proc/loadavg`: three load averages, running and existing threads, the last process id.
 
-use super::{ProcFile, ReadErrorKind, number};
+use super::error::ReadErrorKind;
+use super::file::ProcFile;
+use super::number;
 
 /// How many threads were running, waiting to run, or in uninterruptible sleep, on average over three windows.
 ///

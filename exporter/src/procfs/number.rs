@@ -1,6 +1,6 @@
 //! The numbers of procfs: digits, optionally a point and digits. Nothing else, though Rust's own parser takes more.
 
-use super::ReadErrorKind;
+use super::error::ReadErrorKind;
 
 /// Reads one number and says under which name it is bad.
 pub(super) fn parse(field: Option<&str>, name: &'static str) -> Result<f64, ReadErrorKind> {
@@ -20,7 +20,7 @@ fn is_number(field: &str) -> bool {
     }
 }
 
-fn is_digits(text: &str) -> bool {
+pub(super) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -3,9 +3,11 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use super::{ReadErrorKind, kernel_procfs, read};
+use super::error::ReadErrorKind;
+use super::{kernel_procfs, read};
+use crate::sync::lock;
 
 /// Open files, each with its path below the root.
 #[derive(Debug, Default)]
@@ -19,7 +21,7 @@ impl OpenFiles {
         path: &'static str,
         parse: impl FnOnce(&str) -> Result<T, ReadErrorKind>,
     ) -> Result<T, ReadErrorKind> {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&self.0);
         let index = if let Some(index) = files.iter().position(|(known, _)| *known == path) {
             index
         } else {

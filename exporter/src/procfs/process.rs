@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::{ProcFile, ReadErrorKind};
+use super::error::ReadErrorKind;
+use super::file::ProcFile;
 
 /// The fields of `/proc/self/stat` that become `process_*`, in the kernel's own units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

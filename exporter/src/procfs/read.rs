@@ -7,8 +7,10 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, pread, retry_on_intr};
 
-use super::{MAX_FILE_SIZE, ReadErrorKind};
+use super::error::ReadErrorKind;
 
+/// The longest file of a tree that is read, in bytes. Usual files are shorter than 1 KiB.
+pub const MAX_FILE_SIZE: u64 = 64 * 1024;
 /// Room for every usual file, in bytes.
 pub(super) const USUAL_SIZE: usize = 1024;
 
@@ -19,13 +21,19 @@ pub(super) fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, ReadErr
 
 /// Reads an open file from where it stands to its end.
 pub(super) fn whole<T>(file: File, parse: impl FnOnce(&str) -> Result<T, ReadErrorKind>) -> Result<T, ReadErrorKind> {
+    text(&bytes(file, MAX_FILE_SIZE)?, parse)
+}
+
+/// Reads a regular file of at most `limit` bytes.
+pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ReadErrorKind> {
+    bytes(open(path)?, limit)
+}
+
+fn bytes(file: File, limit: u64) -> Result<Vec<u8>, ReadErrorKind> {
     let mut bytes = Vec::with_capacity(USUAL_SIZE);
     // One byte more than is allowed tells a file of exactly the limit from a longer one.
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(|error| ReadErrorKind::Io(errno(&error)))?;
-    if bytes.len() as u64 > MAX_FILE_SIZE {
-        return Err(ReadErrorKind::TooLong);
-    }
-    text(&bytes, parse)
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| ReadErrorKind::Io(errno(&error)))?;
+    if bytes.len() as u64 > limit { Err(ReadErrorKind::TooLong(limit)) } else { Ok(bytes) }
 }
 
 /// Reads an open file of procfs from its start, with one system call: there, a short read is the whole file. Returns none
@@ -69,7 +77,7 @@ mod tests {
 
         let mut file = tempfile::tempfile().unwrap();
         file.set_len(1 << 40).unwrap();
-        assert_eq!(whole(file.try_clone().unwrap(), |_| Ok(())), Err(ReadErrorKind::TooLong));
+        assert_eq!(whole(file.try_clone().unwrap(), |_| Ok(())), Err(ReadErrorKind::TooLong(MAX_FILE_SIZE)));
         assert_eq!(file.stream_position().unwrap(), MAX_FILE_SIZE + 1);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::ReadError;
+use super::file::ProcFile;
 use super::open_files::OpenFiles;
-use super::{ProcFile, ReadError, kernel_procfs, read};
+use super::{kernel_procfs, read};
 
 /// The root of a procfs tree: `/proc`, or any directory of the same shape.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! `/proc/uptime`: the seconds since boot, and the idle time summed over all cores.
 
-use super::{ProcFile, ReadErrorKind, number};
+use super::error::ReadErrorKind;
+use super::file::ProcFile;
+use super::number;
 
 /// How long the node has been up. The kernel counts the time spent suspended too.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// For a request's head, and what precedes it on a new connection.
 pub(super) const HEAD: Duration = Duration::from_secs(10);
@@ -62,7 +64,7 @@ impl Activity {
 
     /// Returns the eviction rank and its start; `None` while a request is being answered.
     pub(super) fn rank(&self) -> Option<(EvictionRank, Instant)> {
-        let seen = self.lock();
+        let seen = lock(&self.0);
         match (seen.stalled, seen.phase) {
             (Some(since), _) => Some((EvictionRank::Stalled, since)),
             (None, Phase::Handshake) => Some((EvictionRank::Handshake, seen.since)),
@@ -74,13 +76,13 @@ impl Activity {
 
     /// Whether a complete request is still without its whole answer.
     pub(super) fn is_answering(&self) -> bool {
-        let seen = self.lock();
+        let seen = lock(&self.0);
         seen.phase == Phase::Answering || seen.stalled.is_some()
     }
 
     /// When to close it; `None` while a handler runs.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let seen = self.lock();
+        let seen = lock(&self.0);
         match (seen.stalled, seen.phase) {
             (Some(since), _) => Some(since + STALLED),
             (None, Phase::Handshake | Phase::FirstHead | Phase::NextHead) => Some(seen.since + HEAD),
@@ -95,17 +97,17 @@ impl Activity {
 
     /// Keeps `since`: the handshake and the first head share one deadline.
     pub(super) fn end_handshake(&self) {
-        self.lock().phase = Phase::FirstHead;
+        lock(&self.0).phase = Phase::FirstHead;
     }
 
     /// A request is complete. Its answer's body holds what is returned.
     pub(super) fn begin_answer(&self) -> AnswerGuard {
-        self.lock().enter(Phase::Answering);
+        lock(&self.0).enter(Phase::Answering);
         AnswerGuard(self.clone())
     }
 
     fn has_read(&self, bytes: &[u8]) {
-        let mut seen = self.lock();
+        let mut seen = lock(&self.0);
         for byte in bytes.iter().skip(bytes.len().saturating_sub(4)).filter(|byte| **byte != b'\r') {
             seen.tail = [seen.tail[1], *byte];
         }
@@ -115,16 +117,12 @@ impl Activity {
     }
 
     pub(super) fn has_written(&self, is_pending: bool) {
-        let mut seen = self.lock();
+        let mut seen = lock(&self.0);
         if is_pending {
             seen.stalled.get_or_insert_with(Instant::now);
         } else {
             seen.stalled = None;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ConnectionState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,7 +138,7 @@ pub(super) struct AnswerGuard(Activity);
 
 impl Drop for AnswerGuard {
     fn drop(&mut self) {
-        let mut seen = self.0.lock();
+        let mut seen = lock(&self.0.0);
         // What was read beyond this request is the begin of the next, unless it ends as a head does.
         let phase = if seen.tail == *b"\n\n" { Phase::Idle } else { Phase::NextHead };
         seen.enter(phase);

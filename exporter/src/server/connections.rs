@@ -1,12 +1,13 @@
 //! The open connections, and the eviction of the least valuable one.
 
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 use super::activity::{Activity, EvictionRank};
+use crate::sync::lock;
 
 /// More than any fleet of Prometheus servers keeps open, and few enough for the memory limit of the manifest.
 pub const MOST: usize = 256;
@@ -49,19 +50,19 @@ impl Connections {
                 None => tokio::time::sleep(PAUSE).await,
             }
         }
-        self.lock().push(OpenConnection { activity, task: tokio::spawn(serve) });
+        lock(&self.open).push(OpenConnection { activity, task: tokio::spawn(serve) });
     }
 
     /// Waits until the last connection has ended.
     pub(super) async fn ended(&self) {
         loop {
-            let Some(last) = self.lock().pop() else { return };
+            let Some(last) = lock(&self.open).pop() else { return };
             let _ = last.task.await;
         }
     }
 
     fn has_room(&self) -> bool {
-        let mut open = self.lock();
+        let mut open = lock(&self.open);
         open.retain(|one| !one.task.is_finished());
         let is_handshake =
             |one: &&OpenConnection| one.activity.rank().is_some_and(|(rank, _)| rank == EvictionRank::Handshake);
@@ -69,15 +70,11 @@ impl Connections {
     }
 
     fn take_least_valuable(&self) -> Option<JoinHandle<()>> {
-        let mut open = self.lock();
+        let mut open = lock(&self.open);
         let idle = open.iter().enumerate().filter_map(|(place, one)| Some((one.activity.rank()?, place)));
         let ((rank, _), place) = idle.min()?;
         tracing::debug!(?rank, "connection or handshake limit reached; evicted a connection");
         Some(open.swap_remove(place).task)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<OpenConnection>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

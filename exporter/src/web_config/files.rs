@@ -1,11 +1,10 @@
 //! The files that make up a web configuration, and whether they have changed.
 
 use std::fs::Metadata;
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use crate::procfs::{ReadErrorKind, read_file};
 
 /// The longest file that is read, in bytes: room for a bundle of every public CA.
 const LONGEST: u64 = 1024 * 1024;
@@ -36,12 +35,12 @@ impl WatchedFiles {
         self.first.parent().unwrap_or(Path::new("")).join(path)
     }
 
-    pub(super) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadErrorKind> {
         self.read.push((path.to_path_buf(), fingerprint(path)));
-        read(path)
+        read_file(path, LONGEST)
     }
 
-    pub(super) fn read_first(&mut self) -> io::Result<Vec<u8>> {
+    pub(super) fn read_first(&mut self) -> Result<Vec<u8>, ReadErrorKind> {
         self.read(&self.first.clone())
     }
 
@@ -62,19 +61,4 @@ fn fingerprint(path: &Path) -> Fingerprint {
         [device, inode, size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]
     };
     std::fs::metadata(path).ok().map(of)
-}
-
-/// Reads a regular file only: opening a FIFO would wait for a writer.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::other(format!("longer than {LONGEST} bytes")));
-    }
-    Ok(bytes)
 }

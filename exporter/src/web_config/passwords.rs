@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::error::ConfigError;
 use super::format::User;
+use crate::sync::lock;
 
 /// How many right passwords are remembered.
 const REMEMBERED: usize = 128;
@@ -204,10 +205,6 @@ fn network(peer: IpAddr) -> IpAddr {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 80 << 80).into()),
         address @ IpAddr::V4(_) => address,
     }
-}
-
-fn lock(checker: &Mutex<CheckerState>) -> MutexGuard<'_, CheckerState> {
-    checker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

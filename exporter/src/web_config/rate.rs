@@ -1,7 +1,9 @@
 //! The rate limit, a token bucket: a burst of requests at once, then one each interval.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RateLimit {
@@ -28,7 +30,7 @@ impl TokenBucket {
 
     fn take_at(&self, now: Duration) -> bool {
         let RateLimit { interval, burst } = self.rate;
-        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut full_at = lock(&self.full_at);
         let after = (*full_at).max(now).saturating_add(interval);
         let allowed = after.saturating_sub(now) <= interval.saturating_mul(burst);
         if allowed {

@@ -152,7 +152,7 @@ mod tests {
         for index in 0..100 {
             let tree = dir.path().join(index.to_string());
             grow(&tree, index).unwrap();
-            let procfs = mini_node_exporter::ProcRoot::new(&tree, &[]);
+            let procfs = mini_node_exporter::procfs::ProcRoot::new(&tree, &[]);
             procfs.read::<mini_node_exporter::procfs::LoadAverage>().unwrap();
             procfs.read::<mini_node_exporter::procfs::Uptime>().unwrap();
             assert!(seen.insert(fs::read_to_string(tree.join("uptime")).unwrap()));

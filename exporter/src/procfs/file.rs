@@ -1,0 +1,16 @@
+//! A file of a tree.
+
+use super::error::ReadErrorKind;
+
+/// One file of a procfs tree.
+pub trait ProcFile: Sized {
+    /// The path below the root, e.g. `uptime`.
+    const PATH: &'static str;
+
+    /// Parses the file's text.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, without repeating any of the text.
+    fn parse(text: &str) -> Result<Self, ReadErrorKind>;
+}
