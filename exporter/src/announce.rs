@@ -14,7 +14,7 @@ use crate::web_config::WebConfigWatcher;
 /// How long a tree may hold up the start.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// No real name of a node is longer, and a pipe takes the whole line at once.
+/// Kubernetes' limit for a node name; keeps the line within one pipe write.
 const LONGEST_NAME: usize = 253;
 
 /// Logs one line about this exporter, and a warning where its procfs tree holds nothing. `name_from` says where the

@@ -83,6 +83,6 @@ fn collect(session: &ReadSession<'_>, collectors: &[&'static dyn Collector], fam
     }
     let help = "Seconds that a collector took in this scrape.";
     families.push(gauge_family("node_scrape_collector_duration_seconds", help, durations));
-    let help = "1 if a collector could read all it needs in this scrape, 0 if it exposes nothing.";
+    let help = "Whether a collector succeeded in this scrape; a failed one exposes no samples.";
     families.push(gauge_family("node_scrape_collector_success", help, successes));
 }

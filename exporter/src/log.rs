@@ -1,4 +1,4 @@
-//! The log: one line an event, to stderr, as logfmt or as JSON.
+//! The log: one line per event, to stderr, as logfmt or as JSON.
 //!
 //! A scrape never waits for the log. While stderr is not being read, lines are dropped, and an error says how many once
 //! there is room again.

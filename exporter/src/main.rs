@@ -13,7 +13,7 @@ use mini_node_exporter::web_config::WebConfigWatcher;
 use mini_node_exporter::{announce, http, log, server};
 
 fn main() -> ExitCode {
-    // First of all: until then the kernel drops what is sent to process 1.
+    // First: without a handler the kernel drops signals to PID 1.
     let signals = ShutdownSignals::catch();
     let settings = match cli::parse(std::env::args_os()) {
         Ok(settings) => settings,
@@ -40,7 +40,7 @@ fn run(settings: &Settings, signals: io::Result<ShutdownSignals>) -> anyhow::Res
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
-        // Before the first `listening`: a program that has read that line may send a signal.
+        // Before the first `listening`: a supervisor may signal after that line.
         let signals = signals?.receive().context("cannot handle signals")?;
         let mut listeners = Vec::new();
         let sockets = if settings.systemd_socket { server::inherited()? } else { server::bind(&settings.listen)? };

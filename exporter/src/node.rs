@@ -36,8 +36,8 @@ impl Node {
         &self.root
     }
 
-    /// Runs `read` over one scrape: right here where reading cannot hang, else on the reader's thread. If that takes
-    /// longer than `timeout`, or cannot be done, `read` runs here over a scrape that reads nothing and fails.
+    /// Runs `read` on this thread where reading cannot hang, else on the reader. On timeout or failure runs it again on this
+    /// thread with every file failing, possibly while the first run still blocks.
     pub async fn read_within<T: Send + 'static>(
         self: &Arc<Self>,
         timeout: impl FnOnce() -> Duration,
@@ -89,7 +89,7 @@ impl Node {
     }
 }
 
-/// One scrape of a node. The name is read once, so that every sample of a scrape carries the same one.
+/// Reads of a node for one request. The name is read once, so that every sample of a scrape carries the same one.
 #[derive(Debug)]
 pub struct ReadSession<'a> {
     node: &'a Node,

@@ -1,19 +1,19 @@
 //! The sockets: listening, accepting, TLS, limits, shutdown.
 //!
-//! A client may be slow, silent, or many; none of that may keep the exporter from answering others or from ending:
+//! A client may be slow, silent, or many; none of that may block other clients or shutdown:
 //!
 //! - a request's head must be complete 10 s after it began (or after the connection was opened, with a TLS handshake
 //!   before it),
 //! - an idle connection is kept for 150 s, longer than any usual scrape interval,
-//! - an answer that the client does not take is dropped after 30 s without progress,
+//! - a response that the client does not read is dropped after 30 s without progress,
 //! - at most 256 connections are open at once, fewer where the process may not open that many files, and at most 64 TLS
-//!   handshakes are under way. Beyond that a new client evicts the least valuable connection, and of those the oldest:
+//!   handshakes are under way. Beyond that a new client evicts the oldest of the least valuable connections:
 //!   first one in its handshake, then one that never completed a request, then an idle one, then one whose client does
-//!   not take its answer.
+//!   not read its response.
 //!
 //! After the first SIGTERM or SIGINT nothing is accepted any more, connections without a complete request are closed
 //! at once, and requests being answered get 5 s. A second signal ends that too. A changed web configuration ends
-//! connections in the same way, so that none goes on under the rules that were in force when it was opened.
+//! connections in the same way, so that no connection keeps the old one.
 
 mod activity;
 mod address;
@@ -49,7 +49,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, e.g. without a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers until a signal's name arrives. Logs one line `listening` per listener, with the address really bound.
+/// Serves until a signal arrives. Logs one line `listening` per listener, with the address really bound.
 /// Connections that are left when it returns end with the runtime.
 ///
 /// # Errors
@@ -100,8 +100,8 @@ async fn accept(socket: TcpListener, serving: ConnectionContext, connections: Ar
                 let activity = serving.activity();
                 connections.admit(activity.clone(), serving.clone().serve(stream, peer, activity)).await;
             }
-            // The client has gone again: nothing is wrong here.
-            Err(error) if is_client_gone(&error) => {}
+            // The client disconnected before accept; not an error.
+            Err(error) if is_disconnect(&error) => {}
             Err(error) => {
                 if failures.allows(Ipv4Addr::UNSPECIFIED.into()) {
                     tracing::error!(%error, "cannot accept connections");
@@ -112,6 +112,6 @@ async fn accept(socket: TcpListener, serving: ConnectionContext, connections: Ar
     }
 }
 
-fn is_client_gone(error: &io::Error) -> bool {
+fn is_disconnect(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
 }

@@ -36,13 +36,13 @@ use tls::LoadedTls;
 /// How often the files are checked, and how long they must have stayed the same: they may be half written.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// A web configuration that follows its file.
+/// Follows the file of a web configuration, and reloads it.
 pub struct WebConfigWatcher {
     active: watch::Receiver<Arc<ActiveWebConfig>>,
     passwords: PasswordChecker,
 }
 
-/// What is in force.
+/// The active configuration.
 pub struct ActiveWebConfig {
     config: ParsedWebConfig,
     tls: Option<LoadedTls>,
@@ -68,13 +68,13 @@ impl WebConfigWatcher {
         Ok(Self { active, passwords: PasswordChecker::new()? })
     }
 
-    /// What is in force now.
+    /// Returns the active configuration.
     #[must_use]
     pub fn active(&self) -> Arc<ActiveWebConfig> {
         Arc::clone(&self.active.borrow())
     }
 
-    /// Returns a receiver of what is in force now and later.
+    /// Returns a receiver of the active configuration and of those that replace it.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<ActiveWebConfig>> {
         let mut active = self.active.clone();
@@ -82,7 +82,7 @@ impl WebConfigWatcher {
         active
     }
 
-    /// Whether a request with these headers comes from a user, where there are any.
+    /// Checks Basic credentials; `Good` when no users are configured.
     pub async fn check(&self, active: &ActiveWebConfig, headers: &HeaderMap, peer: IpAddr) -> AuthOutcome {
         if !active.has_users() {
             return AuthOutcome::Good;
@@ -91,7 +91,7 @@ impl WebConfigWatcher {
     }
 }
 
-/// Follows the files while their configuration is used.
+/// Follows the files until the configuration is dropped.
 fn follow(mut files: WatchedFiles, current: &watch::Sender<Arc<ActiveWebConfig>>) {
     let mut seen = files.fingerprints();
     loop {
@@ -105,8 +105,8 @@ fn follow(mut files: WatchedFiles, current: &watch::Sender<Arc<ActiveWebConfig>>
         }
         let mut again = WatchedFiles::new(files.first().to_path_buf());
         let file = files.first().display();
-        let active = current.borrow().clone();
-        match ActiveWebConfig::read(&mut again).and_then(|next| next.instead_of(&active)) {
+        let before = current.borrow().clone();
+        match ActiveWebConfig::read(&mut again).and_then(|next| next.instead_of(&before)) {
             Ok(active) => {
                 tracing::info!(%file, tls = active.has_tls(), auth = active.has_users(), "reloaded web configuration");
                 active.warn();
@@ -130,7 +130,7 @@ impl ActiveWebConfig {
         Ok(Self { config, tls, bucket })
     }
 
-    /// Replaces `before`, or fails on a step-down.
+    /// Replaces `before`, or fails on a downgrade.
     fn instead_of(mut self, before: &Self) -> Result<Self, ConfigError> {
         if let Some(what) = downgrade::between(&before.config, &self.config) {
             return Err(ConfigError::new(format!("{what}; restart to apply it")));
@@ -148,7 +148,7 @@ impl ActiveWebConfig {
         }
     }
 
-    /// The TLS that clients speak, if they do.
+    /// Returns the rustls configuration; `None` for plain HTTP.
     #[must_use]
     pub fn tls(&self) -> Option<Arc<ServerConfig>> {
         self.tls.as_ref().map(|tls| Arc::clone(&tls.server))

@@ -1,4 +1,4 @@
-//! Metric families of the crate `prometheus`, built at every scrape: no value outlives its exposition.
+//! Metric families of the crate `prometheus`, built at every scrape: values are not kept between scrapes.
 
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 

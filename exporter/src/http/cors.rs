@@ -25,8 +25,8 @@ impl FromStr for AllowedOrigins {
     }
 }
 
-/// Adds the headers with which pages of these origins may read the answers. It goes around the passwords of a web
-/// configuration, because a browser's preflight request has none.
+/// Adds the headers with which pages of these origins may read the answers. Apply it outside
+/// [`protected`](super::protected): a preflight request carries no password.
 pub fn readable_by(origins: AllowedOrigins, app: Router) -> Router {
     app.layer(from_fn_with_state(origins, allow))
 }

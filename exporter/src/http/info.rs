@@ -1,4 +1,4 @@
-//! The three values for a person or a script, whatever the collector flags say.
+//! `/info/*`: plain values, independent of the collector flags.
 
 use std::sync::Arc;
 

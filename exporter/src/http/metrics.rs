@@ -33,7 +33,7 @@ pub(super) async fn scrape(
     let scraped = Arc::clone(&state);
     let expose = move |session: &ReadSession<'_>| {
         let mut families = scraped.gatherer.gather(session, &filter.collectors);
-        let help = "When the exporter's TLS certificate expires, in seconds since 1970.";
+        let help = "When the exporter's TLS certificate expires, in seconds since the Unix epoch.";
         let expiry = not_after.map(|time| ([("", ""); 0], time.as_secs_f64()));
         families.extend(
             expiry.map(|sample| gauge_family("mini_node_exporter_tls_not_after_timestamp_seconds", help, [sample])),

@@ -1,4 +1,4 @@
-//! The paths of the endpoints, and which other one the exposition may have.
+//! The paths of the endpoints, and validation of `--web.telemetry-path`.
 
 use std::str::FromStr;
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 /// Prometheus' scrape timeout in seconds, and the margin for sending the response.
 pub(super) const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 const MARGIN: f64 = 0.5;
-/// The timeout of a client that sends none, and the longest that is granted.
+/// The timeout of a client that sends none, and the longest accepted.
 const DEFAULT_TIMEOUT: f64 = 10.0;
 const LONGEST_TIMEOUT: f64 = 60.0;
 
@@ -26,7 +26,7 @@ pub(super) fn answer(status: StatusCode, content_type: &'static str, body: Strin
     (status, [(CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
 }
 
-/// An answer of one line, such as why there is no other.
+/// Builds a one-line plain-text response, e.g. an error.
 pub(super) fn line(status: StatusCode, text: impl std::fmt::Display) -> Response {
     answer(status, PLAIN_TEXT, format!("{text}\n"))
 }

@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 /// A pipe that has room takes this much at once (`PIPE_BUF`); more might have to wait for its reader.
 const PIECE: usize = 4096;
 
-/// Drops a log line that there is no room for, and counts them until there is room to log their number.
+/// Drops log lines while there is no room, and logs their count afterwards.
 pub(super) struct NonBlockingStderr {
     to: OwnedFd,
     lost: AtomicU64,

@@ -1,4 +1,4 @@
-//! Log lines that clients can cause, once a minute for each address.
+//! Limits log lines that clients cause to one per minute and address.
 
 use std::net::IpAddr;
 use std::sync::Mutex;

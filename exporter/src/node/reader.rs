@@ -15,12 +15,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::procfs::{ReadError, ReadErrorKind, errno};
 use crate::sync::lock;
 
-/// A read that takes longer is blocked, whatever the timeout of any request.
+/// A read that takes longer counts as blocked, whatever the timeout.
 const BLOCKED_AFTER: Duration = Duration::from_secs(5);
 
 type QueuedJob = Box<dyn FnOnce() + Send>;
 
-/// Where reads that can hang are done. The thread starts with the first.
+/// The thread for reads that can hang; starts at the first.
 #[derive(Debug, Default)]
 pub struct ReaderThread {
     queue: Mutex<Option<UnboundedSender<QueuedJob>>>,

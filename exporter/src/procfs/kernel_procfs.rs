@@ -49,8 +49,8 @@ fn examine(root: &Path, files: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns whether the folder and each step from it to the file lie on one file system of this kind. Examining step by
-/// step, a walk never enters another one.
+/// Returns whether the folder and each step from it to the file lie on one file system of this kind. Checks each step, so
+/// that the walk never enters another file system.
 fn lies_on(magic: FsWord, folder: &Path, file: &str) -> Result<bool> {
     let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     if rustix::fs::fstatfs(&folder)?.f_type != magic {
@@ -71,8 +71,7 @@ pub(super) fn is_procfs(file: impl AsFd) -> Result<bool> {
     Ok(rustix::fs::fstatfs(file)?.f_type == PROC_SUPER_MAGIC)
 }
 
-/// Returns the file system's number. Asking only for what the kernel already knows never waits for a FUSE that covers
-/// the file.
+/// Returns the file system's number. Uses cached attributes only, so it never waits for a covering FUSE mount.
 fn device(folder: impl AsFd, file: &Path) -> Result<(u32, u32)> {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let found = rustix::fs::statx(folder, file, flags, StatxFlags::empty())?;

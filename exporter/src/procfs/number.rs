@@ -2,7 +2,7 @@
 
 use super::error::ReadErrorKind;
 
-/// Reads one number and says under which name it is bad.
+/// Parses one number; errors call it `name`.
 pub(super) fn parse(field: Option<&str>, name: &'static str) -> Result<f64, ReadErrorKind> {
     let field = field.ok_or(ReadErrorKind::Missing(name))?;
     if !is_number(field) {

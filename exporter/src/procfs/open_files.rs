@@ -26,7 +26,7 @@ impl OpenFiles {
             index
         } else {
             let file = read::open(&root.join(path))?;
-            // Another file system may have been mounted over the file since the root was examined.
+            // Not procfs: a file of sysfs, or one that was covered since the start.
             if !kernel_procfs::is_procfs(&file).map_err(ReadErrorKind::Io)? {
                 return read::whole(file, parse);
             }

@@ -16,7 +16,7 @@ pub struct ProcessStat {
     pub start_ticks: u64,
     /// Its address space, in bytes.
     pub virtual_bytes: u64,
-    /// What of it is in memory, in pages.
+    /// Resident set, in pages.
     pub resident_pages: u64,
 }
 
@@ -43,7 +43,7 @@ impl ProcFile for ProcessStat {
     }
 }
 
-/// Returns whether this process ignores SIGINT, as a shell starts a job in the background.
+/// Returns whether this process ignores SIGINT, as in a shell's background job.
 #[must_use]
 pub fn ignores_interrupts() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -62,7 +62,7 @@ pub fn open_fds() -> io::Result<u64> {
     // Since Linux 6.2 the directory's size is their number, which saves the kernel from making an entry for each.
     match u64::try_from(rustix::fs::stat(FOLDER)?.st_size) {
         Ok(open) if open > 0 => Ok(open),
-        // Without the one that listing takes.
+        // Minus the descriptor of the listing itself.
         _ => Ok((std::fs::read_dir(FOLDER)?.count() as u64).saturating_sub(1)),
     }
 }

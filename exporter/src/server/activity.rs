@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// For a request's head, and what precedes it on a new connection.
+/// Timeout of a request head, including the TLS handshake.
 pub(super) const HEAD: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(150);
 const STALLED: Duration = Duration::from_secs(30);
@@ -25,7 +25,8 @@ struct ConnectionState {
     since: Instant,
     /// Since when the client has not taken what was written.
     stalled: Option<Instant>,
-    /// The last two bytes that were read, without carriage returns: an empty line ends a head.
+    /// The last two bytes that were read, without carriage returns. An empty line ends a head; other bytes at the end of an
+    /// answer are those of a pipelined request.
     tail: [u8; 2],
 }
 
@@ -52,7 +53,7 @@ pub(super) enum EvictionRank {
     NoRequest,
     /// It is between two requests.
     Idle,
-    /// Its client does not take the answer, which may end in the middle.
+    /// Its client does not read the response; eviction truncates it.
     Stalled,
 }
 
@@ -100,7 +101,7 @@ impl Activity {
         lock(&self.0).phase = Phase::FirstHead;
     }
 
-    /// A request is complete. Its answer's body holds what is returned.
+    /// Marks a request as complete. Hold the guard until the response body is dropped.
     pub(super) fn begin_answer(&self) -> AnswerGuard {
         lock(&self.0).enter(Phase::Answering);
         AnswerGuard(self.clone())
@@ -139,7 +140,7 @@ pub(super) struct AnswerGuard(Activity);
 impl Drop for AnswerGuard {
     fn drop(&mut self) {
         let mut seen = lock(&self.0.0);
-        // What was read beyond this request is the begin of the next, unless it ends as a head does.
+        // Bytes after this request begin the next one, unless they end a head.
         let phase = if seen.tail == *b"\n\n" { Phase::Idle } else { Phase::NextHead };
         seen.enter(phase);
     }

@@ -8,10 +8,10 @@ use std::str::FromStr;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// The kernel's own limit. When the queue is full, the kernel drops a client's SYN, which is sent again only after a second.
+/// Linux' default limit (`net.core.somaxconn`). When the queue is full, the kernel drops a client's SYN, which is sent again only after a second.
 const BACKLOG: i32 = 4096;
-/// What the kernel is asked to hold of a connection in each direction, in bytes; it holds twice as much. That is a whole
-/// answer, and so little that 256 clients that do not read fit into the memory limit of the manifest.
+/// Requested socket buffer per direction, in bytes; Linux doubles it. Fits a whole response; 256 stalled clients fit into
+/// the memory limit of the manifest.
 const SOCKET_BUFFER: usize = 8 * 1024;
 
 const ADDRESS_SHAPE: &str =
@@ -95,7 +95,7 @@ fn listen(address: SocketAddr, only_v6: Option<bool>) -> io::Result<TcpListener>
     if let Some(only_v6) = only_v6 {
         socket.set_only_v6(only_v6)?;
     }
-    // A restart must not wait for the connections of the process before to leave TIME_WAIT.
+    // A restart must not wait for the connections of the previous process to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     start_listening(&SockRef::from(&socket))?;

@@ -28,16 +28,16 @@ use crate::http;
 use crate::log::LogThrottle;
 use crate::web_config::{ActiveWebConfig, WebConfigWatcher};
 
-/// A head that does not fit is answered with 431.
+/// Limit of a request head (431 beyond it) and of the TLS write buffer.
 const HEAD_BUFFER: usize = 16 * 1024;
 
-/// What every connection of one listener needs.
+/// What the connections of one listener share.
 #[derive(Clone)]
 pub(super) struct ConnectionContext {
     pub(super) app: Router,
     pub(super) web_config: Option<Arc<WebConfigWatcher>>,
     pub(super) stopping: watch::Receiver<bool>,
-    /// Clients whose TLS handshakes failed.
+    /// Limits the log lines about failed TLS handshakes.
     pub(super) refused: Arc<LogThrottle>,
 }
 
@@ -80,7 +80,7 @@ impl ConnectionContext {
     }
 }
 
-/// Waits until other rules are in force.
+/// Waits until the configuration changes; forever without a web configuration or after its watcher ended.
 async fn changed(config: Option<&mut watch::Receiver<Arc<ActiveWebConfig>>>) {
     if let Some(config) = config
         && config.changed().await.is_ok()
@@ -115,8 +115,8 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// hyper's own header timeout is not used: it also runs between two requests, and would close every connection that
-/// Prometheus keeps open from one scrape to the next. Nor does its graceful shutdown cut a half-sent request.
+/// Answers requests until the client, a deadline or `closing` ends the connection. hyper's header timeout also runs between
+/// requests, so it is not used; its graceful shutdown does not close a half-sent request.
 async fn answer(
     stream: Box<dyn ByteStream>,
     app: Router,
@@ -162,7 +162,7 @@ async fn before_deadline<F: Future>(mut future: Pin<&mut F>, activity: &Activity
         if missed == deadline {
             return None;
         }
-        // A process that was stopped for a while finds its timers due before it reads what has arrived meanwhile.
+        // After a suspension timers fire before pending bytes are read: poll once more.
         missed = deadline;
         tokio::task::yield_now().await;
     }

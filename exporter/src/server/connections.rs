@@ -11,7 +11,7 @@ use crate::sync::lock;
 
 /// More than any fleet of Prometheus servers keeps open, and few enough for the memory limit of the manifest.
 pub const MOST: usize = 256;
-/// TLS handshakes under way: each costs a millisecond of the one thread, so that a scrape waits for few of them.
+/// Limit of concurrent TLS handshakes; each takes about 1 ms of the only thread.
 const HANDSHAKES: usize = 64;
 /// File descriptors for everything but connections: standard streams, listeners, the runtime, the files of a scrape.
 const OTHER_DESCRIPTORS: u64 = 24;
@@ -37,14 +37,14 @@ impl Connections {
         Self { most: usize::try_from(room).unwrap_or(MOST).min(MOST), open: Mutex::default() }
     }
 
-    /// Serves one more connection. Where there is no room, evicts the least valuable one, and of those the oldest; waits
-    /// only while every single one is being answered.
+    /// Serves one more connection. Where there is no room, evicts the oldest of the least valuable connections; waits only
+    /// while every single one is being answered.
     pub(super) async fn admit(&self, activity: Activity, serve: impl Future<Output = ()> + Send + 'static) {
         while !self.has_room() {
             match self.take_least_valuable() {
                 Some(evicted) => {
                     evicted.abort();
-                    // Its file descriptor is closed when the task is gone, and not before.
+                    // The task closes its file descriptor when it ends.
                     let _ = evicted.await;
                 }
                 None => tokio::time::sleep(PAUSE).await,

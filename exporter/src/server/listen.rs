@@ -11,7 +11,7 @@ use socket2::SockRef;
 use super::address::{ListenAddress, start_listening};
 use crate::web_config::WebConfigWatcher;
 
-/// A listener and what its clients are answered.
+/// A listening socket and the app that it serves.
 pub struct Listener {
     pub(super) socket: TcpListener,
     pub(super) app: Router,
@@ -27,15 +27,14 @@ impl Listener {
         Self { socket, app, web_config, message: "listening" }
     }
 
-    /// The endpoints about health, for anybody who can connect. Its line in the log has a message of its own, so that
-    /// `listening` stays the main listener's.
+    /// Serves health without authentication. Logs its own message, so that `listening` means the main listener.
     #[must_use]
     pub fn health(socket: TcpListener, app: Router) -> Self {
         Self { socket, app, web_config: None, message: "listening for health probes" }
     }
 }
 
-/// Binds every address, or none.
+/// Listens on every address, or on none.
 ///
 /// # Errors
 ///
@@ -57,7 +56,7 @@ pub fn inherited() -> anyhow::Result<Vec<TcpListener>> {
     let mut given = ListenFd::from_env();
     let sockets = (0..given.len()).filter_map(|place| given.take_tcp_listener(place).transpose());
     let sockets: Vec<TcpListener> =
-        sockets.collect::<Result<_, _>>().context("--web.systemd-socket: cannot listen on what systemd passed")?;
+        sockets.collect::<Result<_, _>>().context("--web.systemd-socket: cannot use the socket passed by systemd")?;
     if sockets.is_empty() {
         bail!("--web.systemd-socket: systemd passed no socket; start this from a .service that has a .socket unit");
     }

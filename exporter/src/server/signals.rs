@@ -10,16 +10,16 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::procfs;
 
-/// SIGTERM and SIGINT. A SIGINT that was ignored at start stays ignored: a shell's background job must not end by its
-/// terminal's Ctrl-C. SIGHUP is left as it is, so that `nohup` does what it says.
+/// SIGTERM and SIGINT. A SIGINT that was ignored at start stays ignored: Ctrl-C must not stop a background job. SIGHUP
+/// stays untouched, so that `nohup` works.
 pub struct ShutdownSignals {
     caught: Vec<(SignalKind, &'static str)>,
     starting: Arc<AtomicBool>,
 }
 
 impl ShutdownSignals {
-    /// Catches them from now on: either ends the process at once, with 0. Without a handler the kernel drops what is sent
-    /// to process 1, as which it runs in a container.
+    /// Catches them from now on: either ends the process at once, with 0. Without a handler the kernel drops signals to
+    /// PID 1, which this is in a container.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ pub(super) struct ClientVerifier {
     mandatory: bool,
     /// `None` where a certificate of any issuer is good.
     issued: Option<Arc<dyn ClientCertVerifier>>,
-    /// The CAs themselves: one that a client shows as its own needs no signature.
+    /// The configured CAs. A client may present one of them as its own certificate.
     authorities: Vec<CertificateDer<'static>>,
     allowed_sans: Option<Vec<String>>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -128,7 +128,7 @@ fn check_dates(certificate: &Certificate, now: UnixTime) -> Result<(), Error> {
     Ok(())
 }
 
-/// The subject's alternative names: DNS names, e-mail addresses, URIs, IP addresses. The common name is none.
+/// The subject's alternative names: DNS names, e-mail addresses, URIs, IP addresses. Ignores the common name.
 fn names(certificate: &Certificate) -> Vec<String> {
     let Ok(Some((_, names))) = certificate.tbs_certificate.get::<SubjectAltName>() else { return Vec::new() };
     let text = |name: &GeneralName| match name {

@@ -3,7 +3,7 @@
 use super::format::{ClientAuth, ParsedWebConfig, TlsConfig};
 
 /// Names the setting through which `after` admits a client that `before` refuses, if there is one. Adding a CA, an allowed
-/// name or a user is allowed if there was one before, and so is removing `rate_limit`, which admits nobody new.
+/// name or a user is allowed if there was one before, and so is removing `rate_limit`, which admits no new client.
 pub(super) fn between(before: &ParsedWebConfig, after: &ParsedWebConfig) -> Option<&'static str> {
     match (&before.tls, &after.tls) {
         (Some(_), None) => Some("TLS was removed"),

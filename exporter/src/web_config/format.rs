@@ -90,7 +90,7 @@ const TLS_KEYS: [&str; 13] = [
 
 fn tls(mut section: Section) -> Result<TlsConfig, ConfigError> {
     let refuse = |what: &str| Err(ConfigError::new(format!("tls_server_config: {what}")));
-    // It changes nothing: every cipher suite here is a good one.
+    // Ignored: every supported suite is strong.
     section.check_boolean("prefer_server_cipher_suites")?;
     let client_auth = client_auth(section.text("client_auth_type")?)?;
     let client_ca = pem(&mut section, "client_ca_file", "client_ca")?;
@@ -161,7 +161,7 @@ fn versions(
     Ok(all.into_iter().filter(|(number, _)| range.contains(number)).map(|(_, version)| version).collect())
 }
 
-/// Those of TLS 1.2, by the names that Go gives them. rustls knows the names of all that ever were.
+/// Those of TLS 1.2, by the names that Go gives them. rustls also names suites that it does not support.
 const SUITES: [(&str, SupportedCipherSuite); 6] = [
     ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
     ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
@@ -225,7 +225,7 @@ fn header((name, value): (String, TextAtLine)) -> Result<(HeaderName, HeaderValu
     }
     match HeaderValue::from_str(&value.value) {
         Ok(value) => Ok((header, value)),
-        Err(_) => Err(ConfigError::at(value.line, format!("control character in {name}"))),
+        Err(_) => Err(ConfigError::at(value.line, format!("invalid {name}: control character"))),
     }
 }
 

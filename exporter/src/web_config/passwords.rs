@@ -1,9 +1,8 @@
 //! Checking passwords, which takes some 50 ms of CPU time each, by design, without delaying other clients.
 //!
-//! One is checked at a time, on a thread of its own that ends when there is nothing left to do. Right passwords are
-//! remembered, so that guesses do not delay a client that was let in once. The addresses that wait take turns, so that
-//! guesses from one delay a client at another by one check; and only few wait, so that guesses do not take up the
-//! server's connections.
+//! One is checked at a time, on a thread of its own that ends when there is nothing left to do. Valid passwords are cached,
+//! so that guesses do not delay a known client. Networks take turns, so that guesses from one delay a client of another by
+//! one check. Only few checks wait, so that guesses do not use up the server's connections.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -22,8 +21,8 @@ use super::error::ConfigError;
 use super::format::User;
 use crate::sync::lock;
 
-/// How many right passwords are remembered.
-const REMEMBERED: usize = 128;
+/// How many valid passwords are cached.
+const CACHED: usize = 128;
 /// How many checks may wait.
 const WAITING: usize = 16;
 
@@ -123,8 +122,8 @@ struct PasswordCheck {
 }
 
 impl PasswordCheck {
-    /// Takes as long for every name and password: the work of a hash of cost `n` is 2 to the power of `n`, so that what
-    /// a cheaper hash leaves of the most expensive one is one of each cost between them.
+    /// Takes as long for every name and password. Pads a cheaper hash of cost c to the work of the most expensive one:
+    /// 2^c plus one dummy of each cost from c to max-1 is 2^max.
     fn is_right(&self) -> bool {
         let is_right =
             self.user.as_ref().is_some_and(|user| bcrypt::verify(&self.password, &user.hash).unwrap_or(false));
@@ -139,7 +138,7 @@ impl PasswordCheck {
     }
 }
 
-/// What the thread that checks shares with those that wait.
+/// State shared by the checker thread and waiting requests.
 #[derive(Default)]
 struct CheckerState {
     right: VecDeque<PasswordMac>,
@@ -160,7 +159,7 @@ fn work(checker: &Mutex<CheckerState>) {
         let is_right = check.is_right();
         if let Some(mac) = check.mac.filter(|_| is_right) {
             let right = &mut lock(checker).right;
-            right.truncate(REMEMBERED - 1);
+            right.truncate(CACHED - 1);
             right.push_front(mac);
         }
         let _ = check.answer.send(is_right);

@@ -28,7 +28,7 @@ impl Section {
         }
     }
 
-    /// A mapping below this one; any key will do if none is `known`.
+    /// Returns a mapping below this one; an empty `known` allows any key.
     pub(super) fn section(&mut self, key: &str, known: &[&str]) -> Result<Option<Self>, ConfigError> {
         self.take(key).map_or(Ok(None), |node| Self::new(node, known))
     }

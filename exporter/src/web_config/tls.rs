@@ -16,7 +16,7 @@ use super::error::ConfigError;
 use super::files::WatchedFiles;
 use super::format::{ClientAuth, PemSource, TlsConfig};
 
-/// What clients speak TLS with.
+/// The loaded TLS configuration.
 pub(super) struct LoadedTls {
     pub(super) server: Arc<ServerConfig>,
     /// When the exporter's own certificate expires, since 1970; `None` where that cannot be read.
@@ -33,7 +33,7 @@ pub(super) fn load(tls: &TlsConfig, files: &mut WatchedFiles) -> Result<LoadedTl
     let own = Certificate::from_der(&chain[0]).ok();
     let not_after = own.map(|own| own.tbs_certificate.validity.not_after.to_unix_duration());
     let (key, text) = read(&tls.key, files)?;
-    // Its error is not repeated: nothing of a key's file belongs into a log.
+    // The parser's error is dropped: no part of a key file may reach the log.
     let private = PrivateKeyDer::from_pem_slice(&text)
         .map_err(|_| ConfigError::new(format!("cannot use {key}: no private key found")))?;
     let authorities = tls.client_ca.as_ref().map_or(Ok(Vec::new()), |pem| Ok(certificates(pem, files)?.1))?;

@@ -83,7 +83,7 @@ fn what_is_invalid_is_named_with_its_line() {
         ),
         (
             "http_server_config:\n  headers:\n    X-XSS-Protection: \"a\\nSet-Cookie: b\"\n",
-            "line 3: control character in X-XSS-Protection",
+            "line 3: invalid X-XSS-Protection: control character",
         ),
         (&user("secret"), "line 2: invalid password hash; expected bcrypt"),
         (&user("12345"), "line 2: invalid password hash; expected bcrypt"),
