@@ -2,7 +2,7 @@
 //!
 //! A thread of its own checks the file, and those that it names, once a second: a read on a network file system can
 //! hang. Files that changed and then stayed the same for a second are read again. An invalid configuration is logged
-//! once, and the previous one stays in force.
+//! once, and the previous one stays active.
 
 mod client_certificates;
 mod downgrade;

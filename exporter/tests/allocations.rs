@@ -29,7 +29,7 @@ fn a_scrape_allocates_little_and_keeps_nothing() {
     assert!(kept < SCRAPES, "{SCRAPES} scrapes leave {kept} bytes allocated: memory grows with the number of scrapes");
 }
 
-/// Counts what scrapes of the live tree do, after the first ones have opened the descriptors that are kept.
+/// Counts what scrapes of the kernel's own tree do, after the first ones have opened the descriptors that are kept.
 fn scrapes() -> Stats {
     let router = http::router(ExporterState::new(ExporterOptions::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -355,7 +355,7 @@ async fn a_scrape_counts_from_its_start() {
     let (began, has_begun) = sync_channel(2);
     let (go, wait) = sync_channel(2);
     let waits: &'static WaitingCollector = Box::leak(Box::new(WaitingCollector { began, go: Mutex::new(wait) }));
-    // On a live tree collectors run where they are asked for, on as many threads as this test has.
+    // On the kernel's own tree collectors run where they are asked for, on as many threads as this test has.
     let app = app(ExporterOptions { max_requests: 2, collectors: vec![waits], ..ExporterOptions::default() });
     let scrape = || {
         let app = app.clone();

@@ -151,7 +151,7 @@ fn app(config: ExporterOptions) -> Router {
     http::router(ExporterState::new(config))
 }
 
-/// The live tree, which is read where it is asked for: no other thread keeps the clock waiting.
+/// The kernel's own tree, which is read on the caller's thread: no other thread keeps the clock waiting.
 fn long_answers() -> ExporterOptions {
     ExporterOptions { node_name: Some("long".repeat(25_000)), ..ExporterOptions::default() }
 }
