@@ -70,7 +70,7 @@ fn place<'n, 's>(
     };
     ensure!(
         series.labels.len() == labels,
-        "unexpected labels; expected `node` and `duration`, for scraping attaches the others"
+        "unexpected labels; only `node`, and `duration` of node_load, may be given: the lab adds the others"
     );
     Ok(place)
 }
