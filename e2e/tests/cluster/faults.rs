@@ -114,13 +114,22 @@ pub fn a_wrong_image_tag(kind: &Kind) -> Result<()> {
 pub fn a_network_policy_that_shuts_prometheus_out(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
-            30,
-            &[(
-                "NetworkPolicy",
-                "prometheus",
-                // The API server's, for discovery.
-                r#"[{"op": "add", "path": "/spec/egress/0/ports/0/port", "value": 6443}]"#,
-            )],
+            60,
+            &[
+                (
+                    "NetworkPolicy",
+                    "prometheus",
+                    // The API server's, for discovery.
+                    r#"[{"op": "add", "path": "/spec/egress/0/ports/0/port", "value": 6443}]"#,
+                ),
+                // A connection that is open stays open, and a new pod is unknown to the firewall for a moment.
+                (
+                    "Deployment",
+                    "prometheus",
+                    r#"[{"op": "add", "path": "/spec/template/spec/containers/0/command",
+                         "value": ["/bin/sh", "-c", "sleep 10; exec /bin/prometheus \"$@\"", "sh"]}]"#,
+                ),
+            ],
         ),
         fails: &["targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "is down (Get \"http://",
