@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use mini_node_exporter::http::{ExporterState, ExporterOptions, router};
+use mini_node_exporter::http::{ExporterOptions, ExporterState, router};
 use mini_node_exporter::server::serve_stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::{Builder, Runtime};
