@@ -23,7 +23,7 @@ const ENGINE: &str = "case $1 in version) echo 1.46 ;; info) echo 2 ;; *) exit 1
 
 #[test]
 fn an_archive_checked_against_its_release() -> Result<()> {
-    let lab = Lab::new()?;
+    let lab = lab_with_tar()?;
     let archive = archive(&lab)?;
     let mirror = prometheus_releases(&archive, &sha256(&archive));
     check(&lab, &mirror)?.expect_stderr("9.9.9, release")?;
@@ -34,7 +34,7 @@ fn an_archive_checked_against_its_release() -> Result<()> {
 
 #[test]
 fn an_archive_with_another_hash() -> Result<()> {
-    let lab = Lab::new()?;
+    let lab = lab_with_tar()?;
     let mirror = prometheus_releases(&archive(&lab)?, &"0".repeat(64));
     let ended = check(&lab, &mirror)?.expect_stderr("prometheus could not be found or downloaded")?;
     ended.expect_stderr("it was not unpacked")?;
@@ -94,7 +94,7 @@ fn a_promtool_that_cannot_do_what_is_needed_is_passed_over() -> Result<()> {
 /// The second run waits for the first one's lock, and then uses what that one fetched.
 #[test]
 fn two_runs_at_once_fetch_one_package() -> Result<()> {
-    let lab = Lab::new()?;
+    let lab = lab_with_tar()?;
     let count = lab.dir().join("fetches");
     let download = format!("sleep 1; echo one >> '{}'; : > prometheus_9.9.9-1_amd64.deb", count.display());
     let system = "PATH=/usr/bin:/bin";
@@ -118,10 +118,15 @@ fn two_runs_at_once_fetch_one_package() -> Result<()> {
 /// A mirror that refuses every connection.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// A check in a world whose cache is empty at first, and whose `PATH` holds nothing but scripts and what unpacks an
-/// archive. It ends at Prometheus' start.
-fn check(lab: &Lab, mirror: &str) -> Result<Ended> {
+/// A lab with a folder for `PATH` that holds nothing but what unpacks an archive.
+fn lab_with_tar() -> Result<Lab> {
+    let lab = Lab::new()?;
     lab.script("bin/tar", "PATH=/usr/bin:/bin\nexec tar \"$@\"")?;
+    Ok(lab)
+}
+
+/// A check whose cache is empty at first, and whose `PATH` is that folder. It ends at Prometheus' start.
+fn check(lab: &Lab, mirror: &str) -> Result<Ended> {
     let command = lab.command(["check", "--without", "grafana"]).args(&lab.programs()[..2]).env("LAB_MIRROR", mirror);
     let command = command.env("PATH", lab.dir().join("bin")).env("XDG_CACHE_HOME", lab.dir().join("cache"));
     ended(command.env("DEBIAN_MIRROR", "http://127.0.0.1:9/debian"))?.expect_code(1)
