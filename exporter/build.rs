@@ -1,6 +1,6 @@
 //! Passes the git revision and the compiler's version to the crate, for `mini_node_exporter_build_info`.
 //!
-//! The environment variable `MNE_REVISION` names the revision where git does not, as in the build of an image.
+//! The environment variable `MNE_REVISION` names the revision; without it git does. An image is built without git.
 
 use std::env;
 use std::path::Path;

@@ -11,7 +11,7 @@ use crate::node::ReadSession;
 use crate::procfs::{LoadAverage, ProcFile, ReadErrorKind, Uptime};
 use crate::web_config::WebConfigWatcher;
 
-/// How long a tree may hold up the start.
+/// How long reading the tree may hold up the start.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Kubernetes' limit for a node name; keeps the line within one pipe write.

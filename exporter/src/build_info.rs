@@ -1,8 +1,8 @@
-//! What this program was built from, as `build.rs` found it.
+//! What this program was built from: cargo knows the version, `build.rs` finds the rest.
 
 /// The crate's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The git commit, twelve digits, or `unknown`.
+/// The git commit, twelve digits, or what the build named instead, or `unknown`.
 pub const REVISION: &str = env!("MNE_REVISION");
 /// The compiler's version, e.g. `1.95.0`, or `unknown`.
 pub const RUSTC: &str = env!("MNE_RUSTC");

@@ -1,4 +1,4 @@
-//! What a scrape exposes: every family, in the text format 0.0.4.
+//! What a scrape exposes, in the text format 0.0.4.
 
 mod process;
 

@@ -1,7 +1,8 @@
 //! The endpoints that `--help` lists.
 //!
 //! HEAD works wherever GET does. Other methods get 405, other paths 404. When a file that `/info` needs is bad, it
-//! answers 500 with one line. A tree that can hang is read on another thread, up to the client's timeout.
+//! answers 500 with one line. A tree that can hang is read on another thread, until half a second
+//! before the client's timeout, and for 60 s at most.
 
 mod cors;
 mod filter;

@@ -1,7 +1,7 @@
 //! A lean Prometheus exporter for a Linux node: its hostname, its uptime and its load.
 //!
 //! A module uses only those after it: [`cli`], [`announce`], [`server`], [`http`], [`web_config`], [`exposition`],
-//! [`collector`], [`node`], [`procfs`], [`log`], [`build_info`].
+//! [`collector`], [`node`], [`procfs`], [`log`], [`build_info`], and `sync`.
 //!
 //! What Prometheus would scrape from a procfs tree, without a socket:
 //!

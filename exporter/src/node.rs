@@ -83,7 +83,7 @@ impl Node {
         }
     }
 
-    /// Returns what a path leads to; that of the whole tree stands for a read that failed before it reached a file.
+    /// Names what an error is about: the tree, where a read failed before any file was opened.
     fn kind(&self, path: &Path) -> &'static str {
         if path == self.root.path() { "tree" } else { "file" }
     }

@@ -1,7 +1,7 @@
 //! Reading a procfs tree: paths, bounded reads, parsers.
 //!
-//! [`ProcRoot`] joins every path below the node's tree. Each file is a type that implements [`ProcFile`]: its path below
-//! the root, and a pure function of its text. The formats are those of the kernel's document
+//! [`ProcRoot`] joins every path to the node's tree. Each file is a type that implements [`ProcFile`]: its path from the
+//! root (sysfs is at `../sys`), and a pure function of its text. The formats are those of the kernel's document
 //! `Documentation/filesystems/proc.rst` and of the manual page proc(5).
 
 mod cpus;

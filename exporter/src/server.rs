@@ -2,9 +2,9 @@
 //!
 //! A client may be slow, silent, or many; none of that may block other clients or shutdown:
 //!
-//! - a request's head must be complete 10 s after it began (or after the connection was opened, with a TLS handshake
-//!   before it),
-//! - an idle connection is kept for 150 s, longer than any usual scrape interval,
+//! - the head of a connection's first request must be complete 10 s after the connection was opened, with a TLS handshake
+//!   before it; that of each later one 10 s after it began,
+//! - between two requests a connection is kept for 150 s, longer than any usual scrape interval,
 //! - a response that the client does not read is dropped after 30 s without progress,
 //! - at most 256 connections are open at once, fewer where the process may not open that many files, and at most 64 TLS
 //!   handshakes are under way. Beyond that a new client evicts the oldest of the least valuable connections:
@@ -12,8 +12,8 @@
 //!   not read its response.
 //!
 //! After the first SIGTERM or SIGINT nothing is accepted any more, connections without a complete request are closed
-//! at once, and requests being answered get 5 s. A second signal ends that too. A changed web configuration ends
-//! connections in the same way, so that no connection keeps the old one.
+//! at once, and requests being answered get 5 s. A second signal ends that too. A changed web configuration
+//! closes connections once what they answer is answered, so that no connection keeps the old one.
 
 mod activity;
 mod address;
@@ -38,7 +38,7 @@ use tokio::sync::watch;
 
 use crate::log::LogThrottle;
 pub use address::ListenAddress;
-use connection::ConnectionContext;
+use connection::ListenerContext;
 use connections::Connections;
 pub use connections::MOST as MOST_CONNECTIONS;
 pub use listen::{Listener, bind, inherited};
@@ -54,7 +54,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// A bound socket cannot be listened on after all.
+/// When tokio refuses a bound socket.
 pub async fn serve(listeners: Vec<Listener>, mut signals: UnboundedReceiver<&'static str>) -> anyhow::Result<()> {
     let connections = Arc::new(Connections::new());
     let (stop, stopping) = watch::channel(false);
@@ -63,7 +63,7 @@ pub async fn serve(listeners: Vec<Listener>, mut signals: UnboundedReceiver<&'st
         let address = socket.local_addr().context("a listener has no address")?;
         let socket = TcpListener::from_std(socket).with_context(|| format!("cannot listen on {address}"))?;
         tracing::info!(%address, "{message}");
-        let serving = ConnectionContext { app, web_config, stopping: stopping.clone(), refused: Arc::default() };
+        let serving = ListenerContext { app, web_config, stopping: stopping.clone(), refused: Arc::default() };
         accepting.spawn(accept(socket, serving, Arc::clone(&connections)));
     }
     let signal = signals.recv().await;
@@ -85,13 +85,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (_running, stopping) = watch::channel(false);
-    let serving = ConnectionContext { app, web_config: None, stopping, refused: Arc::default() };
+    let serving = ListenerContext { app, web_config: None, stopping, refused: Arc::default() };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let activity = serving.activity();
     serving.serve(stream, peer, activity).await;
 }
 
-async fn accept(socket: TcpListener, serving: ConnectionContext, connections: Arc<Connections>) {
+async fn accept(socket: TcpListener, serving: ListenerContext, connections: Arc<Connections>) {
     let failures = LogThrottle::default();
     loop {
         match socket.accept().await {

@@ -1,4 +1,4 @@
-//! `process_*`: this very process, under the names that every Prometheus client library uses.
+//! `process_*`: this very process, under the names of Prometheus' client libraries.
 //!
 //! Always from the kernel's own `/proc`, whatever tree describes the node.
 

@@ -13,7 +13,7 @@ use crate::collector::Collector;
 use crate::node::ReadSession;
 use crate::procfs::ReadError;
 
-/// Less than the timeout of the manifests' probes, so that a kubelet learns which file hangs.
+/// Shorter than a timeout of 5 s, so that the answer, which names the file that hangs, still arrives.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(super) async fn live() -> Response {

@@ -15,7 +15,7 @@ use super::response::line;
 use crate::log::LogThrottle;
 use crate::web_config::{ActiveWebConfig, AuthOutcome, WebConfigWatcher};
 
-struct AuthState {
+struct AccessState {
     web_config: Arc<WebConfigWatcher>,
     failures: LogThrottle,
 }
@@ -23,11 +23,11 @@ struct AuthState {
 /// The same endpoints behind the rate limit, the passwords and the headers of a web configuration. Health needs no
 /// password and has no limit: probes send no password, and must not depend on what other clients do.
 pub fn protected(app: Router, web_config: Arc<WebConfigWatcher>) -> Router {
-    let access = AuthState { web_config, failures: LogThrottle::default() };
+    let access = AccessState { web_config, failures: LogThrottle::default() };
     app.layer(from_fn_with_state(Arc::new(access), protect))
 }
 
-async fn protect(State(access): State<Arc<AuthState>>, mut request: Request, next: Next) -> Response {
+async fn protect(State(access): State<Arc<AccessState>>, mut request: Request, next: Next) -> Response {
     let config = access.web_config.active();
     request.extensions_mut().insert(Arc::clone(&config));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
@@ -42,7 +42,7 @@ async fn protect(State(access): State<Arc<AuthState>>, mut request: Request, nex
     response
 }
 
-impl AuthState {
+impl AccessState {
     async fn refuse(&self, config: &ActiveWebConfig, peer: IpAddr, headers: &HeaderMap) -> Option<Response> {
         if !config.allow() {
             return Some(line(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded"));

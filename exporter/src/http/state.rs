@@ -27,7 +27,7 @@ pub struct ExporterOptions {
     pub collectors: Vec<&'static dyn Collector>,
     /// Where the exposition is.
     pub telemetry_path: TelemetryPath,
-    /// How many scrapes may be under way at once; 0 is no limit.
+    /// How many scrapes, and on a tree that can hang requests for `/info`, may be under way at once; 0 is no limit.
     pub max_requests: usize,
     /// Whether `process_*` is exposed.
     pub exporter_metrics: bool,

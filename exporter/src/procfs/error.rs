@@ -32,7 +32,7 @@ impl ReadError {
     }
 }
 
-/// Why a procfs file is bad.
+/// Why a file, or a value in it, is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadErrorKind {
     /// The kernel refused to open or read it.

@@ -2,9 +2,9 @@
 
 use super::error::ReadErrorKind;
 
-/// One file of a procfs tree.
+/// One file of a procfs tree, or of the sysfs beside it.
 pub trait ProcFile: Sized {
-    /// The path below the root, e.g. `uptime`.
+    /// The path from the root, e.g. `uptime`.
     const PATH: &'static str;
 
     /// Parses the file's text.

@@ -36,7 +36,7 @@ enum Phase {
     Handshake,
     /// The head of the first request is awaited or has begun.
     FirstHead,
-    /// A request is with its handler, or its answer's body is not yet written.
+    /// A request is with its handler, or hyper has not taken all of its answer's body.
     Answering,
     /// A request has been answered, and the next has not begun.
     Idle,

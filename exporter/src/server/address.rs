@@ -31,7 +31,7 @@ pub enum ListenAddress {
 }
 
 impl ListenAddress {
-    /// Listens there. `others` are the addresses that are listened on besides: `[::]:PORT` serves IPv4 as well, unless
+    /// Listens there. `others` are all addresses that are listened on: `[::]:PORT` serves IPv4 as well, unless
     /// `0.0.0.0:PORT` is one of them.
     ///
     /// # Errors

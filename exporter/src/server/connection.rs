@@ -33,7 +33,7 @@ const HEAD_BUFFER: usize = 16 * 1024;
 
 /// What the connections of one listener share.
 #[derive(Clone)]
-pub(super) struct ConnectionContext {
+pub(super) struct ListenerContext {
     pub(super) app: Router,
     pub(super) web_config: Option<Arc<WebConfigWatcher>>,
     pub(super) stopping: watch::Receiver<bool>,
@@ -45,7 +45,7 @@ pub(super) struct ConnectionContext {
 trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
-impl ConnectionContext {
+impl ListenerContext {
     /// Returns the activity of a new connection.
     pub(super) fn activity(&self) -> Activity {
         Activity::new(self.web_config.as_ref().is_some_and(|web_config| web_config.active().has_tls()))

@@ -1,4 +1,4 @@
-//! What a reload may not do: admit a client that was refused before.
+//! What a reload may not do: admit clients by taking a requirement away.
 
 use super::format::{ClientAuth, ParsedWebConfig, TlsConfig};
 

@@ -34,7 +34,7 @@ pub(super) struct TlsConfig {
     pub(super) curves: Vec<&'static dyn SupportedKxGroup>,
 }
 
-/// Where a certificate or a key is, and the key in the file that says so.
+/// A certificate or a private key, as PEM text or as a path, with the name of the setting that gave it.
 pub(super) enum PemSource {
     Inline(&'static str, String),
     File(&'static str, String),

@@ -2,7 +2,7 @@
 //!
 //! One is checked at a time, on a thread of its own that ends when there is nothing left to do. Valid passwords are cached,
 //! so that guesses do not delay a known client. Networks take turns, so that guesses from one delay a client of another by
-//! one check. Only few checks wait, so that guesses do not use up the server's connections.
+//! two checks at most. Only few checks wait, so that guesses do not use up the server's connections.
 
 use std::collections::VecDeque;
 use std::hint::black_box;

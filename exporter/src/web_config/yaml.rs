@@ -32,7 +32,7 @@ pub(super) fn parse(text: &str) -> Result<YamlNode, ConfigError> {
     let mut options = Options::default();
     // They are on by default where another crate of the same build needs them.
     options.set_emit_comments(false);
-    let mut reader = TreeReader(Parser::new_from_str_with_options(text, options));
+    let mut reader = YamlReader(Parser::new_from_str_with_options(text, options));
     let mut root = None;
     loop {
         match reader.next()? {
@@ -44,9 +44,9 @@ pub(super) fn parse(text: &str) -> Result<YamlNode, ConfigError> {
     }
 }
 
-struct TreeReader<'a>(Parser<'a, StrInput<'a>>);
+struct YamlReader<'a>(Parser<'a, StrInput<'a>>);
 
-impl<'a> TreeReader<'a> {
+impl<'a> YamlReader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, usize), ConfigError> {
         match self.0.next() {
             Some(Ok((event, span))) => Ok((event, span.start.line())),
