@@ -27,7 +27,7 @@ struct Options {
     /// Another one, such as `before=old/mini-node-exporter --web.listen-address={address}`.
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<String>,
-    /// Fail unless this row takes at least RATIO times the CPU time of the exporter.
+    /// Fail unless this row takes at least RATIO times the CPU time of the exporter, each in its quickest round.
     #[arg(long, value_name = "NAME=RATIO")]
     at_least: Vec<String>,
     /// Scrapes in a round.
@@ -63,7 +63,7 @@ fn hold(limit: &str, rows: &[Row]) -> Result<()> {
     let (name, least) = limit.split_once('=').with_context(|| format!("--at-least `{limit}` is not NAME=RATIO"))?;
     let least: f64 = least.parse().with_context(|| format!("--at-least `{limit}`"))?;
     let row = rows.iter().find(|row| row.name == name).with_context(|| format!("--at-least: no row `{name}`"))?;
-    let ratio = row.ratio(&rows[0]);
+    let ratio = row.undisturbed_ratio(&rows[0]);
     if ratio < least {
         bail!("{name} takes {ratio:.1} times the CPU time of the exporter, less than {least}");
     }

@@ -66,6 +66,11 @@ impl Row {
         ratios.sort_by(f64::total_cmp);
         median(&ratios)
     }
+
+    /// The same of the round of each that other load on the machine disturbed least: such load only ever adds.
+    pub fn undisturbed_ratio(&self, first: &Self) -> f64 {
+        self.values(COLUMNS[0])[0] / first.values(COLUMNS[0])[0]
+    }
 }
 
 fn median(sorted: &[f64]) -> f64 {
