@@ -63,9 +63,13 @@ fn hold(limit: &str, rows: &[Row]) -> Result<()> {
     let (name, least) = limit.split_once('=').with_context(|| format!("--at-least `{limit}` is not NAME=RATIO"))?;
     let least: f64 = least.parse().with_context(|| format!("--at-least `{limit}`"))?;
     let row = rows.iter().find(|row| row.name == name).with_context(|| format!("--at-least: no row `{name}`"))?;
-    let ratio = row.undisturbed_ratio(&rows[0]);
+    let (peer, exporter) = (row.quickest(), rows[0].quickest());
+    let ratio = peer / exporter;
     if ratio < least {
-        bail!("{name} takes {ratio:.1} times the CPU time of the exporter, less than {least}");
+        bail!(
+            "in their quickest rounds {name} takes {peer:.1} µs of CPU a scrape and the exporter {exporter:.1}: \
+             {ratio:.1} times as much, less than {least}"
+        );
     }
     Ok(())
 }

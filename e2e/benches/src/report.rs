@@ -67,9 +67,9 @@ impl Row {
         median(&ratios)
     }
 
-    /// The same of the round of each that other load on the machine disturbed least: such load only ever adds.
-    pub fn undisturbed_ratio(&self, first: &Self) -> f64 {
-        self.values(COLUMNS[0])[0] / first.values(COLUMNS[0])[0]
+    /// Its CPU time in microseconds a scrape in the round that other load on the machine disturbed least: load only ever adds.
+    pub fn quickest(&self) -> f64 {
+        self.values(COLUMNS[0])[0]
     }
 }
 

@@ -25,6 +25,13 @@ enum Plant {
 /// The name under which the roll-out stands among the checks.
 const ROLL_OUT: &str = "roll-out";
 
+/// What fails where Prometheus has no target, and no Service leads to an exporter.
+pub const NO_TARGETS: &[&str] =
+    &["exporter-ready", "targets-up", "one-target-per-node", "node-labels", "uptime", "load", "panels-have-data"];
+
+/// What fails where no target answers Prometheus.
+const NO_ANSWERS: &[&str] = &["targets-up", "node-labels", "uptime", "load", "panels-have-data"];
+
 pub fn a_role_without_watch(kind: &Kind) -> Result<()> {
     let fault = Fault {
         plant: Plant::Manifests(
@@ -64,15 +71,7 @@ pub fn a_wrong_port_name(kind: &Kind) -> Result<()> {
             )],
         ),
         // The Service looks for the name too, and so finds nobody.
-        fails: &[
-            "exporter-ready",
-            "targets-up",
-            "one-target-per-node",
-            "node-labels",
-            "uptime",
-            "load",
-            "panels-have-data",
-        ],
+        fails: NO_TARGETS,
         says: "its relabelling drops them all",
     };
     expect(kind, "port-name", &fault)
@@ -131,7 +130,7 @@ pub fn a_network_policy_that_shuts_prometheus_out(kind: &Kind) -> Result<()> {
                 ),
             ],
         ),
-        fails: &["targets-up", "node-labels", "uptime", "load", "panels-have-data"],
+        fails: NO_ANSWERS,
         says: "is down (Get \"http://",
     };
     expect(kind, "shut-out", &fault)
@@ -163,11 +162,7 @@ pub fn a_pod_that_pod_security_refuses(kind: &Kind) -> Result<()> {
 }
 
 pub fn a_way_that_drops_what_prometheus_asks(kind: &Kind) -> Result<()> {
-    let fault = Fault {
-        plant: Plant::Way,
-        fails: &["targets-up", "node-labels", "uptime", "load", "panels-have-data"],
-        says: "context deadline exceeded",
-    };
+    let fault = Fault { plant: Plant::Way, fails: NO_ANSWERS, says: "context deadline exceeded" };
     expect(kind, "dropped", &fault)
 }
 
@@ -183,7 +178,7 @@ fn expect(kind: &Kind, namespace: &str, fault: &Fault) -> Result<()> {
         }),
         Plant::Way => variant::with(kind, namespace, &[], &[], |stack| {
             stack.rolled_out(Duration::from_secs(60))?;
-            let prometheus = pods(&stack.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
+            let prometheus = pods(stack.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
             let rule = ["--source", &prometheus.status.ip, "--protocol", "tcp", "--dport", "23333", "--jump", "DROP"];
             // Who enforces policies writes the table `filter` anew. Nobody deletes the rule: the address ends with the pod.
             let insert = ["iptables", "--wait", "--table", "mangle", "--insert", "FORWARD"];

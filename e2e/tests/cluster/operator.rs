@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::admission::OPERATOR;
 use crate::fault::Fault;
+use crate::faults::NO_TARGETS;
 use crate::variant::{self, Patches};
 use crate::view::View;
 
@@ -53,19 +54,7 @@ pub fn a_rule_that_does_not_parse(kind: &Kind) -> Result<()> {
 }
 
 /// What is seen of a `PodMonitor` by which nothing is scraped: the exporters are judged through Prometheus, too.
-const NO_TARGET: Fault<()> = Fault {
-    plant: (),
-    fails: &[
-        "exporter-ready",
-        "targets-up",
-        "one-target-per-node",
-        "node-labels",
-        "uptime",
-        "load",
-        "panels-have-data",
-    ],
-    says: "its discovery finds none",
-};
+const NO_TARGET: Fault<()> = Fault { plant: (), fails: NO_TARGETS, says: "its discovery finds none" };
 
 fn shows(kind: &Kind, namespace: &str, fault: &Fault<()>, patch: (&str, &str, &str)) -> Result<()> {
     operated(kind, namespace, &[patch], |view| view.shows(fault, Vec::new))
@@ -79,19 +68,14 @@ fn operated(
     trial: impl FnOnce(View<'_>) -> Result<()>,
 ) -> Result<()> {
     install(kind)?;
-    let kubectl = kind.cluster.kubectl.in_namespace(namespace);
-    let seen = deploy(kind, namespace, patches).and_then(|()| {
+    variant::in_namespace(kind, namespace, |kubectl| {
+        deploy(kind, namespace, patches)?;
         let available = ["wait", "--for=condition=Available", "--timeout=120s", "prometheus/prometheus"];
         kubectl.command(available).limit(Duration::from_secs(130)).run()?;
-        let prometheus = Prometheus::new(variant::node_port(kind, &kubectl, "prometheus")?);
+        let prometheus = Prometheus::new(variant::node_port(kind, kubectl, "prometheus")?);
         let stack = Stack::own(kind.stack().nodes.clone(), Vec::new(), prometheus, Part::Omitted, Procfs::Unseen);
         trial(View::of(kind, Stack { own: false, ..stack }))
-    });
-    if seen.is_err() {
-        kind.cluster.note_trouble(&kubectl)?;
-    }
-    kubectl.command(["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"]).run()?;
-    seen
+    })
 }
 
 fn install(kind: &Kind) -> Result<()> {

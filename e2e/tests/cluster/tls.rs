@@ -49,7 +49,7 @@ pub fn prometheus_scrapes_with_a_certificate_and_a_password_and_nobody_without(k
 
 /// Makes the secrets, or replaces what is in them.
 fn give_secrets(stack: &Variant<'_>, dir: &Path) -> Result<()> {
-    let kubectl = &stack.kubectl;
+    let kubectl = stack.kubectl;
     for (name, folder) in SECRETS {
         let from = format!("--from-file={}", dir.join(folder).display());
         let made = kubectl.command(["create", "secret", "generic", name, &from, "--dry-run=client", "--output=json"]);
@@ -98,7 +98,7 @@ fn nobody_else_gets_anything(stack: &Variant<'_>, dir: &Path) -> Result<()> {
 
 /// The probes ask an address of their own, in plain.
 fn no_probe_has_failed(stack: &Variant<'_>) -> Result<()> {
-    for pod in pods(&stack.kubectl, EXPORTER)? {
+    for pod in pods(stack.kubectl, EXPORTER)? {
         let restarts: u64 = pod.containers().map(|container| container.restart_count).sum();
         ensure!(pod.is_ready() && restarts == 0, "pod {}: {:?}", pod.metadata.name, pod.status);
     }

@@ -24,7 +24,7 @@ const NO_GRAFANA: &str = "{$patch: delete, kind: Any, metadata: {name: any}}";
 /// The stack of one trial.
 pub struct Variant<'k> {
     pub kind: &'k Kind,
-    pub kubectl: Kubectl,
+    pub kubectl: &'k Kubectl,
     namespace: &'k str,
 }
 
@@ -36,13 +36,21 @@ pub fn with(
     patches: Patches<'_>,
     trial: impl FnOnce(&Variant<'_>) -> Result<()>,
 ) -> Result<()> {
-    let variant = Variant { kind, kubectl: kind.cluster.kubectl.in_namespace(namespace), namespace };
-    let seen = variant.apply(components, patches).and_then(|()| trial(&variant));
+    in_namespace(kind, namespace, |kubectl| {
+        let variant = Variant { kind, kubectl, namespace };
+        variant.apply(components, patches)?;
+        trial(&variant)
+    })
+}
+
+/// Runs a trial that deploys what it needs in a namespace of its own, and deletes that.
+pub fn in_namespace(kind: &Kind, namespace: &str, trial: impl FnOnce(&Kubectl) -> Result<()>) -> Result<()> {
+    let kubectl = kind.cluster.kubectl.in_namespace(namespace);
+    let seen = trial(&kubectl);
     if seen.is_err() {
-        kind.cluster.note_trouble(&variant.kubectl)?;
+        kind.cluster.note_trouble(&kubectl)?;
     }
-    let delete = ["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"];
-    variant.kubectl.command(delete).run()?;
+    kubectl.command(["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"]).run()?;
     seen
 }
 
@@ -68,12 +76,12 @@ impl Variant<'_> {
     }
 
     pub fn rolled_out(&self, limit: Duration) -> Result<()> {
-        rollout::await_workloads(&self.kubectl, limit)
+        rollout::await_workloads(self.kubectl, limit)
     }
 
     /// The stack, reached through the node ports of the control plane.
     pub fn view(&self) -> Result<View<'_>> {
-        let at = |service| node_port(self.kind, &self.kubectl, service);
+        let at = |service| node_port(self.kind, self.kubectl, service);
         let (exporter, prometheus) = (Exporter::new(at("mini-node-exporter")?), Prometheus::new(at("prometheus")?));
         let nodes = self.kind.stack().nodes.clone();
         // Another trial compares the values with a node's own.

@@ -1,4 +1,4 @@
-//! What can be wrong with a procfs file.
+//! Why a file cannot be read, or is not what it should be.
 
 use std::path::{Path, PathBuf};
 

@@ -51,7 +51,7 @@ pub(super) enum EvictionRank {
     Handshake,
     /// It never completed a request.
     NoRequest,
-    /// It is between two requests.
+    /// It is between two requests, or awaits the rest of the next one's head.
     Idle,
     /// Its client does not read the response; eviction truncates it.
     Stalled,
