@@ -1,6 +1,7 @@
 //! What Kubernetes made of the manifests.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;
@@ -8,6 +9,7 @@ use e2e::backend::kind::Kind;
 use e2e::backend::kind::kubectl::Kubectl;
 use e2e::backend::kind::objects::Pod;
 use e2e::client::http::Server;
+use e2e::wait::poll::{self, Attempt};
 use serde_json::Value;
 
 /// The label of the exporter's pods.
@@ -29,6 +31,10 @@ pub fn every_node_runs_an_exporter(kind: &Kind) -> Result<()> {
 pub fn every_endpoint_answers_through_the_node_port(kind: &Kind) -> Result<()> {
     let stack = kind.stack();
     let base = stack.exporters[0].base();
+    // A node's proxy learns of ready pods a moment after the roll-out does.
+    poll::until("the node port's first answer", Duration::from_secs(10), Duration::from_millis(100), || {
+        stack.exporters[0].ready().map_or_else(|error| Attempt::NotYet(format!("{error:#}")), Attempt::Ready)
+    })?;
     for path in ["/", "/metrics", "/healthz/live", "/healthz/ready"] {
         Server::new(base).get(path, &[])?.text()?;
     }
