@@ -18,7 +18,7 @@ use e2e::terminal::out;
 use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::rules::RULES;
-use e2e::workspace::shipped::Shipped;
+use e2e::workspace::project::Project;
 use e2e::{checks, workspace};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
@@ -33,7 +33,7 @@ const PROMETHEUS: u16 = 9090;
 
 pub fn every_check_passes_with_exact_values(site: &mut Site) -> Result<()> {
     let pair = Pair::start(site)?;
-    let subject = Subject { backend: &pair, shipped: &Shipped::read()? };
+    let subject = Subject { backend: &pair, project: &Project::shipped()? };
     let reports = checks::run(subject, &Choice::default(), |report| out::note(&report.text()));
     let failed: Vec<String> = reports
         .iter()

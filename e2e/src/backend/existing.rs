@@ -16,7 +16,7 @@ use crate::client::prometheus::{Prometheus, Target};
 use crate::process::child::Process;
 use crate::process::command::Cmd;
 use crate::run::{Run, evidence};
-use crate::stack::{Part, Procfs, Stack};
+use crate::stack::{JOB, Part, Procfs, Scraped, Stack};
 use crate::terminal::out::{self, Mark};
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
@@ -26,6 +26,9 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 /// At most this many exporters are asked directly.
 const ASKED: usize = 10;
+
+/// The metric by which this repository's exporter is recognized.
+const BUILD_INFO: &str = "mini_node_exporter_build_info";
 
 /// The selector of the exporter's `DaemonSet` and pods.
 const EXPORTER: &str = "--selector=app.kubernetes.io/name=mini-node-exporter";
@@ -39,7 +42,7 @@ pub struct Options {
     pub access: Access,
     /// Credentials for Grafana.
     pub grafana_access: Access,
-    /// The scrape job that the exporters are targets of.
+    /// The scrape job that is checked.
     pub job: String,
     pub cluster: Option<Cluster>,
 }
@@ -78,16 +81,17 @@ impl Existing {
         })?;
         let (grafana, datasource) = find_grafana(options, progress)?;
         let run = Run::create("existing")?;
-        let (nodes, forwards, exporters) = match &options.cluster {
+        let (scraped, forwards, exporters) = match &options.cluster {
             Some(cluster) => {
                 let (names, forwards, exporters) = cluster.connect(&options.access, &run, progress)?;
-                (as_scraped(names, &prometheus.targets(&options.job)?), forwards, exporters)
+                let nodes = as_scraped(names, &prometheus.targets(&options.job)?);
+                (Scraped::Nodes(nodes), forwards, exporters)
             }
             None => (scraped(&prometheus, &options.job)?, Vec::new(), Vec::new()),
         };
         let job = options.job.clone();
         let stack =
-            Stack { nodes, job, own: false, exporters, prometheus, grafana, datasource, procfs: Procfs::Unseen };
+            Stack { scraped, job, own: false, exporters, prometheus, grafana, datasource, procfs: Procfs::Unseen };
         Ok(Self { stack, cluster: options.cluster.clone(), _forwards: forwards, run })
     }
 }
@@ -132,16 +136,21 @@ impl Backend for Existing {
     }
 }
 
-/// The nodes that Prometheus has targets of.
-fn scraped(prometheus: &Prometheus, job: &str) -> Result<BTreeSet<String>> {
+/// What Prometheus has targets of. They are this repository's exporters if the job has its name, or if they expose its
+/// metric under another.
+fn scraped(prometheus: &Prometheus, job: &str) -> Result<Scraped> {
     let targets = prometheus.targets(job)?;
+    let is_ours = || anyhow::Ok(!prometheus.query(&format!("{BUILD_INFO}{{job=\"{job}\"}}"))?.is_empty());
+    if job != JOB && !is_ours()? {
+        return Ok(Scraped::Instances(targets.iter().map(|target| target.label("instance").to_owned()).collect()));
+    }
     let nodes: BTreeSet<String> =
         targets.iter().filter(|target| !target.label("node").is_empty()).map(Target::node).collect();
     ensure!(
         !nodes.is_empty(),
         "no target in job `{job}` has a label `node`, by which the dashboard and the rules tell nodes apart"
     );
-    Ok(nodes)
+    Ok(Scraped::Nodes(nodes))
 }
 
 /// Returns nodes as their samples name them: after their cluster, where Prometheus attaches one.

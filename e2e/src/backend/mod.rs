@@ -89,7 +89,7 @@ pub fn await_samples(backend: &dyn Backend) -> Result<Vec<NodeSamples>> {
     let stack = backend.stack();
     let attempt = || {
         let nodes = samples::scraped(&stack.prometheus, &stack.job)?;
-        ensure!(nodes.len() >= stack.nodes.len(), "{} of {} nodes scraped", nodes.len(), stack.nodes.len());
+        ensure!(nodes.len() >= stack.names().len(), "{} of {} nodes scraped", nodes.len(), stack.names().len());
         Ok(nodes)
     };
     until(backend, "samples of every node", Duration::from_secs(40), attempt)

@@ -1,5 +1,5 @@
-//! `grafana-healthy`, `datasource-healthy` and `dashboard-loaded`: Grafana is up, reaches Prometheus, and has the shipped
-//! dashboard.
+//! `grafana-healthy`, `datasource-healthy` and `dashboard-loaded`: Grafana is up, reaches Prometheus, and has the
+//! dashboards.
 
 use std::time::Duration;
 
@@ -29,8 +29,11 @@ pub(super) fn datasource_healthy(subject: Subject<'_>) -> Outcome {
 
 /// It has each dashboard as in its file.
 pub(super) fn dashboard_loaded(subject: Subject<'_>) -> Outcome {
+    if subject.project.dashboards.is_empty() {
+        return super::NO_DASHBOARD;
+    }
     with_grafana(subject, "the dashboard", PROVISIONED, |grafana| {
-        let loaded = subject.shipped.dashboards.iter().map(|file| {
+        let loaded = subject.project.dashboards.iter().map(|file| {
             let path = grafana.dashboard_loaded(file)?;
             let panels = out::count(file.panels().len(), "panel", "panels");
             Ok(format!("`{}` at {path}, {panels} as in the file", file.title))
@@ -46,7 +49,7 @@ fn with_grafana(
     mut attempt: impl FnMut(&Grafana) -> Result<String>,
 ) -> Outcome {
     match &subject.stack().grafana {
-        Part::Omitted => Outcome::Omitted,
+        Part::Omitted => Outcome::excluded(),
         Part::Missing(reason) => Outcome::Skipped { reason: reason.clone() },
         Part::Here(grafana) => Outcome::from(subject.poll(what, limit, || attempt(grafana))),
     }

@@ -24,7 +24,7 @@ fn check_all(stack: &Stack) -> Result<usize> {
     let samples = stack.prometheus.query(&format!(r#"{{__name__=~"node_uptime|node_load",job="{}"}}"#, stack.job))?;
     let seen: BTreeSet<(String, &str)> =
         samples.iter().map(|sample| (sample.node(), sample.label("__name__"))).collect();
-    for node in &stack.nodes {
+    for node in stack.names() {
         for metric in ["node_uptime", "node_load"] {
             ensure!(
                 seen.contains(&(node.clone(), metric)),
@@ -42,7 +42,7 @@ fn check_all(stack: &Stack) -> Result<usize> {
 fn check(stack: &Stack, sample: &Sample) -> Result<()> {
     let (metric, node) = (sample.label("__name__"), sample.label("node"));
     ensure!(
-        stack.nodes.contains(&sample.node()),
+        stack.names().contains(&sample.node()),
         "`{metric}` has node=\"{}\": not a node of this stack",
         sample.node()
     );

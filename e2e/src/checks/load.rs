@@ -25,7 +25,7 @@ pub(super) fn load(subject: Subject<'_>) -> Outcome {
     let readable = !matches!(stack.procfs, Procfs::Unseen);
     let result = subject.poll("the loads of `loadavg`", FIRST_SAMPLE, || {
         if readable {
-            for (node, now) in stack.procfs.numbers(&stack.nodes, "loadavg")? {
+            for (node, now) in stack.procfs.numbers(stack.names(), "loadavg")? {
                 remember(readings.entry(node).or_default(), now);
             }
         }
@@ -65,7 +65,7 @@ fn scraped(stack: &Stack) -> Result<BTreeMap<String, [f64; 3]>> {
         by_node.entry(sample.node()).or_default().push(sample);
     }
     let mut loads = BTreeMap::new();
-    for node in &stack.nodes {
+    for node in stack.names() {
         let of_node = by_node.remove(node).unwrap_or_default();
         // A list, not a map, so that a second series of the same duration is seen.
         let mut durations: Vec<&str> = of_node.iter().map(|sample| sample.label("duration")).collect();

@@ -16,6 +16,9 @@ const THROUGH_GRAFANA: Duration = Duration::from_secs(10);
 
 /// No panel is empty.
 pub(super) fn panels_have_data(subject: Subject<'_>) -> Outcome {
+    if subject.project.dashboards.is_empty() {
+        return super::NO_DASHBOARD;
+    }
     run(subject).into()
 }
 
@@ -64,7 +67,7 @@ fn ask(
 ) -> Result<Report> {
     subject.poll(what, limit, || {
         let report =
-            queries::ask(&subject.shipped.dashboards, interval, run).map_err(|error| Final(format!("{error:#}")))?;
+            queries::ask(&subject.project.dashboards, interval, run).map_err(|error| Final(format!("{error:#}")))?;
         let problems = report.problems().join("; ");
         match report.answers.iter().any(|(_, answer)| answer.as_ref().is_err_and(anyhow::Error::is::<Final>)) {
             _ if problems.is_empty() => Ok(report),

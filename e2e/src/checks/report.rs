@@ -11,9 +11,6 @@ use serde::Serialize;
 use crate::terminal::exit::Exit;
 use crate::terminal::out::{self, Mark};
 
-/// The reason of an omitted check.
-const EXCLUDED: &str = "excluded on request";
-
 /// The outcome of a check.
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
@@ -36,8 +33,18 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
-    /// It was excluded on request.
-    Omitted,
+    /// It was excluded on request, or there is nothing that it could check.
+    Omitted {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+impl Outcome {
+    /// Of a check that was excluded on request.
+    pub fn excluded() -> Self {
+        Self::Omitted { reason: "excluded on request" }
+    }
 }
 
 impl From<Result<String>> for Outcome {
@@ -77,7 +84,7 @@ impl CheckReport {
             Outcome::Passed { observed, details } => (Mark::Pass, observed.as_str(), details.as_slice()),
             Outcome::Failed { observed } => (Mark::Fail, observed.as_str(), &[][..]),
             Outcome::Skipped { reason } => (Mark::Skip, reason.as_str(), &[][..]),
-            Outcome::Omitted => (Mark::Omit, EXCLUDED, &[][..]),
+            Outcome::Omitted { reason } => (Mark::Omit, *reason, &[][..]),
         };
         let mut lines = self.line(mark, text);
         for detail in details {
@@ -96,7 +103,7 @@ impl CheckReport {
             Outcome::Passed { observed, .. } => ("", "", observed.as_str()),
             Outcome::Failed { observed } => ("failure", observed.lines().next().unwrap_or_default(), observed.as_str()),
             Outcome::Skipped { reason } => ("skipped", reason.as_str(), reason.as_str()),
-            Outcome::Omitted => ("skipped", EXCLUDED, ""),
+            Outcome::Omitted { reason } => ("skipped", *reason, ""),
         };
         let time = format!("{:.3}", self.seconds);
         let case = [("name", self.name), ("classname", "lab"), ("time", &time)];
@@ -199,7 +206,7 @@ impl Report {
             |outcome| matches!(outcome, Outcome::Passed { .. }),
             |outcome| matches!(outcome, Outcome::Failed { .. }),
             |outcome| matches!(outcome, Outcome::Skipped { .. }),
-            |outcome| matches!(outcome, Outcome::Omitted),
+            |outcome| matches!(outcome, Outcome::Omitted { .. }),
         ];
         kinds.map(|is| self.checks.iter().filter(|check| is(&check.outcome)).count())
     }
@@ -239,7 +246,7 @@ mod tests {
         let passed = || Outcome::Passed { observed: String::new(), details: Vec::new() };
         let failed = || Outcome::Failed { observed: String::new() };
         let skipped = || Outcome::Skipped { reason: String::new() };
-        assert_eq!(report(vec![passed(), Outcome::Omitted]).exit(), Exit::Ok);
+        assert_eq!(report(vec![passed(), Outcome::excluded()]).exit(), Exit::Ok);
         assert_eq!(report(vec![passed(), skipped()]).exit(), Exit::Skipped);
         assert_eq!(report(vec![skipped(), failed(), passed()]).exit(), Exit::Failed);
     }
@@ -251,7 +258,7 @@ mod tests {
         let failed = Outcome::Failed { observed: "2 < 3".into() };
         let skipped = Outcome::Skipped { reason: "no Grafana".into() };
         let steps = vec![("start".into(), 1.5), ("find".into(), 0.5)];
-        let report = Report { steps, ..report(vec![passed, failed, skipped, Outcome::Omitted]) };
+        let report = Report { steps, ..report(vec![passed, failed, skipped, Outcome::excluded()]) };
         let lines: Vec<String> = report.checks.iter().map(CheckReport::text).collect();
         assert_eq!(
             anstream::adapter::strip_str(&lines.join("\n")).to_string(),
@@ -265,7 +272,7 @@ mod tests {
         [{"name":"load","outcome":"passed","observed":"1 of 1 up","details":["a: 1"],"seconds":0.5},
         {"name":"load","outcome":"failed","observed":"2 < 3","seconds":0.5},
         {"name":"load","outcome":"skipped","reason":"no Grafana","seconds":0.5},
-        {"name":"load","outcome":"omitted","seconds":0.5}]
+        {"name":"load","outcome":"omitted","reason":"excluded on request","seconds":0.5}]
         "#);
         let junit = report.junit().unwrap();
         for part in [

@@ -1,4 +1,4 @@
-//! `rules-healthy`: Prometheus has loaded the shipped rules and evaluates each without an error.
+//! `rules-healthy`: Prometheus has loaded the project's rules and evaluates each without an error.
 
 use std::time::Duration;
 
@@ -6,22 +6,28 @@ use anyhow::{Result, ensure};
 
 use super::Subject;
 use super::report::Outcome;
+use crate::client::prometheus::RuleGroup;
 use crate::terminal::out;
 use crate::workspace::rules::{Rule, RuleFile};
 
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// Every shipped rule is loaded, and every loaded one was evaluated successfully.
+/// Every rule of the project is loaded, and every loaded one was evaluated successfully. Without rules in the project all
+/// that are loaded are checked.
 pub(super) fn rules_healthy(subject: Subject<'_>) -> Outcome {
+    let has_loaded_none = |groups: Vec<RuleGroup>| groups.iter().all(|group| group.rules.is_empty());
+    if subject.project.rules.is_empty() && subject.stack().prometheus.rules().is_ok_and(has_loaded_none) {
+        return Outcome::Omitted { reason: "no rules; name some with `--rules`" };
+    }
     Outcome::from(run(subject).map(|count| format!("{} loaded and evaluated", out::count(count, "rule", "rules"))))
 }
 
 fn run(subject: Subject<'_>) -> Result<usize> {
     let prometheus = &subject.stack().prometheus;
-    let shipped: Vec<&str> = subject.shipped.rules.iter().flat_map(RuleFile::rules).map(Rule::name).collect();
+    let expected: Vec<&str> = subject.project.rules.iter().flat_map(RuleFile::rules).map(Rule::name).collect();
     subject.poll("every rule healthy", LIMIT, || {
         let groups = prometheus.rules()?;
-        let ours = |name: &str| subject.stack().own || shipped.contains(&name);
+        let ours = |name: &str| subject.stack().own || expected.is_empty() || expected.contains(&name);
         let all = groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (rule, group.interval)));
         let rules: Vec<_> = all.filter(|(rule, _)| ours(&rule.name)).collect();
         ensure!(!rules.is_empty(), "Prometheus has loaded no rules");
@@ -30,7 +36,7 @@ fn run(subject: Subject<'_>) -> Result<usize> {
             let pending = rule.health == "unknown" && *interval > LIMIT.as_secs_f64();
             ensure!(rule.health == "ok" || pending, "rule `{}` is {} {}", rule.name, rule.health, rule.last_error);
         }
-        let missing = super::few(shipped.iter().filter(|name| !rules.iter().any(|(rule, _)| rule.name == **name)));
+        let missing = super::few(expected.iter().filter(|name| !rules.iter().any(|(rule, _)| rule.name == **name)));
         ensure!(missing.is_empty(), "Prometheus has not loaded {missing}");
         Ok(rules.len())
     })

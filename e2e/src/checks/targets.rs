@@ -35,7 +35,7 @@ pub(super) fn exporter_ready(subject: Subject<'_>) -> Outcome {
 /// Fails unless every collector of every node succeeded at its last scrape.
 fn collectors(stack: &Stack) -> Result<()> {
     let samples = stack.prometheus.query(&format!(r#"node_scrape_collector_success{{job="{}"}}"#, stack.job))?;
-    for node in &stack.nodes {
+    for node in stack.names() {
         let has_any = samples.iter().any(|sample| sample.node() == *node);
         ensure!(has_any, "no `node_scrape_collector_success` with node=\"{node}\"");
     }
@@ -46,7 +46,8 @@ fn collectors(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// Every node has a target, and its last scrape succeeded; in a stack of our own so did that of every other target.
+/// Every node or instance has a target, and its last scrape succeeded; in a stack of our own so did that of every other
+/// target.
 pub(super) fn targets_up(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
     let result = subject.poll("every target up", FIRST_SAMPLE, || {
@@ -64,12 +65,13 @@ pub(super) fn targets_up(subject: Subject<'_>) -> Outcome {
         let judged = ours.iter().chain(others.iter().filter(|_| stack.own));
         let down: Vec<String> = judged.filter(|target| target.health != "up").map(describe).collect();
         ensure!(down.is_empty(), "{}", super::few(down));
-        let scraped: BTreeSet<String> = ours.iter().map(Target::node).collect();
-        let missing = super::few(stack.nodes.difference(&scraped));
-        ensure!(missing.is_empty(), "no target with a label `node` for {missing}; targets: {}", list(&ours));
+        let scraped: BTreeSet<String> = ours.iter().map(|target| stack.name_of(&target.labels)).collect();
+        let missing = super::few(stack.names().difference(&scraped));
+        let label = if stack.is_ours() { "node" } else { "instance" };
+        ensure!(missing.is_empty(), "no target with a label `{label}` for {missing}; targets: {}", list(&ours));
         Ok(ours.len())
     });
-    Outcome::from(result.map(|count| format!("{count} of {} up", stack.nodes.len())))
+    Outcome::from(result.map(|count| format!("{count} of {} up", stack.names().len())))
 }
 
 /// Fails if the API server refuses discovery: one that may list but not watch looks right until something changes. What
@@ -87,12 +89,12 @@ fn discovery(prometheus: &Prometheus) -> Result<()> {
 pub(super) fn one_target_per_node(subject: Subject<'_>) -> Outcome {
     let stack = subject.stack();
     let result = subject.poll("one target for each node", Duration::from_secs(20), || count_targets(stack));
-    Outcome::from(result.map(|()| format!("{0} of {0} nodes", stack.nodes.len())))
+    Outcome::from(result.map(|()| format!("{0} of {0} nodes", stack.names().len())))
 }
 
 fn count_targets(stack: &Stack) -> Result<()> {
     let targets = stack.prometheus.targets(&stack.job)?;
-    let mut count: BTreeMap<&str, usize> = stack.nodes.iter().map(|node| (node.as_str(), 0)).collect();
+    let mut count: BTreeMap<&str, usize> = stack.names().iter().map(|node| (node.as_str(), 0)).collect();
     for target in &targets {
         match count.get_mut(target.node().as_str()) {
             Some(count) => *count += 1,
@@ -129,7 +131,9 @@ fn describe(target: &Target) -> String {
         _ if last_error.is_empty() => String::new(),
         _ => format!(" ({last_error})"),
     };
-    format!("{scrape_url} with node=\"{}\" is {health}{reason}", target.node())
+    let node = target.node();
+    let node = if node.is_empty() { node } else { format!(" with node=\"{node}\"") };
+    format!("{scrape_url}{node} is {health}{reason}")
 }
 
 #[cfg(test)]

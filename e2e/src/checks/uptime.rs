@@ -28,7 +28,7 @@ pub(super) fn uptime(subject: Subject<'_>) -> Outcome {
 fn exact(subject: Subject<'_>) -> Result<String> {
     let stack = subject.stack();
     let seen = subject.poll("the fixture's uptime", FIRST_SAMPLE, || {
-        let fixture = stack.procfs.numbers(&stack.nodes, "uptime")?;
+        let fixture = stack.procfs.numbers(stack.names(), "uptime")?;
         let seen = scraped(stack)?;
         for (node, [wanted]) in &fixture {
             let seen = seen[*node];
@@ -45,7 +45,7 @@ fn moving(subject: Subject<'_>) -> Result<String> {
     let stack = subject.stack();
     let first = subject.poll("the kernel's uptime", FIRST_SAMPLE, || {
         // Before Prometheus is asked, whose newest samples are then newer.
-        let kernel = stack.procfs.numbers(&stack.nodes, "uptime")?;
+        let kernel = stack.procfs.numbers(stack.names(), "uptime")?;
         let seen = scraped(stack)?;
         for (node, [own]) in &kernel {
             let seen = seen[*node];
@@ -71,7 +71,7 @@ fn unseen(subject: Subject<'_>) -> Result<String> {
         let history = stack.prometheus.range(&format!(r#"node_uptime{{job="{}"}}[10m]"#, stack.job))?;
         let now = stack.prometheus.query("time()")?.first().context("`time()` returned no sample")?.value;
         let mut newest = BTreeMap::new();
-        for node in &stack.nodes {
+        for node in stack.names() {
             let series = history.iter().find(|series| node_of(&series.labels) == **node);
             let values = series.map(|series| series.values.as_slice()).unwrap_or_default();
             let [.., (before, then), (last, seen)] = values else {
@@ -102,7 +102,7 @@ fn list(nodes: &BTreeMap<String, f64>) -> String {
 fn scraped(stack: &Stack) -> Result<BTreeMap<String, f64>> {
     let samples = stack.prometheus.query(&format!(r#"node_uptime{{job="{}"}}"#, stack.job))?;
     let seen: BTreeMap<String, f64> = samples.iter().map(|sample| (sample.node(), sample.value)).collect();
-    let missing = super::few(stack.nodes.iter().filter(|node| !seen.contains_key(*node)));
+    let missing = super::few(stack.names().iter().filter(|node| !seen.contains_key(*node)));
     ensure!(missing.is_empty(), "no sample of `node_uptime` from {missing}");
     Ok(seen)
 }

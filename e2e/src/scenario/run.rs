@@ -11,7 +11,7 @@ use crate::backend::local::ScenarioSetup;
 use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::backend::{self, Backend};
 use crate::wait::poll;
-use crate::workspace::shipped::Shipped;
+use crate::workspace::project::Project;
 
 /// How many steps late an expectation may be met: Prometheus needs a scrape and an evaluation to see a change, and an alert
 /// may become due just after one.
@@ -46,7 +46,7 @@ pub enum Event<'e> {
 }
 
 /// What a local stack needs to run a scenario at this speed: its nodes, and the sped-up rules.
-pub fn setup(scenario: &Scenario, speed: u32, shipped: &Shipped) -> Result<ScenarioSetup> {
+pub fn setup(scenario: &Scenario, speed: u32, project: &Project) -> Result<ScenarioSetup> {
     let interval = speed_up::divided(scenario.interval, speed)?;
     ensure!(
         interval >= SHORTEST,
@@ -56,7 +56,7 @@ pub fn setup(scenario: &Scenario, speed: u32, shipped: &Shipped) -> Result<Scena
         SHORTEST.as_millis()
     );
     let (mut rules, mut omitted) = (Vec::new(), Vec::new());
-    for file in &shipped.rules {
+    for file in &project.rules {
         let name = PathBuf::from(&file.path);
         let name = name.file_name().context("a rule file without a name")?.to_string_lossy().into_owned();
         let sped_up = speed_up::rules(file, speed)?;
@@ -64,7 +64,7 @@ pub fn setup(scenario: &Scenario, speed: u32, shipped: &Shipped) -> Result<Scena
         omitted.extend(sped_up.omitted);
     }
     for expectation in &scenario.expectations {
-        if let Some(alert) = expectation.alert.as_deref().filter(|alert| !shipped.alerts().any(|name| name == *alert)) {
+        if let Some(alert) = expectation.alert.as_deref().filter(|alert| !project.alerts().any(|name| name == *alert)) {
             bail!("{}, line {}: no rule defines the alert `{alert}`", scenario.name, expectation.line);
         }
         if let Some((alert, reason)) = omitted.iter().find(|(name, _)| expectation.alert.as_ref() == Some(name)) {
@@ -156,8 +156,8 @@ fn take_step(
 fn at_rest(interval: Duration, backend: &dyn Backend) -> Result<()> {
     let prometheus = &backend.stack().prometheus;
     let attempt = || {
-        let up = prometheus.query("up == 1")?.iter().filter(|up| backend.stack().nodes.contains(&up.node())).count();
-        ensure!(up == backend.stack().nodes.len(), "{up} of {} nodes are up", backend.stack().nodes.len());
+        let up = prometheus.query("up == 1")?.iter().filter(|up| backend.stack().names().contains(&up.node())).count();
+        ensure!(up == backend.stack().names().len(), "{up} of {} nodes are up", backend.stack().names().len());
         let alerts = prometheus.query("ALERTS")?;
         let names: Vec<&str> = alerts.iter().map(|alert| alert.label("alertname")).collect();
         ensure!(

@@ -13,7 +13,7 @@ use fs_err as fs;
 
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
-use crate::client::prometheus::Prometheus;
+use crate::client::prometheus::{Labels, Prometheus, node_of};
 use crate::docker::docker;
 use crate::workspace::dashboard;
 
@@ -25,11 +25,11 @@ pub const JOB: &str = "mini-node-exporter";
 /// A running stack: where its parts answer, and what they must agree with.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// The nodes that have to be scraped, as their samples name them.
-    pub nodes: BTreeSet<String>,
-    /// The name of the scrape job whose targets the exporters are.
+    /// What has to be scraped in this job.
+    pub scraped: Scraped,
+    /// The name of the scrape job.
     pub job: String,
-    /// Whether `lab` started it. In other stacks only the exporter's job and rules are checked.
+    /// Whether `lab` started it. In other stacks only this job and the project's rules are checked.
     pub own: bool,
     /// The exporters that can be reached from here.
     pub exporters: Vec<Exporter>,
@@ -40,6 +40,15 @@ pub struct Stack {
     pub datasource: Option<String>,
     /// What the exporters read.
     pub procfs: Procfs,
+}
+
+/// The targets of a stack's scrape job. Which checks are run depends on whose they are.
+#[derive(Clone, Debug)]
+pub enum Scraped {
+    /// This repository's exporters, by their nodes, as their samples name them.
+    Nodes(BTreeSet<String>),
+    /// Another program, by its instances; any if none is named.
+    Instances(BTreeSet<String>),
 }
 
 /// The procfs that the exporters read, seen without them.
@@ -66,7 +75,27 @@ impl Stack {
         grafana: Part<Grafana>,
         procfs: Procfs,
     ) -> Self {
-        Self { nodes, job: JOB.into(), own: true, exporters, prometheus, grafana, datasource: None, procfs }
+        let scraped = Scraped::Nodes(nodes);
+        Self { scraped, job: JOB.into(), own: true, exporters, prometheus, grafana, datasource: None, procfs }
+    }
+
+    /// Whether its targets are this repository's exporters.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.scraped, Scraped::Nodes(_))
+    }
+
+    /// The nodes or instances that have to be scraped.
+    pub fn names(&self) -> &BTreeSet<String> {
+        let (Scraped::Nodes(names) | Scraped::Instances(names)) = &self.scraped;
+        names
+    }
+
+    /// The name that labels give a target: its node, or its instance.
+    pub fn name_of(&self, labels: &Labels) -> String {
+        match self.scraped {
+            Scraped::Nodes(_) => node_of(labels),
+            Scraped::Instances(_) => labels.get("instance").cloned().unwrap_or_default(),
+        }
     }
 
     /// Name and address of each part that answers.

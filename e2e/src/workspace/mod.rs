@@ -3,9 +3,9 @@
 pub mod dashboard;
 pub mod exporter;
 pub mod held;
+pub mod project;
 pub mod queries;
 pub mod rules;
-pub mod shipped;
 pub mod variables;
 
 use std::io;

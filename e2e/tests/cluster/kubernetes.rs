@@ -22,7 +22,7 @@ pub fn every_node_runs_an_exporter(kind: &Kind) -> Result<()> {
     let pods = pods(&kind.cluster.kubectl, EXPORTER)?;
     let on: Vec<&str> = pods.iter().map(|pod| pod.spec.node_name.as_str()).collect();
     let distinct: BTreeSet<String> = on.iter().map(|&node| node.to_owned()).collect();
-    ensure!(distinct == kind.stack().nodes, "exporters run on {on:?}, and the nodes are {:?}", kind.stack().nodes);
+    ensure!(&distinct == kind.stack().names(), "exporters run on {on:?}, and the nodes are {:?}", kind.stack().names());
     ensure!(on.len() == distinct.len(), "a node runs two: {on:?}");
     ensure!(distinct.iter().any(|node| node.ends_with("control-plane")), "none on the control plane: {on:?}");
     Ok(())
@@ -39,7 +39,7 @@ pub fn every_endpoint_answers_through_the_node_port(kind: &Kind) -> Result<()> {
         Server::new(base).get(path, &[])?.text()?;
     }
     let hostname = stack.exporters[0].hostname()?;
-    ensure!(stack.nodes.contains(&hostname), "/info/hostname is `{hostname}`, and the nodes are {:?}", stack.nodes);
+    ensure!(stack.names().contains(&hostname), "/info/hostname is `{hostname}`, and the nodes are {:?}", stack.names());
     let uptime: f64 = Server::new(base).get("/info/uptime", &[])?.text()?.parse()?;
     ensure!(uptime > 0.0, "/info/uptime is {uptime}, not above 0");
     let load: Value = Server::new(base).get("/info/load", &[])?.json()?;

@@ -73,7 +73,7 @@ fn operated(
         let available = ["wait", "--for=condition=Available", "--timeout=120s", "prometheus/prometheus"];
         kubectl.command(available).limit(Duration::from_secs(130)).run()?;
         let prometheus = Prometheus::new(variant::node_port(kind, kubectl, "prometheus")?);
-        let stack = Stack::own(kind.stack().nodes.clone(), Vec::new(), prometheus, Part::Omitted, Procfs::Unseen);
+        let stack = Stack::own(kind.stack().names().clone(), Vec::new(), prometheus, Part::Omitted, Procfs::Unseen);
         trial(View::of(kind, Stack { own: false, ..stack }))
     })
 }

@@ -58,7 +58,7 @@ pub fn a_stopped_worker_is_down_and_no_other(kind: &mut Kind) -> Result<()> {
         let listed: BTreeSet<&str> = samples.iter().map(|sample| sample.label("node")).collect();
         let down: Vec<&str> =
             samples.iter().filter(|sample| sample.value < 0.5).map(|sample| sample.label("node")).collect();
-        if down == [node.as_str()] && listed.len() == kind.stack().nodes.len() {
+        if down == [node.as_str()] && listed.len() == kind.stack().names().len() {
             Attempt::Ready(())
         } else {
             Attempt::NotYet(format!("down are {down:?} of {listed:?}"))
@@ -72,7 +72,7 @@ pub fn a_stopped_worker_is_down_and_no_other(kind: &mut Kind) -> Result<()> {
 fn worker(kind: &Kind) -> Result<String> {
     let taken = pods(&kind.cluster.kubectl, PROMETHEUS)?;
     let is_free = |node: &str| !node.ends_with("control-plane") && taken.iter().all(|pod| pod.spec.node_name != node);
-    kind.stack().nodes.iter().find(|node| is_free(node)).cloned().context("every worker runs a Prometheus")
+    kind.stack().names().iter().find(|node| is_free(node)).cloned().context("every worker runs a Prometheus")
 }
 
 /// When the exporter of a node started, in seconds since 1970, as its newest sample tells.

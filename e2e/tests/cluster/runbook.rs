@@ -28,7 +28,7 @@ pub fn every_command_of_the_runbook_runs(kind: &Kind) -> Result<()> {
     let kubectl = tools::find_present(Tool::Kubectl)?.path;
     let programs = kubectl.parent().context("kubectl is in no directory")?.display().to_string();
     let path = format!("{programs}:{}", std::env::var("PATH")?);
-    let node = kind.stack().nodes.last().context("no node")?;
+    let node = kind.stack().names().last().context("no node")?;
     let runbook = support::read();
     let variables = runbook.variables.replace(support::NODE, node);
     let mut ran = 0;

@@ -37,7 +37,7 @@ fn mapped(kind: &Kind) -> Result<()> {
     const MAPS: &str = r#"for exe in /proc/[0-9]*/exe; do
         case "$(readlink "$exe")" in */mini-node-exporter) cat "${exe%/exe}/uid_map";; esac
     done"#;
-    for node in &kind.stack().nodes {
+    for node in kind.stack().names() {
         let maps = docker(["exec", node, "sh", "-c", MAPS]).run()?.stdout;
         let outside = maps.lines().filter_map(|line| line.split_whitespace().nth(1));
         ensure!(outside.filter(|user| *user != "0").count() == 1, "{node}: the exporters' uid_maps are {maps:?}");

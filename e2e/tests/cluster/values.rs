@@ -13,13 +13,13 @@ use e2e::terminal::out;
 use e2e::terminal::progress::Progress;
 use e2e::wait::{interrupt, poll};
 use e2e::workspace;
-use e2e::workspace::shipped::Shipped;
+use e2e::workspace::project::Project;
 
 /// No node may be without a fresh sample for longer than this while the exporters are replaced.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
 
 pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
-    let subject = Subject { backend: kind, shipped: &Shipped::read()? };
+    let subject = Subject { backend: kind, project: &Project::shipped()? };
     let reports = checks::run(subject, &Choice::default(), |report| out::note(&report.text()));
     // What is not available here was left out when the cluster was made, so a skipped check is a failure.
     let failed: Vec<String> = reports
@@ -59,7 +59,7 @@ fn no_gap_since(kind: &Kind, began: f64) -> Result<()> {
     let seconds = (now() - began).ceil() + 10.0;
     let query = format!(r#"node_uptime{{job="mini-node-exporter"}}[{seconds}s]"#);
     let history = stack.prometheus.range(&query)?;
-    for node in &stack.nodes {
+    for node in stack.names() {
         let own = history.iter().filter(|series| series.label("node") == node).flat_map(|series| &series.values);
         let mut points: Vec<f64> = own.map(|(time, _)| *time).filter(|time| *time >= began).collect();
         ensure!(!points.is_empty(), "no sample of {node} since the roll-out began");

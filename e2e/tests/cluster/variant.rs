@@ -83,7 +83,7 @@ impl Variant<'_> {
     pub fn view(&self) -> Result<View<'_>> {
         let at = |service| node_port(self.kind, self.kubectl, service);
         let (exporter, prometheus) = (Exporter::new(at("mini-node-exporter")?), Prometheus::new(at("prometheus")?));
-        let nodes = self.kind.stack().nodes.clone();
+        let nodes = self.kind.stack().names().clone();
         // Another trial compares the values with a node's own.
         let stack = Stack::own(nodes, vec![exporter], prometheus, Part::Omitted, Procfs::Unseen);
         Ok(View::of(self.kind, stack))
@@ -92,7 +92,7 @@ impl Variant<'_> {
 
 /// The address of a service: its port on the control plane.
 pub fn node_port(kind: &Kind, kubectl: &Kubectl, service: &str) -> Result<String> {
-    let node = kind.stack().nodes.iter().find(|node| node.ends_with("control-plane")).context("no control plane")?;
+    let node = kind.stack().names().iter().find(|node| node.ends_with("control-plane")).context("no control plane")?;
     let address = r#"jsonpath={.status.addresses[?(@.type=="InternalIP")].address}"#;
     let address = kubectl.command(["get", "node", node, "--output", address]).read()?;
     let port = ["get", "service", service, "--output", "jsonpath={.spec.ports[0].nodePort}"];

@@ -13,7 +13,7 @@ use e2e::run::Run;
 use e2e::stack::Stack;
 use e2e::wait::interrupt;
 use e2e::wait::poll::{self, Attempt};
-use e2e::workspace::shipped::Shipped;
+use e2e::workspace::project::Project;
 
 use crate::fault::Fault;
 
@@ -48,14 +48,14 @@ impl<'k> View<'k> {
 
     /// The lines of those checks that should pass and do not.
     pub fn failures(&self) -> Result<Vec<String>> {
-        let good = |report: &&CheckReport| matches!(report.outcome, Outcome::Passed { .. } | Outcome::Omitted);
+        let good = |report: &&CheckReport| matches!(report.outcome, Outcome::Passed { .. } | Outcome::Omitted { .. });
         Ok(self.checks()?.iter().filter(|report| !good(report)).map(CheckReport::text).collect())
     }
 
     /// Runs every check, all at the same time: what fails in vain is waited for once.
     fn checks(&self) -> Result<Vec<CheckReport>> {
-        let shipped = &Shipped::read()?;
-        let run = |name| checks::run(Subject { backend: self, shipped }, &Choice::only(&[name]), |_| ()).pop();
+        let project = &Project::shipped()?;
+        let run = |name| checks::run(Subject { backend: self, project }, &Choice::only(&[name]), |_| ()).pop();
         let reports: Option<Vec<CheckReport>> = thread::scope(|scope| {
             let started: Vec<_> = checks::names().map(|name| scope.spawn(move || run(name))).collect();
             started.into_iter().map(|check| check.join().ok().flatten()).collect()

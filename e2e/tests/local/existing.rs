@@ -84,6 +84,23 @@ pub fn an_unreachable_address_and_an_unknown_job_are_named() -> Result<()> {
     lab.expect_nothing_left()
 }
 
+/// Of which nothing is known but that Prometheus scrapes it, as it does itself.
+#[test]
+fn the_job_of_another_exporter() -> Result<()> {
+    let own = shared()?;
+    samples(&own)?;
+    let lab = Lab::new()?;
+    let base = own.local.stack().prometheus.base();
+    let shown = check(&lab, base, &["--job", "prometheus"])?.expect_code(0)?.stdout;
+    for line in ["pass targets-up", "1 of 1 up", "pass rules-healthy", "omit panels-have-data"] {
+        ensure!(shown.contains(line), "no `{line}` in {shown}");
+    }
+    ensure!(!shown.contains("uptime") && !shown.contains("node-labels"), "{shown}");
+    let only = check(&lab, base, &["--job", "prometheus", "--only", "uptime"])?.expect_code(2)?;
+    only.expect_stderr("the check `uptime` is for targets of mini-node-exporter")?;
+    lab.expect_nothing_left()
+}
+
 /// It only reads: GET, and POST to query endpoints.
 #[test]
 fn nothing_is_changed_there() -> Result<()> {
@@ -143,7 +160,7 @@ pub fn behind_tls_and_a_password() -> Result<()> {
     let web = json!({ "tls_server_config": tls, "basic_auth_users": { "sre": HASH } });
     fs::write(place.join("web.yml"), web.to_string())?;
     let stack = own.local.stack();
-    let node = stack.nodes.first().context("no node")?;
+    let node = stack.names().first().context("no node")?;
     let mut scraping = config(node, stack.exporters[0].base().trim_start_matches("http://"));
     scraping["rule_files"] = json!([e2e::workspace::root().join("kustomize/prometheus/rules/*.yml")]);
     scraping["scrape_configs"].as_array_mut().context("no scrape configs")?.truncate(1);

@@ -9,8 +9,8 @@ use e2e::backend::local::{Fleet, Options};
 use e2e::checks;
 use e2e::checks::report::Outcome;
 use e2e::checks::{Choice, Subject};
-use e2e::stack::Procfs;
-use e2e::workspace::shipped::Shipped;
+use e2e::stack::{Procfs, Scraped};
+use e2e::workspace::project::Project;
 use fs_err as fs;
 
 use crate::lab::Lab;
@@ -26,7 +26,9 @@ fn every_check_holds_every_node_against_its_own_tree() -> Result<()> {
         seen.len() == 30 && seen[0].node == "cluster-1/node-01" && seen[29].node == "cluster-2/node-15",
         "{seen:?}"
     );
-    for report in checks::run(Subject { backend: &own.local, shipped: &Shipped::read()? }, &Choice::default(), |_| {}) {
+    for report in
+        checks::run(Subject { backend: &own.local, project: &Project::shipped()? }, &Choice::default(), |_| {})
+    {
         let expected = match report.name {
             name if OF_GRAFANA.contains(&name) => continue,
             "targets-up" => "30 of 30 up",
@@ -43,7 +45,7 @@ fn every_check_holds_every_node_against_its_own_tree() -> Result<()> {
     // Another node's values, and a node of the same name in a cluster that is not watched.
     let trees = own.local.run().dir().join("nodes");
     let lab = Lab::new()?;
-    for node in &own.local.stack().nodes {
+    for node in own.local.stack().names() {
         let other = if node == "cluster-1/node-02" { "cluster-2/node-02" } else { node };
         let (from, to) = (trees.join(other), lab.dir().join("trees").join(node));
         fs::create_dir_all(&to)?;
@@ -54,7 +56,10 @@ fn every_check_holds_every_node_against_its_own_tree() -> Result<()> {
     let swapped = Altered::of(own, |stack| stack.procfs = Procfs::Fixtures(lab.dir().join("trees")));
     fails(&swapped, "uptime", &["node_uptime of cluster-1/node-02 is 102000.25", "uptime says 103000.25"])?;
     fails(&swapped, "load", &["node_load of cluster-1/node-02 is [0.2, 1.4, 2.6]"])?;
-    let fewer = swapped.and(|stack| stack.nodes.retain(|node| node != "cluster-2/node-15"));
+    let fewer = swapped.and(|stack| {
+        let fewer = stack.names().iter().filter(|node| *node != "cluster-2/node-15").cloned().collect();
+        stack.scraped = Scraped::Nodes(fewer);
+    });
     fails(&fewer, "one-target-per-node", &["unexpected target, on no node of this stack", "cluster-2/node-15"])?;
     fails(&fewer, "node-labels", &["has node=\"cluster-2/node-15\": not a node of this stack"])
 }

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use e2e::checks::report::CheckReport;
 use e2e::checks::{self, Choice, Subject};
 use e2e::wait::poll::{self, Attempt};
+use e2e::workspace::project::Project;
 use e2e::workspace::root;
-use e2e::workspace::shipped::Shipped;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -131,19 +131,19 @@ fn faults_of_a_scrape_job_fail_the_right_checks() -> Result<()> {
             config["scrape_configs"].as_array_mut().expect("a list").push(job);
         }
     })?);
-    let shipped = Shipped::read()?;
+    let shipped = Project::shipped()?;
     for (name, fault) in FAULTS_OF_A_JOB {
         let altered = Altered::of(Arc::clone(&own), |stack| {
             stack.job = (*name).to_owned();
             stack.own = false;
         });
-        let subject = Subject { backend: &altered, shipped: &shipped };
+        let subject = Subject { backend: &altered, project: &shipped };
         is_seen(fault, || checks::run(subject, &Choice::only(&OF_A_JOB), |_| {}))
             .with_context(|| (*name).to_owned())?;
     }
     let failing = Fault { plant: (), fails: &["rules-healthy"], says: "rule `broken:evaluation` is err" };
     let altered = Altered::of(own, |_| ());
-    let subject = Subject { backend: &altered, shipped: &shipped };
+    let subject = Subject { backend: &altered, project: &shipped };
     is_seen(&failing, || checks::run(subject, &Choice::only(&["rules-healthy"]), |_| {}))
 }
 
@@ -156,8 +156,8 @@ fn an_exporter_that_is_frozen_fails_every_check_of_samples() -> Result<()> {
         fails: &["exporter-ready", "targets-up", "node-labels", "uptime", "load", "panels-have-data"],
         says: "is down (Get \"http://127.0.0.1:",
     };
-    let (altered, shipped) = (Altered::of(own, |_| ()), Shipped::read()?);
-    is_seen(&fault, || checks::run(Subject { backend: &altered, shipped: &shipped }, &Choice::default(), |_| {}))
+    let (altered, shipped) = (Altered::of(own, |_| ()), Project::shipped()?);
+    is_seen(&fault, || checks::run(Subject { backend: &altered, project: &shipped }, &Choice::default(), |_| {}))
 }
 
 #[test]
@@ -165,10 +165,10 @@ fn a_wrong_query_of_the_dashboard_is_named() -> Result<()> {
     let altered = Altered::shared(|_| ())?;
     let text = fs_err::read_to_string(root().join(e2e::workspace::dashboard::FILE))?;
     for (wrong, says) in [("node_lod{", "no samples: panel"), ("node_load{{", "parse error")] {
-        let mut shipped = Shipped::read()?;
+        let mut shipped = Project::shipped()?;
         shipped.dashboards = vec![serde_json::from_str(&text.replacen("node_load{", wrong, 1))?];
         let fault = Fault { plant: (), fails: &["panels-have-data"], says };
-        is_seen(&fault, || checks::run(Subject { backend: &altered, shipped: &shipped }, &Choice::default(), |_| {}))?;
+        is_seen(&fault, || checks::run(Subject { backend: &altered, project: &shipped }, &Choice::default(), |_| {}))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use e2e::checks::{Choice, Subject};
 use e2e::run::Run;
 use e2e::stack::Stack;
 use e2e::terminal::progress::Progress;
-use e2e::workspace::shipped::Shipped;
+use e2e::workspace::project::Project;
 use fs_err as fs;
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -170,7 +170,7 @@ pub fn fails(backend: &dyn Backend, name: &str, causes: &[&str]) -> Result<()> {
 }
 
 fn run(backend: &dyn Backend, name: &str) -> Result<Outcome> {
-    let subject = Subject { backend, shipped: &Shipped::read()? };
+    let subject = Subject { backend, project: &Project::shipped()? };
     let report = checks::run(subject, &Choice::only(&[name]), |_| {}).pop();
     Ok(report.with_context(|| format!("there is no check `{name}`"))?.outcome)
 }

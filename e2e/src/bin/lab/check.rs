@@ -4,12 +4,13 @@ use anyhow::{Context as _, Result};
 use e2e::backend::existing::{self, Existing};
 use e2e::backend::{self, Backend, Ports};
 use e2e::checks::report::{Format, Lines, Report};
-use e2e::checks::{self, CHECKS, Choice, Subject};
+use e2e::checks::{self, CHECKS, Check, Choice, Of, Subject};
+use e2e::stack::JOB;
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
-use e2e::workspace::shipped::Shipped;
+use e2e::workspace::project::Project;
 use fs_err as fs;
 
 use crate::cli;
@@ -17,18 +18,22 @@ use crate::start::start;
 
 pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     if args.list {
-        let rows: Vec<_> = CHECKS.iter().map(|check| vec![check.name.to_owned(), check.proves.to_owned()]).collect();
-        out::table(&rows)?;
+        out::table(&list())?;
         return Ok(Exit::Ok);
     }
     let existing = args.existing().map_err(Usage)?;
-    let shipped = Shipped::read_from(args.dashboards.as_deref(), args.rules.as_deref())?;
+    let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
+    let mut project = Project::read(args.dashboards.as_deref(), args.rules.as_deref())?;
     let backend = match existing {
         Some(options) => connect(&options, progress)?,
         None => start(&args.start, None, Ports::Any, progress)?,
     };
-    let subject = Subject { backend: &*backend, shipped: &shipped };
-    let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
+    let is_ours = backend.stack().is_ours();
+    choice.expect_possible(is_ours).map_err(Usage)?;
+    if is_ours {
+        project = project.or_shipped()?;
+    }
+    let subject = Subject { backend: &*backend, project: &project };
     let mut lines = Lines::default();
     let checks = checks::run(subject, &choice, |report| match args.format {
         // If nothing can be written the summary below says so; the exit code is right either way.
@@ -58,6 +63,12 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
         Err(error) if !error.reader_has_gone() => Err(OutError::into(error)),
         _ => stopped.map(|()| report.exit()),
     }
+}
+
+/// Each check, whose targets it is for, and what it proves.
+fn list() -> Vec<Vec<String>> {
+    let of = |check: &Check| if check.of == Of::Any { "any exporter" } else { JOB };
+    CHECKS.iter().map(|check| [check.name, of(check), check.proves].map(str::to_owned).to_vec()).collect()
 }
 
 fn connect(options: &existing::Options, progress: &Progress) -> Result<Box<dyn Backend>> {

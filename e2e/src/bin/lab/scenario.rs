@@ -13,7 +13,7 @@ use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, Mark, OutError};
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
-use e2e::workspace::shipped::Shipped;
+use e2e::workspace::project::Project;
 
 use crate::cli::ScenarioRun;
 use crate::start::expect_file;
@@ -33,8 +33,8 @@ pub fn list() -> Result<Exit> {
 /// `lab scenario run`.
 pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let scenario = Scenario::find(&args.name).map_err(|error| Usage(format!("{error:#}")))?;
-    let shipped = Shipped::read_from(None, args.rules.as_deref())?;
-    let setup = setup(&scenario, args.speed.speed, &shipped, progress)?;
+    let project = Project::read(None, args.rules.as_deref())?.or_shipped()?;
+    let setup = setup(&scenario, args.speed.speed, &project, progress)?;
     expect_file("exporter", args.exporter.as_ref())?;
     expect_file("prometheus", args.prometheus.as_ref())?;
     interrupt::listen()?;
@@ -55,8 +55,8 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
 }
 
 /// What a stack needs for a scenario; one that cannot be run by these rules at this speed is a usage error.
-pub fn setup(scenario: &Scenario, speed: u32, shipped: &Shipped, progress: &Progress) -> Result<ScenarioSetup> {
-    let setup = run::setup(scenario, speed, shipped).map_err(|error| Usage(format!("{error:#}")))?;
+pub fn setup(scenario: &Scenario, speed: u32, project: &Project, progress: &Progress) -> Result<ScenarioSetup> {
+    let setup = run::setup(scenario, speed, project).map_err(|error| Usage(format!("{error:#}")))?;
     for (alert, reason) in &setup.omitted {
         progress.say(Mark::Note, &format!("the alert {alert} is omitted: {reason}"));
     }

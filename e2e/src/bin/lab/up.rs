@@ -19,7 +19,7 @@ use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
 use e2e::wait::interrupt::{self, Interrupted};
 use e2e::wait::poll;
-use e2e::workspace::shipped::Shipped;
+use e2e::workspace::project::Project;
 use fs_err as fs;
 
 use crate::start::start;
@@ -34,11 +34,11 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     if args.detach && background.is_none() {
         return detach::detach(progress);
     }
-    let shipped = Shipped::read()?;
+    let project = Project::shipped()?;
     let scenario = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
     let setup = scenario
         .as_ref()
-        .map(|scenario| scenario::setup(scenario, args.speed.speed, &shipped, progress))
+        .map(|scenario| scenario::setup(scenario, args.speed.speed, &project, progress))
         .transpose()?;
     let backend = match start(&args.start, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {

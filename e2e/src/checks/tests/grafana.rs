@@ -7,7 +7,7 @@ fn a_grafana_that_is_omitted_is_not_one_that_is_missing() {
     for name in ["grafana-healthy", "datasource-healthy", "dashboard-loaded"] {
         let judge = |grafana| judged(name, &Stack { grafana, ..stack(Procfs::Unseen, &[]) });
         let seen = [judge(Part::Omitted), judge(Part::Missing("not found".into()))];
-        assert_eq!(shown(seen), "omit\nskip not found");
+        assert_eq!(shown(seen), "omit excluded on request\nskip not found");
     }
 }
 

@@ -44,8 +44,8 @@ fn labels_are_the_nodes_name_and_no_others() {
 fn a_node_of_a_cluster_has_its_label_and_other_nodes_are_refused() {
     let judge = |node: &str, samples: &[Value]| {
         let samples: Vec<_> = samples.iter().map(|labels| (labels.clone(), 1.0)).collect();
-        let nodes = [node.to_owned()].into();
-        judged("node-labels", &Stack { nodes, ..stack(Procfs::Unseen, &[(BOTH, vector(&samples))]) })
+        let scraped = Scraped::Nodes([node.to_owned()].into());
+        judged("node-labels", &Stack { scraped, ..stack(Procfs::Unseen, &[(BOTH, vector(&samples))]) })
     };
     let of = |node: &str| ["node_uptime", "node_load"].map(|name| labels(name, node));
     let mut clustered = of("a");

@@ -18,16 +18,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::report::Outcome;
-use super::{CHECKS, Choice, Subject, names, run};
+use super::{CHECKS, Choice, Of, Subject, names, run};
 use crate::backend::stand_in::StandIn as Backend;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
 use crate::client::prometheus::Prometheus;
 use crate::client::stand_in::StandIn;
-use crate::stack::{JOB, Part, Procfs, Stack};
+use crate::stack::{JOB, Part, Procfs, Scraped, Stack};
 use crate::workspace::dashboard::{self, Dashboard};
+use crate::workspace::project::Project;
 use crate::workspace::rules::{Rule, RuleFile};
-use crate::workspace::shipped::Shipped;
 
 const UPTIME: &str = "/api/v1/query?query=node_uptime";
 const LOAD: &str = "/api/v1/query?query=node_load";
@@ -50,7 +50,7 @@ fn what_waiting_cannot_change_stops_the_wait() {
     let limit = Duration::from_secs(600);
     let judge = |answers: &[(&str, String)], ended| {
         let backend = Backend { stack: stack(Procfs::Unseen, answers), limit, ended };
-        let subject = Subject { backend: &backend, shipped: &Shipped::read().unwrap() };
+        let subject = Subject { backend: &backend, project: &Project::shipped().unwrap() };
         only(subject, "exporter-ready")
     };
     assert_snapshot!(shown([judge(&[(SUCCESS, BAD.to_owned())], false), judge(&[], true)]), @r#"
@@ -63,13 +63,13 @@ fn what_waiting_cannot_change_stops_the_wait() {
 #[test]
 fn the_chosen_checks_are_run_and_the_skipped_ones_omitted() {
     let backend = Backend { stack: stack(Procfs::Unseen, &[]), limit: Duration::ZERO, ended: false };
-    let subject = Subject { backend: &backend, shipped: &Shipped::read().unwrap() };
+    let subject = Subject { backend: &backend, project: &Project::shipped().unwrap() };
     let chosen = |only: &[&str], skip: &[&str]| {
         let mut passed_on = Vec::new();
         let choice = Choice { skip: Choice::only(skip).only, ..Choice::only(only) };
         let reports = run(subject, &choice, |report| passed_on.push(report.name));
         assert_eq!(reports.iter().map(|report| report.name).collect::<Vec<_>>(), passed_on);
-        let is_omitted = |outcome: &Outcome| matches!(outcome, Outcome::Omitted);
+        let is_omitted = |outcome: &Outcome| matches!(outcome, Outcome::Omitted { .. });
         reports.into_iter().map(|report| (report.name, is_omitted(&report.outcome))).collect::<BTreeMap<_, _>>()
     };
     assert_eq!(chosen(&["load", "uptime"], &["load"]), BTreeMap::from([("load", true), ("uptime", false)]));
@@ -80,11 +80,45 @@ fn the_chosen_checks_are_run_and_the_skipped_ones_omitted() {
 
 #[test]
 fn a_stack_without_nodes_is_nothing_to_check() {
-    let stack = Stack { nodes: BTreeSet::new(), ..stack(Procfs::Unseen, &[]) };
+    let stack = Stack { scraped: Scraped::Nodes(BTreeSet::new()), ..stack(Procfs::Unseen, &[]) };
     assert_snapshot!(shown(["node-labels", "load"].map(|name| judged(name, &stack))), @"
     FAIL the stack has no nodes: nothing to check
     FAIL the stack has no nodes: nothing to check
     ");
+}
+
+/// Of a Prometheus that nothing is known of but its targets.
+#[test]
+fn another_exporters_targets_get_the_checks_for_any() {
+    let mut elsewhere = target("", "up");
+    elsewhere["labels"] = json!({ "job": JOB, "instance": "x:1" });
+    let none = ok(&json!({ "groups": [] }));
+    let answers = [(ACTIVE, active(&[elsewhere])), (POOLS, pools(&[JOB])), (RULES, none)];
+    let of = |name: &str| Scraped::Instances([name.to_owned()].into());
+    let judge = |instance: &str| {
+        let stack = Stack { scraped: of(instance), ..stack(Procfs::Unseen, &answers) };
+        let backend = Backend { stack, limit: Duration::ZERO, ended: false };
+        let subject = Subject { backend: &backend, project: &Project::default() };
+        run(subject, &Choice::default(), |_| ()).into_iter().map(|report| (report.name, report.outcome))
+    };
+    let (names, outcomes): (Vec<_>, Vec<_>) = judge("x:1").unzip();
+    assert_eq!(names, CHECKS.iter().filter(|check| check.of == Of::Any).map(|check| check.name).collect::<Vec<_>>());
+    assert_snapshot!(shown(outcomes), @"
+    pass 1 of 1 up
+    omit no rules; name some with `--rules`
+    omit excluded on request
+    omit excluded on request
+    omit no dashboard; name some with `--dashboards`
+    omit no dashboard; name some with `--dashboards`
+    ");
+    assert_snapshot!(shown(judge("x:2").take(1).map(|(_, outcome)| outcome)), @"FAIL every target up: last seen: no target with a label `instance` for x:2; targets: http:///metrics is up");
+}
+
+#[test]
+fn a_named_check_that_is_not_for_these_targets_is_refused() {
+    let refused = |is_ours| Choice::only(&["targets-up", "uptime"]).expect_possible(is_ours);
+    assert_eq!(refused(true), Ok(()));
+    assert_snapshot!(refused(false).unwrap_err(), @"the check `uptime` is for targets of mini-node-exporter, and these are another program's; `lab check --list` lists the checks for any");
 }
 
 /// A line for each outcome, without the addresses of the stand-ins and the time of the wait.
@@ -95,19 +129,19 @@ fn shown(outcomes: impl IntoIterator<Item = Outcome>) -> String {
         Outcome::Passed { observed, details } => [vec![format!("pass {observed}")], details].concat().join("\n     "),
         Outcome::Failed { observed } => format!("FAIL {observed}"),
         Outcome::Skipped { reason } => format!("skip {reason}"),
-        Outcome::Omitted => "omit".to_owned(),
+        Outcome::Omitted { reason } => format!("omit {reason}"),
     };
     varies.replace_all(&outcomes.into_iter().map(line).collect::<Vec<_>>().join("\n"), replaced).into_owned()
 }
 
 /// Tries once: the stand-in's answers do not change.
 fn judged(name: &str, stack: &Stack) -> Outcome {
-    judged_by(name, stack, &Shipped::read().unwrap())
+    judged_by(name, stack, &Project::shipped().unwrap())
 }
 
-fn judged_by(name: &str, stack: &Stack, shipped: &Shipped) -> Outcome {
+fn judged_by(name: &str, stack: &Stack, project: &Project) -> Outcome {
     let backend = Backend { stack: stack.clone(), limit: Duration::ZERO, ended: false };
-    only(Subject { backend: &backend, shipped }, name)
+    only(Subject { backend: &backend, project }, name)
 }
 
 fn only(subject: Subject<'_>, name: &str) -> Outcome {

@@ -3,13 +3,13 @@
 use super::*;
 
 /// A dashboard of one panel with this query.
-fn shipped(expr: &str) -> Shipped {
+fn project(expr: &str) -> Project {
     let panel = json!({ "id": 1, "type": "stat", "title": "P", "gridPos": { "x": 0, "y": 0, "w": 1, "h": 1 },
         "targets": [{ "refId": "A", "expr": expr, "instant": true }] });
     let variable =
         json!({ "name": "datasource", "type": "datasource", "query": "prometheus", "current": { "value": "u" } });
     let dashboard = json!({ "uid": "u", "title": "D", "panels": [panel], "templating": { "list": [variable] } });
-    Shipped { dashboards: vec![serde_json::from_value(dashboard).unwrap()], rules: Vec::new() }
+    Project { dashboards: vec![serde_json::from_value(dashboard).unwrap()], rules: Vec::new() }
 }
 
 /// Grafana's list of its one data source.
@@ -26,7 +26,7 @@ fn every_panel_has_samples_from_prometheus_and_through_grafana() {
     };
     let judge = |prometheus: &str, grafana: Part<Grafana>| {
         let answers = [(ACTIVE, active(&[])), ("/api/v1/query?query=up", prometheus.to_owned())];
-        judged_by("panels-have-data", &Stack { grafana, ..stack(Procfs::Unseen, &answers) }, &shipped("up"))
+        judged_by("panels-have-data", &Stack { grafana, ..stack(Procfs::Unseen, &answers) }, &project("up"))
     };
     let (one, none) = (vector(&[(json!({}), 1.0)]), vector(&[]));
     let (frame, empty) = (json!([{ "data": { "values": [[1], [1]] } }]), json!([]));
@@ -55,16 +55,16 @@ fn every_panel_has_samples_from_prometheus_and_through_grafana() {
 fn no_control_character_of_a_failed_panel_gets_into_a_report() {
     let bad = BAD.replace("parse error", "\\u001b[31mparse error\\u0007");
     let answers = [(ACTIVE, active(&[])), ("/api/v1/query?query=up", bad)];
-    let outcome = judged_by("panels-have-data", &stack(Procfs::Unseen, &answers), &shipped("up"));
+    let outcome = judged_by("panels-have-data", &stack(Procfs::Unseen, &answers), &project("up"));
     assert_snapshot!(shown([outcome]), @"FAIL query `up`: parse error: panel 1 `P`, query A");
 }
 
 #[test]
 fn a_dashboard_without_a_query_is_nothing_to_check() {
-    let mut shipped = shipped("up");
-    shipped.dashboards = vec![serde_json::from_value::<Dashboard>(json!({ "uid": "u", "title": "D" })).unwrap()];
+    let mut project = project("up");
+    project.dashboards = vec![serde_json::from_value::<Dashboard>(json!({ "uid": "u", "title": "D" })).unwrap()];
     let stack = stack(Procfs::Unseen, &[(ACTIVE, active(&[]))]);
-    assert_snapshot!(shown([judged_by("panels-have-data", &stack, &shipped)]), @"FAIL the dashboards have no query: nothing to check");
+    assert_snapshot!(shown([judged_by("panels-have-data", &stack, &project)]), @"FAIL the dashboards have no query: nothing to check");
 }
 
 /// A Prometheus that scrapes once a minute has no rate over one minute.
@@ -81,7 +81,7 @@ fn the_interval_of_a_rate_follows_grafana_and_without_it_the_targets() {
         let grafana = grafana
             .map_or(Part::Omitted, |list| Part::Here(Grafana::new(answering(&[list, ("/api/ds/query", frames)]))));
         let stack = Stack { grafana, ..stack(Procfs::Unseen, &answers) };
-        judged_by("panels-have-data", &stack, &shipped("x$__rate_interval"))
+        judged_by("panels-have-data", &stack, &project("x$__rate_interval"))
     };
     let hidden = ("/api/datasources", "403 x\n".to_owned());
     let seen = [

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn every_shipped_rule_is_loaded_and_healthy() {
     let rule = |name: &str, health: &str| json!({ "name": name, "health": health, "lastError": "no such thing" });
-    let shipped = Shipped::read().unwrap();
+    let shipped = Project::shipped().unwrap();
     let names = shipped.rules.iter().flat_map(RuleFile::rules).map(Rule::name);
     let healthy: Vec<Value> = names.map(|name| rule(name, "ok")).collect();
     let (first, rest) = healthy.split_first().unwrap();

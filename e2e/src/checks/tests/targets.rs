@@ -102,7 +102,7 @@ fn a_large_installation_is_checked() {
         (target["labels"]["node"], target["discoveredLabels"]) = (json!(format!("n{index}")), json!("x".repeat(5000)));
     }
     let mut stack = scraping(&targets);
-    stack.nodes = (0..3001).map(|index| format!("n{index}")).collect();
+    stack.scraped = Scraped::Nodes((0..3001).map(|index| format!("n{index}")).collect());
     let shown = shown([judged("one-target-per-node", &stack)]);
     assert!(
         shown.starts_with("FAIL one target for each node: last seen: n3000 has 0 targets; targets: "),

@@ -85,6 +85,6 @@ fn an_uptime_that_cannot_be_compared_grows_with_the_time() {
 fn a_node_without_an_uptime_is_named() {
     let tree = tree("1.0 1.0\n", "");
     let mut stack = stack(Procfs::Fixture(tree.path().into()), &[(UPTIME, uptimes(&[1.0]))]);
-    stack.nodes.insert("b".into());
+    stack.scraped = Scraped::Nodes(["a", "b"].map(str::to_owned).into());
     assert_snapshot!(shown([judged("uptime", &stack)]), @"FAIL the fixture's uptime: last seen: no sample of `node_uptime` from b");
 }

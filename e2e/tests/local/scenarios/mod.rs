@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::backend::local::Options;
 use e2e::scenario::{Expectation, Scenario, Timeline, run, speed_up};
-use e2e::workspace::shipped::Shipped;
+use e2e::workspace::project::Project;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{self, Expr};
 
@@ -25,7 +25,7 @@ const SPEED: u32 = 60;
 fn every_scenario_passes() -> Result<()> {
     let scenarios: Vec<Scenario> = all()?.into_iter().map(clustered).collect::<Result<_>>()?;
     let scenario = together(&scenarios)?;
-    let setup = run::setup(&scenario, SPEED, &Shipped::read()?)?;
+    let setup = run::setup(&scenario, SPEED, &Project::shipped()?)?;
     let own = Own::start(Options { scenario: Some(setup), ..Options::default() })?;
     let verdicts = run::run(&scenario, SPEED, &own.local, |_, _| Ok(()))?;
     ensure!(verdicts.len() == scenario.expectations.len(), "{verdicts:?}");
@@ -42,7 +42,7 @@ fn every_scenario_passes() -> Result<()> {
 #[test]
 fn every_alert_fires_and_resolves_in_a_scenario() -> Result<()> {
     let scenarios = all()?;
-    let shipped = Shipped::read()?;
+    let shipped = Project::shipped()?;
     for alert in shipped.alerts().filter(|alert| !WITHOUT_SCENARIO.contains(alert)) {
         let changes = |scenario: &Scenario| {
             let of_alert = scenario.expectations.iter().filter(|expectation| expectation.text.starts_with(alert));

@@ -1,5 +1,5 @@
-//! The dashboards and rules that a stack is checked against. They are read before anything is started, so that a bad file
-//! is reported first.
+//! What a stack is made of and checked against. The files are read before anything is started, so that a bad one is
+//! reported first.
 
 use std::path::Path;
 
@@ -9,35 +9,46 @@ use super::dashboard::{self, Dashboard};
 use super::root;
 use super::rules::{RULES, Rule, RuleFile};
 
-/// The dashboards and the rules.
-#[derive(Clone, Debug)]
-pub struct Shipped {
-    /// At least one.
+/// An exporter's dashboards and rules.
+#[derive(Clone, Debug, Default)]
+pub struct Project {
+    /// None where no file was named and the exporter is not this repository's.
     pub dashboards: Vec<Dashboard>,
+    /// None, as with dashboards.
     pub rules: Vec<RuleFile>,
 }
 
-impl Shipped {
-    /// Reads the files of this checkout.
-    pub fn read() -> Result<Self> {
-        Self::read_from(None, None)
+impl Project {
+    /// This repository's exporter, with the files of this checkout.
+    pub fn shipped() -> Result<Self> {
+        Self::default().or_shipped()
     }
 
-    /// As [`Shipped::read`], with other folders in the place of ours.
-    pub fn read_from(dashboards: Option<&Path>, rules: Option<&Path>) -> Result<Self> {
-        let dashboards = match dashboards {
-            Some(dir) => {
-                let own = Dashboard::read_all(dir)?;
-                ensure!(!own.is_empty(), "--dashboards {}: no dashboards (*.json) there", dir.display());
-                own
-            }
-            None => vec![linked(Dashboard::read(&root().join(dashboard::FILE))?)?],
-        };
-        let dir = rules.map_or_else(|| root().join(RULES), Path::to_owned);
-        let rules = RuleFile::read_all(&dir)?;
-        let has_rules = rules.iter().flat_map(RuleFile::rules).next().is_some();
-        ensure!(has_rules, "--rules {}: no rules (*.yml, *.yaml) there", dir.display());
+    /// Reads the dashboards and the rules in these folders.
+    pub fn read(dashboards: Option<&Path>, rules: Option<&Path>) -> Result<Self> {
+        let dashboards = dashboards.map_or(Ok(Vec::new()), |dir| {
+            let dashboards = Dashboard::read_all(dir)?;
+            ensure!(!dashboards.is_empty(), "--dashboards {}: no dashboards (*.json) there", dir.display());
+            Ok(dashboards)
+        })?;
+        let rules = rules.map_or(Ok(Vec::new()), |dir| {
+            let rules = RuleFile::read_all(dir)?;
+            let has_rules = rules.iter().flat_map(RuleFile::rules).next().is_some();
+            ensure!(has_rules, "--rules {}: no rules (*.yml, *.yaml) there", dir.display());
+            Ok(rules)
+        })?;
         Ok(Self { dashboards, rules })
+    }
+
+    /// Adds the shipped files of each kind of which none was named.
+    pub fn or_shipped(mut self) -> Result<Self> {
+        if self.dashboards.is_empty() {
+            self.dashboards = vec![linked(Dashboard::read(&root().join(dashboard::FILE))?)?];
+        }
+        if self.rules.is_empty() {
+            self.rules = RuleFile::read_all(&root().join(RULES))?;
+        }
+        Ok(self)
     }
 
     /// The names of all alerts.
@@ -66,7 +77,7 @@ mod tests {
     use super::*;
 
     fn refused(dashboards: Option<&Path>, rules: Option<&Path>) -> String {
-        Shipped::read_from(dashboards, rules).expect_err("nothing to check").to_string()
+        Project::read(dashboards, rules).expect_err("nothing to check").to_string()
     }
 
     #[test]
@@ -79,8 +90,8 @@ mod tests {
         fs::write(path.join("empty.yml"), "groups: []").unwrap();
         assert_eq!(refused(None, Some(path)), no_rules);
         fs::write(path.join("own.yaml"), "groups: [{name: g, rules: [{alert: A, expr: up}]}]").unwrap();
-        let shipped = Shipped::read_from(None, Some(path)).unwrap();
-        assert_eq!(shipped.alerts().collect::<Vec<_>>(), ["A"]);
+        let project = Project::read(None, Some(path)).unwrap();
+        assert_eq!(project.alerts().collect::<Vec<_>>(), ["A"]);
     }
 
     #[test]
