@@ -12,7 +12,7 @@ fn main() {
     let given = env::var("MNE_REVISION").ok().filter(|revision| is_word(revision));
     let revision = given.or_else(revision).unwrap_or_else(|| "unknown".into());
     println!("cargo::rustc-env=MNE_REVISION={revision}");
-    // `rustc 1.95.0 (…)` is cut down to `1.95.0`.
+    // `rustc 1.90.0 (…)` is cut down to `1.90.0`.
     let rustc = output(Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("--version"));
     let version = rustc.as_deref().and_then(|line| line.split(' ').nth(1)).filter(|version| is_word(version));
     println!("cargo::rustc-env=MNE_RUSTC={}", version.unwrap_or("unknown"));

@@ -30,7 +30,7 @@ pub(super) fn programs(tool: Tool) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Sorted by the versions in the names: as text 3.5.0 would come before 3.15.0.
+/// Sorted by the versions in the names: as text 3.5.0 would come before 3.10.0.
 fn newest_first(mut names: Vec<String>) -> Vec<String> {
     names.sort_by_cached_key(|name| Reverse((version::first(name), name.clone())));
     names
@@ -82,7 +82,7 @@ mod tests {
             "prometheus-prometheus-3.5.0.linux-amd64",
             "prometheus-debian-2.53.3+ds1-2",
             "prometheus-debian-trixie",
-            "prometheus-prometheus-3.15.0.linux-amd64",
+            "prometheus-prometheus-3.10.0.linux-amd64",
         ];
         let sorted = newest_first(names.map(str::to_owned).to_vec());
         assert_eq!(sorted, [names[3], names[0], names[1], names[2]]);

@@ -85,7 +85,7 @@ impl Tool {
         let version = match self {
             Self::Prometheus | Self::Promtool => pins::PROMETHEUS.to_owned(),
             Self::Grafana => pins::GRAFANA.to_owned(),
-            Self::Kind => pins::KIND.to_string(),
+            Self::Kind => pins::KIND.to_owned(),
             Self::Kubectl => pins::KUBECTL.to_owned(),
         };
         let (url, sums, program) = match self {

@@ -11,7 +11,7 @@ mod version;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 pub use debian::mirror as debian_mirror;
 pub use known::Tool;
@@ -37,6 +37,11 @@ impl Found {
         let version = self.version.map_or("a build without a version".to_owned(), |version| version.to_string());
         format!("{version}, {}", self.origin)
     }
+}
+
+/// The pinned kind: the oldest one that the pinned node image works with.
+pub fn pinned_kind() -> Result<Version> {
+    version::first(pins::KIND).with_context(|| format!("the pin of kind is `{}`, not a version", pins::KIND))
 }
 
 /// Finds a tool, or downloads it.

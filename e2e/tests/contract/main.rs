@@ -16,7 +16,8 @@
 //! | `reference` | every flag, default, endpoint and metric of `docs/reference.md` |
 //! | `commands` | every command of the pages names what there is |
 //! | `pages` | the pages that people read: their blocks and links |
-//! | `workflows` | what stands in several workflows or Dockerfiles is the same everywhere |
+//! | `pins` | every pinned version, and every file that repeats it |
+//! | `workflows` | which jobs may write, and that both Dockerfiles make the same image |
 //! | `house` | the tables of modules in `docs/architecture.md` |
 //! | `shipped` | what is under test: files, and the exposition |
 //! | `promql`, `catalogue` | what a query names, and what there is to name |
@@ -29,6 +30,7 @@ mod commands;
 mod dashboards;
 mod house;
 mod pages;
+mod pins;
 mod promql;
 mod promtool;
 mod reference;

@@ -1,39 +1,10 @@
-//! What stands in several workflows, or in two Dockerfiles, is the same everywhere. The workflows' own linters are those
+//! Which jobs of the workflows may write, and that two Dockerfiles make the same image. The workflows' own linters are those
 //! of `just lint-workflows`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use fs_err as fs;
-use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::{assert_none, shipped};
-
-/// Actions at a commit, programs at a version (`cargo install`, `pipx install`, `pip install`).
-#[test]
-fn what_is_pinned_in_several_places_is_pinned_the_same() {
-    let pin = Regex::new(r"([a-z][\w/.-]*)(?:@|==)([0-9a-f]{40}\b.*|\d+\.\d+\.\d+)").unwrap();
-    let local = [".ci/run", "scripts/lint-workflows"].map(shipped::read).concat();
-    let mut pins: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for found in pin.captures_iter(&(workflows() + &local)) {
-        pins.entry(found[1].to_owned()).or_default().insert(found[2].to_owned());
-    }
-    assert!(pins.contains_key("actions/checkout") && pins.contains_key("cargo-auditable"), "{pins:?}");
-    let several = pins.into_iter().filter(|(_, pins)| pins.len() > 1);
-    assert_none(&several.map(|(name, pins)| format!("{name} is pinned as {pins:?}")).collect::<Vec<_>>());
-}
-
-/// The oldest is that of `Cargo.toml`; everything else is built with one compiler.
-#[test]
-fn the_workflows_use_one_rust_and_the_oldest() {
-    let workflows = workflows();
-    let used = workflows.lines().filter_map(|line| line.trim().strip_prefix("RUSTUP_TOOLCHAIN: "));
-    let used: BTreeSet<&str> = used.collect();
-    let oldest = env!("CARGO_PKG_RUST_VERSION");
-    assert!(used.len() == 2 && used.contains(&*format!("{oldest}.0")), "not {oldest}, and one more: {used:?}");
-    let asked = format!("Rust {oldest} or newer");
-    assert!(shipped::read("README.md").contains(&asked), "README.md does not say: {asked}");
-}
+use crate::shipped;
 
 /// Whoever changes a workflow sees here that more of them may write; zizmor only knows what is never right.
 #[test]
@@ -70,10 +41,4 @@ fn both_dockerfiles_make_the_same_image() {
     assert_eq!(image("Dockerfile.source"), shipped);
     // Kubernetes' runAsNonRoot cannot look a name up.
     assert!(shipped.contains("\nUSER 65534:65534\n"), "{shipped}");
-}
-
-/// The text of all workflows.
-fn workflows() -> String {
-    let files = fs::read_dir(shipped::path(".github/workflows")).unwrap();
-    files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
 }

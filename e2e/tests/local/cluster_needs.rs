@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use e2e::backend::kind::kubectl::Kubectl;
+use e2e::tools::pins;
 use fs_err as fs;
 use serde_json::json;
 
@@ -33,7 +34,7 @@ fn each_need_is_named_in_one_message() -> Result<()> {
         (&[ENGINE], &["kind could not be found or downloaded (PATH: not found", "Debian package: ", "`go install"]),
         (
             &[ENGINE, ("kind", "echo 'kind v0.11.0 go1.16.4 linux/amd64'")],
-            &["bin/kind is version 0.11.0, older than 0.32.0"],
+            &["bin/kind is version 0.11.0, older than ", pins::KIND],
         ),
         (
             &[ENGINE, KIND, ("kubectl", "echo 'Client Version: v1.20.2'")],
@@ -128,7 +129,7 @@ fn a_large_cluster_and_one_that_cannot_be_deleted() -> Result<()> {
          esac"
     );
     lab.script("bin/docker", &engine)?;
-    let kind = "case $1 in version) echo 'kind v0.32.0 go1.26.1' ;; delete) [ ! -e \"$0.stuck\" ] ;; esac";
+    let kind = "case $1 in version) echo 'kind v9.9.9 go1.26.1' ;; delete) [ ! -e \"$0.stuck\" ] ;; esac";
     let kind = lab.script("bin/kind", kind)?;
     let ready = json!([{ "type": "Ready", "status": "True" }]);
     let node =
@@ -217,7 +218,7 @@ const ENGINE: (&str, &str) = (
      *) echo 'no such host' >&2; exit 1 ;;\nesac",
 );
 
-const KIND: (&str, &str) = ("kind", "echo 'kind v0.32.0 go1.26.1 linux/amd64'");
+const KIND: (&str, &str) = ("kind", "echo 'kind v9.9.9 go1.26.1 linux/amd64'");
 
 /// A folder with these stand-ins.
 fn bin(lab: &Lab, programs: Programs<'_>) -> Result<PathBuf> {

@@ -102,7 +102,7 @@ fn a_file_that_cannot_be_opened_is_named() -> Result<()> {
 fn kind_does_not_take_another_engine_from_the_shell() -> Result<()> {
     let lab = Lab::bare()?;
     lab.script("bin/docker", "case $1 in version) echo 1.46 ;; info) echo 2 ;; esac")?;
-    let version = "case $1 in version) echo 'kind v0.32.0 go1.26.1 linux/amd64'; exit ;; esac";
+    let version = "case $1 in version) echo 'kind v9.9.9 go1.26.1 linux/amd64'; exit ;; esac";
     lab.script("bin/kind", &format!("{version}\necho \"asks ${{KIND_EXPERIMENTAL_PROVIDER:-docker}}\" >&2; exit 1"))?;
     lab.script("bin/kubectl", "echo 'Client Version: v1.32.3'")?;
     let images = ["exporter", "prometheus", "grafana", "node"].map(|name| format!("--image={name}=i:1"));

@@ -178,7 +178,7 @@ impl World {
             pull) exit 1 ;;
             esac";
         world.script("bin/docker", engine)?;
-        world.script("bin/kind", &saying("kind v0.32.0", "[ \"$1\" = delete ]"))?;
+        world.script("bin/kind", &saying("kind v9.9.9", "[ \"$1\" = delete ]"))?;
         world.script("bin/kubectl", "echo 'Client Version: v1.32.3'")?;
         Ok(world)
     }

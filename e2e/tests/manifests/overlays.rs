@@ -194,8 +194,8 @@ resources:
   - {tree}/overlays/kind
 images:
   - {{name: mini-node-exporter, newName: example.invalid/exporter, newTag: '2'}}
-  - {{name: prom/prometheus, newTag: v3.5.0}}
-  - {{name: grafana/grafana, newTag: 13.0.1, digest: '{digest}'}}
+  - {{name: prom/prometheus, newTag: v9.9.9}}
+  - {{name: grafana/grafana, newTag: 9.9.9, digest: '{digest}'}}
 configMapGenerator:
   - name: prometheus-rules
     namespace: mini-node-exporter
@@ -218,9 +218,9 @@ patches:
         .collect();
     let expected = [
         "containers[exporter] example.invalid/exporter:2".to_owned(),
-        format!("initContainers[admin-password] grafana/grafana:13.0.1@{digest}"),
-        format!("containers[grafana] grafana/grafana:13.0.1@{digest}"),
-        "containers[prometheus] prom/prometheus:v3.5.0".to_owned(),
+        format!("initContainers[admin-password] grafana/grafana:9.9.9@{digest}"),
+        format!("containers[grafana] grafana/grafana:9.9.9@{digest}"),
+        "containers[prometheus] prom/prometheus:v9.9.9".to_owned(),
     ];
     assert_eq!(images, expected);
     let args = json!(["--web.listen-address=:23333", "--log.level=debug"]);

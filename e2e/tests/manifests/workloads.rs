@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use e2e::tools::pins;
-use e2e::workspace;
 use serde_json::{Value, json};
 
 use crate::render::{self, Rendering, Workload, assert_none, at, bytes, list, text};
@@ -58,21 +57,6 @@ fn every_image_has_the_version_that_the_harness_pins() {
         }
         vec![format!("image is `{image}`, and not one of {pinned:?}")]
     });
-}
-
-/// `just e2e` on a laptop and in CI begin with the same kind and the same Kubernetes.
-#[test]
-fn the_workflow_s_kind_and_first_node_image_are_the_pinned_ones() {
-    let workflow = fs_err::read_to_string(workspace::root().join(".github/workflows/e2e.yml")).unwrap();
-    let value = |key: &str| {
-        let found = workflow.lines().find_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(key));
-        found.unwrap_or_else(|| panic!("e2e.yml has no `{key}`")).trim()
-    };
-    assert_eq!(format!("kindest/node:{}@{}", value("kubernetes:"), value("digest:")), pins::KIND_NODE);
-    assert_eq!(
-        (value("KIND_VERSION:"), value("kubernetes:")),
-        (&*format!("v{}", pins::KIND), &*format!("v{}", pins::KUBECTL))
-    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::run::{Run, evidence};
 use crate::stack::{Part, Procfs, Stack};
 use crate::terminal::out::{self, Mark};
 use crate::terminal::progress::{Progress, Shown};
-use crate::tools::{self, Tool, pins};
+use crate::tools::{self, Tool};
 use crate::wait::interrupt::{self, Interrupted};
 
 /// How long the nodes may take, for which a create that succeeded leaves little to do.
@@ -53,7 +53,7 @@ impl Cluster {
         let docker = progress.step("find Docker", |_| Docker::find("docker"))?;
         let has_own_node = images::chosen(Image::Node, &options.images).is_none();
         // The pinned node image needs a newer one than others do.
-        let oldest = if has_own_node { pins::KIND } else { Tool::Kind.minimum() };
+        let oldest = if has_own_node { tools::pinned_kind()? } else { Tool::Kind.minimum() };
         let find = |tool: Tool, oldest| {
             progress.step(&format!("find {}", tool.name()), |step| {
                 let found = tools::find_since(tool, oldest, step)?;

@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn references_are_split_at_the_tag() {
-        assert_eq!(split("prom/prometheus:v3.15.0"), ("prom/prometheus", "v3.15.0"));
+        assert_eq!(split("prom/prometheus:v3"), ("prom/prometheus", "v3"));
         assert_eq!(split("host:5000/grafana"), ("host:5000/grafana", "latest"));
     }
 

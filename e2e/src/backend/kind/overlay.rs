@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn grafana_is_deployed_only_where_there_is_an_image_of_it() {
-        let grafana = Images::from([(Image::Grafana, "grafana/grafana:13.0.2".into())]);
+        let grafana = Images::from([(Image::Grafana, "grafana/grafana:9".into())]);
         assert_eq!([shipped(&Images::new()), shipped(&grafana)], ["airgap", "kind"]);
     }
 

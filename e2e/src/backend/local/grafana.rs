@@ -167,6 +167,7 @@ const FIXED: &[(&str, &str)] = &[
     ("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false"),
     ("GF_NEWS_NEWS_FEED_ENABLED", "false"),
     ("GF_PLUGINS_PREINSTALL_DISABLED", "true"),
+    ("GF_PLUGINS_PREINSTALL_AUTO_UPDATE", "false"),
     ("GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true"),
     ("GF_SECURITY_DISABLE_GRAVATAR", "true"),
     ("GF_SNAPSHOTS_EXTERNAL_ENABLED", "false"),
@@ -206,12 +207,12 @@ mod tests {
     fn each_layout_has_its_home() {
         let dir = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(dir.path()).unwrap();
-        let tarball = touch(&root.join("grafana-13.0.2/bin/grafana"));
-        touch(&root.join("grafana-13.0.2/conf/defaults.ini"));
-        assert_eq!(home_of(&tarball), Some(root.join("grafana-13.0.2")));
-        let homebrew = touch(&root.join("Cellar/grafana/13.0.2/bin/grafana"));
-        touch(&root.join("Cellar/grafana/13.0.2/share/grafana/conf/defaults.ini"));
-        assert_eq!(home_of(&homebrew), Some(root.join("Cellar/grafana/13.0.2/share/grafana")));
+        let tarball = touch(&root.join("grafana-9.9.9/bin/grafana"));
+        touch(&root.join("grafana-9.9.9/conf/defaults.ini"));
+        assert_eq!(home_of(&tarball), Some(root.join("grafana-9.9.9")));
+        let homebrew = touch(&root.join("Cellar/grafana/9.9.9/bin/grafana"));
+        touch(&root.join("Cellar/grafana/9.9.9/share/grafana/conf/defaults.ini"));
+        assert_eq!(home_of(&homebrew), Some(root.join("Cellar/grafana/9.9.9/share/grafana")));
     }
 
     #[test]
