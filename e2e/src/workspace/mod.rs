@@ -3,6 +3,7 @@
 pub mod dashboard;
 pub mod exporter;
 pub mod held;
+mod pint;
 pub mod project;
 pub mod queries;
 pub mod rules;
