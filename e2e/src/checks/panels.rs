@@ -8,7 +8,8 @@ use anyhow::{Result, anyhow};
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
 use crate::wait::poll::Final;
-use crate::workspace::queries::{self, Query, Report};
+use crate::workspace::opening::Lookup;
+use crate::workspace::queries::{Queries, Query, Report};
 use crate::workspace::variables;
 
 /// Prometheus has answered all queries by then. Grafana asks for whole steps only, so that the newest may be missing.
@@ -25,19 +26,25 @@ pub(super) fn panels_have_data(subject: Subject<'_>) -> Outcome {
 fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
     let stack = subject.stack();
     let (interval, assumed) = scrape_interval(subject)?;
-    let ask = |what, limit, run: &dyn Fn(&Query) -> Result<usize>| ask(subject, what, limit, interval, run);
+    let find = |lookup: &Lookup| stack.prometheus.find(lookup);
     let from_prometheus = |query: &Query| Ok(stack.prometheus.query(&query.expr)?.len());
-    let report = ask("samples for every panel", FIRST_SAMPLE, &from_prometheus)?;
+    let (queries, report) = subject.poll("samples for every panel", FIRST_SAMPLE, || {
+        let queries = Queries::of(&subject.project.dashboards, interval, &find)?;
+        let report = complete(queries.ask(from_prometheus))?;
+        Ok((queries, report))
+    })?;
     let through = match stack.grafana.here() {
         Some(grafana) => {
             let datasource = subject.datasource()?;
             let through_grafana = |query: &Query| grafana.answers(&datasource, query);
-            ask("samples for every panel through Grafana", THROUGH_GRAFANA, &through_grafana)?;
+            let attempt = || complete(queries.ask(through_grafana));
+            subject.poll("samples for every panel through Grafana", THROUGH_GRAFANA, attempt)?;
             "from Prometheus and through Grafana"
         }
         None => "from Prometheus; there is no Grafana to ask",
     };
-    Ok((format!("all {} queries answered {through}{assumed}", report.answers.len()), report.lines()))
+    let (count, omitted) = (report.answers.len(), &queries.omitted);
+    Ok((format!("all {count} queries answered {through}{assumed}{omitted}"), report.lines()))
 }
 
 /// The scrape interval from which Grafana computes `$__rate_interval`. Where no Grafana can be asked it is that of the
@@ -57,22 +64,12 @@ fn scrape_interval(subject: Subject<'_>) -> Result<(Duration, String)> {
     Ok((interval, format!("; `$__rate_interval` computed from the targets' scrape interval of {shown}")))
 }
 
-/// Asks until no panel lacks samples: a rate needs two scrapes, and a recorded metric an evaluation.
-fn ask(
-    subject: Subject<'_>,
-    what: &str,
-    limit: Duration,
-    interval: Duration,
-    run: &dyn Fn(&Query) -> Result<usize>,
-) -> Result<Report> {
-    subject.poll(what, limit, || {
-        let report =
-            queries::ask(&subject.project.dashboards, interval, run).map_err(|error| Final(format!("{error:#}")))?;
-        let problems = report.problems().join("; ");
-        match report.answers.iter().any(|(_, answer)| answer.as_ref().is_err_and(anyhow::Error::is::<Final>)) {
-            _ if problems.is_empty() => Ok(report),
-            true => Err(Final(problems).into()),
-            false => Err(anyhow!(problems)),
-        }
-    })
+/// Fails while a panel lacks samples: a rate needs two scrapes, and a recorded metric an evaluation.
+fn complete(report: Report) -> Result<Report> {
+    let problems = report.problems().join("; ");
+    match report.answers.iter().any(|(_, answer)| answer.as_ref().is_err_and(anyhow::Error::is::<Final>)) {
+        _ if problems.is_empty() => Ok(report),
+        true => Err(Final(problems).into()),
+        false => Err(anyhow!(problems)),
+    }
 }

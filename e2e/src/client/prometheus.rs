@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
+use regex::Regex;
 use serde::Deserialize;
 
 use super::access::Access;
 use super::http::Server;
 use crate::wait::poll::Final;
+use crate::workspace::opening::Lookup;
 
 /// A Prometheus.
 #[derive(Clone, Debug)]
@@ -166,6 +168,38 @@ impl Prometheus {
             Ok(Series { labels: series.metric, values: values.collect::<Result<_>>()? })
         };
         series.into_iter().map(read).collect()
+    }
+
+    /// The values that a dashboard's variable can have.
+    pub fn find(&self, lookup: &Lookup) -> Result<Vec<String>> {
+        let series = |sample: &Sample| {
+            let labels = sample.labels.iter().filter(|(name, _)| *name != "__name__");
+            let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value:?}")).collect();
+            format!("{}{{{}}} {}", sample.label("__name__"), labels.join(","), sample.value)
+        };
+        Ok(match (lookup, lookup.query()) {
+            (Lookup::LabelValues { label, .. }, Some(query)) => {
+                let values = self.query(&query)?.into_iter().map(|mut sample| sample.labels.remove(label));
+                values.flatten().collect()
+            }
+            (Lookup::LabelValues { label, .. }, None) => self.label_values(label)?,
+            (Lookup::Metrics(pattern), _) => {
+                let pattern = Regex::new(pattern).with_context(|| format!("metrics({pattern})"))?;
+                self.label_values("__name__")?.into_iter().filter(|name| pattern.is_match(name)).collect()
+            }
+            (Lookup::LabelNames, _) => self.strings("/api/v1/labels")?,
+            (Lookup::Series(expr), _) => self.query(expr)?.iter().map(series).collect(),
+        })
+    }
+
+    /// Every value of a label.
+    pub fn label_values(&self, label: &str) -> Result<Vec<String>> {
+        self.strings(&format!("/api/v1/label/{label}/values"))
+    }
+
+    fn strings(&self, path: &str) -> Result<Vec<String>> {
+        let answer: Envelope<Vec<String>> = self.0.get(path, &[])?.json()?;
+        answer.data.with_context(|| answer.error)
     }
 
     /// The active targets of a scrape job.

@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::workspace::variables::{self, Values};
+use super::opening::{Lookup, Variable};
+use super::variables::{self, Values};
 
 /// The shipped dashboard, in the workspace.
 pub const FILE: &str = "grafana/dashboards/mini-node-exporter.json";
@@ -17,76 +18,86 @@ pub const FILE: &str = "grafana/dashboards/mini-node-exporter.json";
 /// The uid by which it is linked.
 pub const UID: &str = "mini-node-exporter";
 
+/// The types of data source that are a Prometheus. Version 13 gives those of AWS and Azure types of their own.
+pub const PROMETHEUS: [&str; 3] =
+    ["prometheus", "grafana-amazonprometheus-datasource", "grafana-azureprometheus-datasource"];
+
+/// The panels that show no data, whatever queries they hold.
+const WITHOUT_DATA: [&str; 7] = ["row", "text", "dashlist", "alertlist", "annolist", "news", "welcome"];
+
 /// A dashboard.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dashboard {
-    /// The uid by which it is linked.
+    /// The uid by which it is linked; empty where Grafana gives it one.
+    #[serde(default, deserialize_with = "or_default")]
     pub uid: String,
     /// The title.
     pub title: String,
     /// Panels and rows in their order; a collapsed row holds its own panels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     panels: Vec<Panel>,
-    #[serde(default)]
+    /// Where the panels are in a dashboard from before version 5.
+    #[serde(default, deserialize_with = "or_default")]
+    rows: Vec<Panel>,
+    #[serde(default, deserialize_with = "or_default")]
     templating: List<Variable>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     annotations: List<Annotation>,
+    /// What Grafana asks for when it is imported.
+    #[serde(default, rename = "__inputs", deserialize_with = "or_default")]
+    inputs: Vec<Input>,
 }
 
 /// A panel, or a row.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Panel {
-    /// Unique in the dashboard.
+    /// Unique in the dashboard; 0 where Grafana gives it one.
+    #[serde(deserialize_with = "or_default")]
     pub id: u64,
     /// What draws it: `stat`, `timeseries`, …, `row`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_default")]
     pub kind: String,
     /// The title.
-    #[serde(default)]
+    #[serde(deserialize_with = "or_default")]
     pub title: String,
     /// Where its data comes from.
-    #[serde(default)]
     pub datasource: Value,
+    /// The variable for each of whose values it is shown once.
+    #[serde(deserialize_with = "or_default")]
+    repeat: String,
     /// The least step of its graph, such as `30s`.
     interval: Option<String>,
     /// Its queries.
-    #[serde(default)]
+    #[serde(deserialize_with = "or_default")]
     pub targets: Vec<Target>,
-    #[serde(default)]
+    /// Present where the panel is kept outside the dashboard.
+    pub library_panel: Option<Value>,
+    #[serde(deserialize_with = "or_default")]
     panels: Vec<Panel>,
 }
 
 /// A panel's query.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Target {
-    /// Its letter, unique in the panel.
+    /// Its letter, unique in the panel; empty where Grafana gives it one.
+    #[serde(deserialize_with = "or_default")]
     pub ref_id: String,
     /// The query, with Grafana's variables.
-    #[serde(default)]
+    #[serde(deserialize_with = "or_default")]
     pub expr: String,
     /// Whether it is an instant query.
-    #[serde(default)]
+    #[serde(deserialize_with = "or_default")]
     pub instant: bool,
+    /// Whether it is not run.
+    #[serde(deserialize_with = "or_default")]
+    pub hide: bool,
+    /// Where its data comes from, if not from where the panel's does.
+    pub datasource: Value,
     /// Its min step, which stands for the scrape interval.
     interval: Option<String>,
-}
-
-/// A template variable.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Variable {
-    /// Its name.
-    pub name: String,
-    /// What *All* stands for.
-    all_value: Option<String>,
-    /// For a query, what finds its values; for a data source, the plugin.
-    #[serde(default)]
-    query: Value,
-    /// What is chosen at first.
-    #[serde(default)]
-    current: Value,
+    interval_factor: Option<u32>,
 }
 
 /// An annotation query.
@@ -96,10 +107,13 @@ pub struct Annotation {
     pub name: String,
     /// The query; the annotations that Grafana keeps itself have none.
     pub expr: Option<String>,
+    #[serde(default)]
+    pub datasource: Value,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 struct List<T> {
+    #[serde(default = "Vec::new")]
     list: Vec<T>,
 }
 
@@ -109,11 +123,41 @@ impl<T> Default for List<T> {
     }
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    name: String,
+    /// For a data source, its plugin.
+    plugin_id: Option<String>,
+    /// For a constant, its value.
+    value: Option<String>,
+}
+
 impl Dashboard {
     /// Reads a dashboard's file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)?;
-        serde_json::from_str(&text).with_context(|| format!("{}: not a classic dashboard", path.display()))
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Reads a dashboard's text: alone, as Grafana's API wraps it, or as a Kubernetes object.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut value: Value = serde_json::from_str(text).context("not a classic dashboard")?;
+        let name = value["metadata"]["name"].take();
+        for wrapper in ["dashboard", "spec"] {
+            if value[wrapper].is_object() {
+                value = value[wrapper].take();
+            }
+        }
+        ensure!(
+            !value["elements"].is_object(),
+            "a dashboard in Grafana's schema V2, which `lab` does not read; export it as JSON with the model `Classic`"
+        );
+        let mut dashboard: Self = serde_json::from_value(value).context("not a classic dashboard")?;
+        if dashboard.uid.is_empty() {
+            name.as_str().unwrap_or_default().clone_into(&mut dashboard.uid);
+        }
+        Ok(dashboard)
     }
 
     /// Reads every `*.json` that lies in a directory itself, in the order of their names.
@@ -123,14 +167,22 @@ impl Dashboard {
 
     /// Every panel and row, those in collapsed rows too.
     pub fn panels(&self) -> Vec<&Panel> {
-        fn add<'a>(panels: &'a [Panel], all: &mut Vec<&'a Panel>) {
-            for panel in panels {
-                all.push(panel);
-                add(&panel.panels, all);
-            }
-        }
+        self.repeated().into_iter().map(|(panel, _)| panel).collect()
+    }
+
+    /// As [`Dashboard::panels`], with the variables for whose values the panel or its row is repeated.
+    pub fn repeated(&self) -> Vec<(&Panel, [&str; 2])> {
         let mut all = Vec::new();
-        add(&self.panels, &mut all);
+        let mut row = "";
+        for panel in &self.panels {
+            if panel.is_row() {
+                row = &panel.repeat;
+            }
+            all.push((panel, [row, &panel.repeat]));
+            all.extend(panel.panels.iter().map(|inner| (inner, [row, inner.repeat.as_str()])));
+        }
+        let old = self.rows.iter().flat_map(|row| row.panels.iter().map(move |panel| (panel, &row.repeat)));
+        all.extend(old.map(|(panel, row)| (panel, [row.as_str(), &panel.repeat])));
         all
     }
 
@@ -142,10 +194,52 @@ impl Dashboard {
         &self.annotations.list
     }
 
-    /// What the variables stand for as the dashboard opens: every node, and the data source that is chosen at first.
+    /// What the variables stand for before anything is asked: every node, and the data source that is chosen at first.
     pub fn values(&self) -> Values {
-        let values = self.variables().iter().map(|variable| (variable.name.clone(), variable.opening_value()));
-        variables::built_in(variables::SCRAPE_INTERVAL, Duration::ZERO).into_iter().chain(values).collect()
+        let variables = self.variables().iter().map(|variable| (variable.name.clone(), variable.unopened()));
+        let inputs = self.inputs.iter().filter_map(|input| Some((input.name.clone(), input.value.clone()?)));
+        variables::built_in(variables::SCRAPE_INTERVAL, Duration::ZERO, 1)
+            .into_iter()
+            .chain(inputs)
+            .chain(variables)
+            .collect()
+    }
+
+    /// What the variables stand for as the dashboard opens, and which of them have several values, by what `find` finds.
+    pub fn opened(&self, find: &dyn Fn(&Lookup) -> Result<Vec<String>>) -> Result<(Values, Values)> {
+        let (mut values, mut first) = (self.values(), Values::new());
+        for variable in self.variables() {
+            let lookup = variable.lookup(&values)?.filter(|_| self.other_source([&variable.datasource]).is_none());
+            let found = lookup.as_ref().map(find).transpose()?.unwrap_or_default();
+            let opened = variable.opened(found)?;
+            // A constant may be one that is asked for when the dashboard is imported.
+            let text = variables::fill(&opened.text, &values).unwrap_or(opened.text);
+            values.insert(variable.name.clone(), text);
+            first.insert(variable.name.clone(), opened.first);
+        }
+        Ok((values, first))
+    }
+
+    /// The plugin of the data source of a query, where it is known and no Prometheus. The first of these that names one
+    /// counts: the query's own, then its panel's.
+    pub fn other_source<'v>(&self, datasources: impl IntoIterator<Item = &'v Value>) -> Option<String> {
+        let is_mixed = |value: &Value| [value, &value["uid"]].iter().any(|name| **name == "-- Mixed --");
+        let named = datasources.into_iter().find(|value| !value.is_null() && !is_mixed(value))?;
+        let by_name = |name: &Value| self.plugin(name.as_str()?);
+        let plugin =
+            by_name(named).or_else(|| by_name(&named["uid"])).or_else(|| Some(named["type"].as_str()?.to_owned()));
+        plugin.filter(|plugin| !PROMETHEUS.contains(&plugin.as_str()))
+    }
+
+    /// The plugin of a data source that a variable or an input stands for, or that is Grafana itself.
+    fn plugin(&self, name: &str) -> Option<String> {
+        if name.starts_with("-- ") {
+            return Some("grafana".to_owned());
+        }
+        let name = name.strip_prefix('$')?.trim_start_matches('{').trim_end_matches('}');
+        let variable = self.variables().iter().find(|variable| variable.name == name && variable.kind == "datasource");
+        let of_variable = variable.and_then(|variable| variable.query.as_str().map(str::to_owned));
+        of_variable.or_else(|| self.inputs.iter().find(|input| input.name == name)?.plugin_id.clone())
     }
 }
 
@@ -155,30 +249,27 @@ impl Panel {
         self.kind == "row"
     }
 
+    /// Whether Grafana runs its queries.
+    pub fn shows_data(&self) -> bool {
+        !WITHOUT_DATA.contains(&self.kind.as_str())
+    }
+
     /// The macros that Grafana fills into one of its queries.
     pub fn built_in(&self, target: &Target, scrape_interval: Duration) -> Values {
         let parse = |text: &Option<String>| humantime::parse_duration(text.as_deref()?).ok();
         variables::built_in(
             parse(&target.interval).unwrap_or(scrape_interval),
             parse(&self.interval).unwrap_or_default(),
+            target.interval_factor.unwrap_or(1).max(1),
         )
     }
 }
 
-impl Variable {
-    /// For a `label_values(SELECTOR, LABEL)` query, its selector and its label.
-    pub fn label_values(&self) -> Option<(&str, &str)> {
-        // Newer dashboards wrap the query in an object.
-        let query = self.query.as_str().or_else(|| self.query.get("query")?.as_str())?;
-        let (selector, label) = query.strip_prefix("label_values(")?.strip_suffix(')')?.rsplit_once(',')?;
-        Some((selector.trim(), label.trim()))
-    }
-
-    fn opening_value(&self) -> String {
-        let current = self.current.get("value");
-        let chosen = current.and_then(|value| value.as_str().or_else(|| value.get(0)?.as_str())).unwrap_or("$__all");
-        if chosen == "$__all" { self.all_value.clone().unwrap_or_else(|| ".+".to_owned()) } else { chosen.to_owned() }
-    }
+/// What stands there, or the default where that is `null`.
+pub(super) fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]
@@ -203,9 +294,42 @@ mod tests {
 
     #[test]
     fn variables_open_with_all_or_what_is_chosen() {
-        let dashboard: Dashboard = serde_json::from_str(TEXT).unwrap();
-        let values = dashboard.values();
+        let values = Dashboard::parse(TEXT).unwrap().values();
         assert_eq!((values["node"].as_str(), values["ds"].as_str()), (".+", "x"));
-        assert_eq!(dashboard.variables()[1].label_values(), Some(("up{a=\"b,c\"}", "node")));
+    }
+
+    #[test]
+    fn each_variable_opens_by_what_those_before_it_stand_for() {
+        let text = r#"{"title": "t", "__inputs": [{"name": "VAR_P", "type": "constant", "value": "node"}],
+            "templating": {"list": [
+              {"name": "p", "type": "constant", "query": "${VAR_P}"},
+              {"name": "job", "type": "query", "refresh": 1, "query": "label_values(${p}_info, job)"},
+              {"name": "node", "type": "query", "refresh": 1, "query": "label_values(up{job=\"$job\"}, instance)"},
+              {"name": "logs", "type": "query", "datasource": {"type": "loki"}, "query": "label_values(x, y)"}]}}"#;
+        let asked = std::cell::RefCell::new(Vec::new());
+        let find = |lookup: &Lookup| {
+            asked.borrow_mut().push(lookup.query().unwrap());
+            Ok(vec![format!("value{}", asked.borrow().len())])
+        };
+        let (values, _) = Dashboard::parse(text).unwrap().opened(&find).unwrap();
+        let queries = ["group by (job) (node_info)", "group by (instance) (up{job=\"value1\"})"];
+        assert_eq!(*asked.borrow(), queries);
+        assert_eq!((values["p"].as_str(), values["node"].as_str()), ("node", "value2"));
+    }
+
+    #[test]
+    fn a_dashboard_is_read_in_every_wrapping_but_schema_v2() {
+        let read = |text: &str| Dashboard::parse(text).map(|it| (it.uid, it.panels.len() + it.rows.len()));
+        let old =
+            r#"{"uid": null, "title": "t", "rows": [{"panels": [{"type": "graph", "title": null, "targets": null}]}]}"#;
+        assert_eq!(read(old).unwrap(), (String::new(), 1));
+        assert_eq!(read(r#"{"dashboard": {"uid": "u", "title": "t"}, "meta": {}}"#).unwrap(), ("u".into(), 0));
+        let resource =
+            r#"{"apiVersion": "dashboard.grafana.app/v1", "metadata": {"name": "n"}, "spec": {"title": "t"}}"#;
+        assert_eq!(read(resource).unwrap(), ("n".into(), 0));
+        for text in [r#"{"title": "t", "elements": {}, "layout": {}}"#, r#"{"spec": {"title": "t", "elements": {}}}"#] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("schema V2") && error.contains("`Classic`"), "{error}");
+        }
     }
 }

@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::workspace::dashboard::{Dashboard, Panel};
+use crate::workspace::dashboard::{Dashboard, Panel, Target};
+
+/// The types of panel for which newer versions have others.
+const REPLACED: [&str; 4] = ["graph", "singlestat", "table-old", "grafana-piechart-panel"];
 
 /// In what the dashboard that Grafana holds differs from the file, one line each.
 pub fn differences(file: &Dashboard, held: &Dashboard) -> Vec<String> {
     let mut lines = Lines::default();
-    lines.compare("uid", &file.uid, &held.uid);
+    if !file.uid.is_empty() {
+        lines.compare("uid", &file.uid, &held.uid);
+    }
     lines.compare("title", &file.title, &held.title);
     lines.compare("variables", &variables(file), &variables(held));
 
@@ -20,7 +25,8 @@ pub fn differences(file: &Dashboard, held: &Dashboard) -> Vec<String> {
             Some(held) => lines.compare_panels(panel, held),
         }
     }
-    for (id, panel) in held.iter().filter(|(id, _)| !wanted.contains_key(*id)) {
+    // Grafana makes rows of what older dashboards have instead of them.
+    for (id, panel) in held.iter().filter(|(id, panel)| !wanted.contains_key(*id) && !panel.is_row()) {
         lines.0.push(format!("panel {id} `{}` is not in the file", panel.title));
     }
     lines.0
@@ -37,14 +43,20 @@ impl Lines {
     }
 
     fn compare_panels(&mut self, file: &Panel, held: &Panel) {
+        if file.library_panel.is_some() {
+            return;
+        }
         let what = |field: &str| format!("the {field} of panel {} `{}`", file.id, file.title);
-        self.compare(&what("type"), &file.kind, &held.kind);
+        if !REPLACED.contains(&file.kind.as_str()) {
+            self.compare(&what("type"), &file.kind, &held.kind);
+        }
         self.compare(&what("title"), &file.title, &held.title);
         // A row shows no data; newer versions drop or add its data source at will.
         if !file.is_row() {
             self.compare(&what("data source"), datasource(file), datasource(held));
         }
-        self.compare(&what("queries"), &queries(file), &queries(held));
+        let has_letters = file.targets.iter().all(|target| !target.ref_id.is_empty());
+        self.compare(&what("queries"), &queries(file, has_letters), &queries(held, has_letters));
     }
 }
 
@@ -53,11 +65,13 @@ fn variables(dashboard: &Dashboard) -> String {
 }
 
 fn datasource(panel: &Panel) -> &str {
-    panel.datasource["uid"].as_str().unwrap_or_default()
+    panel.datasource["uid"].as_str().or(panel.datasource.as_str()).unwrap_or_default()
 }
 
-fn queries(panel: &Panel) -> String {
-    let query = |target: &crate::workspace::dashboard::Target| format!("{}: {}", target.ref_id, target.expr);
+fn queries(panel: &Panel, has_letters: bool) -> String {
+    let query = |target: &Target| {
+        if has_letters { format!("{}: {}", target.ref_id, target.expr) } else { target.expr.clone() }
+    };
     panel.targets.iter().map(query).collect::<Vec<_>>().join(", ")
 }
 

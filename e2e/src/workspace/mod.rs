@@ -3,6 +3,7 @@
 pub mod dashboard;
 pub mod exporter;
 pub mod held;
+pub mod opening;
 mod pint;
 pub mod project;
 pub mod queries;

@@ -8,7 +8,9 @@ pub fn comments(text: &str, starts: &[(u64, u64)]) -> Vec<Vec<String>> {
         let Some((before, said)) = comment(line) else { continue };
         let of_file = said.strip_prefix("file/").or_else(|| said.starts_with("ignore/file").then_some(said));
         if let Some(said) = of_file {
-            of_rules.iter_mut().for_each(|rule| rule.push(said.to_owned()));
+            for rule in &mut of_rules {
+                rule.push(said.to_owned());
+            }
             continue;
         }
         let next = starts.partition_point(|(start, _)| *start <= number);

@@ -1,14 +1,18 @@
 //! Whether every panel of a dashboard shows something: each of its queries is run, by Prometheus itself or through
 //! Grafana, and must return samples.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
+use serde_json::Value;
 
+use super::dashboard::Dashboard;
+use super::opening::Lookup;
+use super::variables::{self, Values};
 use crate::terminal::out;
-use crate::workspace::dashboard::Dashboard;
-use crate::workspace::variables::{self, Values};
+use crate::wait::poll::Final;
 
 /// A query of a dashboard, its variables filled in.
 #[derive(Clone, Debug)]
@@ -23,6 +27,27 @@ pub struct Query {
     pub instant: bool,
     /// Whether it is wrong to find nothing; an annotation may.
     pub needs_samples: bool,
+    /// Why it cannot be run.
+    pub problem: Option<String>,
+}
+
+/// The queries of dashboards.
+#[derive(Clone, Debug, Default)]
+pub struct Queries {
+    pub list: Vec<Query>,
+    /// The queries that are not run.
+    pub omitted: Omitted,
+}
+
+/// How many queries are left out.
+#[derive(Clone, Debug, Default)]
+pub struct Omitted {
+    /// Grafana does not run them.
+    hidden: usize,
+    /// Those of other data sources, by plugin.
+    others: BTreeMap<String, usize>,
+    /// Panels that are kept outside the dashboard.
+    library: usize,
 }
 
 /// What became of the queries.
@@ -32,55 +57,111 @@ pub struct Report {
     pub answers: Vec<(Query, Result<usize>)>,
 }
 
-/// Every query of a dashboard, as it opens: those of panels, of annotations, and of the variables' values.
-pub fn queries(dashboard: &Dashboard, scrape_interval: Duration) -> Result<Vec<Query>> {
-    let values = dashboard.values();
-    let mut queries = Vec::new();
-    let mut add = |query: Query, values: &Values| {
-        let expr = variables::fill(&query.expr, values).with_context(|| query.owner.clone())?;
-        queries.push(Query { expr, ..query });
-        anyhow::Ok(())
-    };
-    for variable in dashboard.variables() {
-        if let Some((selector, label)) = variable.label_values() {
-            let owner = format!("variable `{}`", variable.name);
-            let expr = format!("group by ({label}) ({selector})");
-            add(Query { owner, ref_id: String::new(), expr, instant: true, needs_samples: true }, &values)?;
+impl Queries {
+    /// Every query of some dashboards, as they open: those of panels, of annotations, and of the variables' values, which
+    /// `find` finds.
+    pub fn of(
+        dashboards: &[Dashboard],
+        scrape_interval: Duration,
+        find: &dyn Fn(&Lookup) -> Result<Vec<String>>,
+    ) -> Result<Self> {
+        let mut queries = Self::default();
+        for dashboard in dashboards {
+            queries.add(dashboard, scrape_interval, find)?;
         }
-    }
-    for panel in dashboard.panels() {
-        for target in &panel.targets {
-            let owner = format!("panel {} `{}`", panel.id, panel.title);
-            let (ref_id, expr, instant) = (target.ref_id.clone(), target.expr.clone(), target.instant);
-            let own = panel.built_in(target, scrape_interval);
-            let values = values.clone().into_iter().chain(own).collect();
-            add(Query { owner, ref_id, expr, instant, needs_samples: true }, &values)?;
+        if queries.list.is_empty() {
+            return Err(Final(format!("the dashboards have no query: nothing to check{}", queries.omitted)).into());
         }
+        Ok(queries)
     }
-    for annotation in dashboard.annotations() {
-        if let Some(expr) = annotation.expr.clone() {
-            let owner = format!("annotation `{}`", annotation.name);
-            add(Query { owner, ref_id: String::new(), expr, instant: false, needs_samples: false }, &values)?;
+
+    fn add(
+        &mut self,
+        dashboard: &Dashboard,
+        scrape_interval: Duration,
+        find: &dyn Fn(&Lookup) -> Result<Vec<String>>,
+    ) -> Result<()> {
+        let (values, first) = dashboard.opened(find)?;
+        for variable in dashboard.variables() {
+            let lookup = variable.lookup(&values)?;
+            if let Some(expr) = lookup.and_then(|lookup| lookup.query())
+                && self.is_run(dashboard, [&variable.datasource])
+            {
+                self.list.push(Query {
+                    instant: true,
+                    ..Query::of(format!("variable `{}`", variable.name), &expr, &values)
+                });
+            }
         }
+        for (panel, repeats) in dashboard.repeated() {
+            self.omitted.library += usize::from(panel.library_panel.is_some());
+            for target in panel.targets.iter().filter(|target| panel.shows_data() && !target.expr.is_empty()) {
+                if target.hide {
+                    self.omitted.hidden += 1;
+                } else if self.is_run(dashboard, [&target.datasource, &panel.datasource]) {
+                    let own = panel.built_in(target, scrape_interval);
+                    let once = repeats.iter().filter_map(|name| Some(((*name).to_owned(), first.get(*name)?.clone())));
+                    let values = values.clone().into_iter().chain(own).chain(once).collect();
+                    let query = Query::of(format!("panel {} `{}`", panel.id, panel.title), &target.expr, &values);
+                    self.list.push(Query { ref_id: target.ref_id.clone(), instant: target.instant, ..query });
+                }
+            }
+        }
+        for annotation in dashboard.annotations() {
+            if let Some(expr) = &annotation.expr
+                && self.is_run(dashboard, [&annotation.datasource])
+            {
+                let query = Query::of(format!("annotation `{}`", annotation.name), expr, &values);
+                self.list.push(Query { needs_samples: false, ..query });
+            }
+        }
+        Ok(())
     }
-    Ok(queries)
+
+    /// Whether a query goes to Prometheus; counts it where it does not.
+    fn is_run<const N: usize>(&mut self, dashboard: &Dashboard, datasources: [&Value; N]) -> bool {
+        let other = dashboard.other_source(datasources);
+        let is_run = other.is_none();
+        if let Some(plugin) = other {
+            *self.omitted.others.entry(plugin).or_default() += 1;
+        }
+        is_run
+    }
+
+    /// Runs every query; `run` returns how many samples one gave.
+    pub fn ask(&self, run: impl Fn(&Query) -> Result<usize>) -> Report {
+        let answer = |query: &Query| match &query.problem {
+            Some(problem) => Err(Final(problem.clone()).into()),
+            None => run(query),
+        };
+        Report { answers: self.list.iter().map(|query| (query.clone(), answer(query))).collect() }
+    }
 }
 
-/// Runs every query of some dashboards; `run` returns how many samples one gave. Dashboards without a query are an error.
-pub fn ask(
-    dashboards: &[Dashboard],
-    scrape_interval: Duration,
-    run: impl Fn(&Query) -> Result<usize>,
-) -> Result<Report> {
-    let mut answers = Vec::new();
-    for dashboard in dashboards {
-        for query in queries(dashboard, scrape_interval)? {
-            let answer = run(&query);
-            answers.push((query, answer));
-        }
+impl Query {
+    /// A range query that has to find something.
+    fn of(owner: String, expr: &str, values: &Values) -> Self {
+        let filled = variables::fill(expr, values);
+        let problem = filled.as_ref().err().map(ToString::to_string);
+        let expr = filled.unwrap_or_else(|_| expr.to_owned());
+        Self { owner, ref_id: String::new(), expr, instant: false, needs_samples: true, problem }
     }
-    ensure!(!answers.is_empty(), "the dashboards have no query: nothing to check");
-    Ok(Report { answers })
+}
+
+impl fmt::Display for Omitted {
+    /// Such as `; left out: 2 hidden queries`; nothing where none is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = Vec::new();
+        if self.hidden > 0 {
+            parts.push(out::count(self.hidden, "hidden query", "hidden queries"));
+        }
+        parts
+            .extend(self.others.iter().map(|(plugin, count)| out::count(*count, "query", "queries") + " of " + plugin));
+        if self.library > 0 {
+            parts.push(out::count(self.library, "library panel", "library panels"));
+        }
+        if parts.is_empty() { Ok(()) } else { write!(f, "; left out: {}", parts.join(", ")) }
+    }
 }
 
 impl Report {
@@ -130,40 +211,36 @@ mod tests {
 
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    fn queries(dashboard: &str) -> Queries {
+        Queries::of(&[Dashboard::parse(dashboard).unwrap()], Duration::from_secs(1), &|_| Ok(Vec::new())).unwrap()
+    }
 
-    fn dashboard() -> Dashboard {
-        serde_json::from_str(
-            r#"{"uid": "u", "title": "t",
-            "panels": [{"id": 2, "type": "stat", "title": "Up",
-              "targets": [{"refId": "A", "expr": "up{node=~\"$node\"}", "instant": true}]}],
-            "templating": {"list": [{"name": "node", "type": "query", "query": "label_values(up, node)"}]},
-            "annotations": {"list": [{"name": "Kept"}, {"name": "Reboots", "expr": "resets(x[1h])"}]}}"#,
-        )
-        .unwrap()
+    const TEXT: &str = r#"{"uid": "u", "title": "t",
+        "panels": [{"id": 2, "type": "stat", "title": "Up",
+          "targets": [{"refId": "A", "expr": "up{node=~\"$node\"}", "instant": true}]}],
+        "templating": {"list": [{"name": "node", "type": "query", "includeAll": true, "allValue": ".+", "query": "label_values(up, node)"}]},
+        "annotations": {"list": [{"name": "Kept"}, {"name": "Reboots", "expr": "resets(x[1h])"}]}}"#;
+
+    fn shown(queries: &Queries) -> Vec<String> {
+        queries.list.iter().map(|query| format!("{query}: {}", query.expr)).collect()
     }
 
     #[test]
     fn variables_panels_and_annotations_are_asked() {
-        let queries = queries(&dashboard(), SECOND).unwrap();
-        let texts: Vec<_> = queries.iter().map(|query| format!("{query}: {}", query.expr)).collect();
-        assert_eq!(
-            texts,
-            [
-                "variable `node`: group by (node) (up)",
-                "panel 2 `Up`, query A: up{node=~\".+\"}",
-                "annotation `Reboots`: resets(x[1h])"
-            ]
-        );
+        let expected = [
+            "variable `node`: group by (node) (up)",
+            "panel 2 `Up`, query A: up{node=~\".+\"}",
+            "annotation `Reboots`: resets(x[1h])",
+        ];
+        assert_eq!(shown(&queries(TEXT)), expected);
     }
 
     #[test]
     fn an_annotation_may_find_nothing_and_a_panel_may_not() {
-        let report = ask(&[dashboard()], SECOND, |_| Ok(0)).unwrap();
+        let report = queries(TEXT).ask(|_| Ok(0));
         let none = "no samples: variable `node` (`group by (node) (up)`), panel 2 `Up`, query A (`up{node=~\".+\"}`)";
         assert_eq!(report.problems(), [none]);
-        let report =
-            ask(&[dashboard()], SECOND, |query| if query.needs_samples { Ok(3) } else { Err(anyhow!("bad")) }).unwrap();
+        let report = queries(TEXT).ask(|query| if query.needs_samples { Ok(3) } else { Err(anyhow!("bad")) });
         assert_eq!(report.problems(), ["bad: annotation `Reboots`"]);
         let lines = ["variable `node`: samples 3", "panel 2 `Up`: samples A 3", "annotation `Reboots`: samples failed"];
         assert_eq!(report.lines(), lines);
@@ -171,16 +248,53 @@ mod tests {
 
     #[test]
     fn one_cause_is_one_line() {
-        let query = Query {
-            owner: "panel 2 `Up`".into(),
-            ref_id: "A".into(),
-            expr: "up".into(),
-            instant: true,
-            needs_samples: true,
-        };
+        let query = Query::of("panel 2 `Up`".into(), "up", &Values::new());
+        let query = Query { ref_id: "A".into(), ..query };
         let answers = (0..31).map(|_| (query.clone(), Err(anyhow!("GET http://x: 404"))));
         let shown = Report { answers: answers.collect() }.problems();
         let three = ["panel 2 `Up`, query A"; 3].join(", ");
         assert_eq!(shown, [format!("GET http://x: 404: {three} and 28 more")]);
+    }
+
+    /// Grafana runs neither what is hidden nor what rows and texts hold; other data sources are not asked.
+    #[test]
+    fn what_does_not_go_to_prometheus_is_left_out_and_counted() {
+        let queries = queries(
+            r#"{"title": "t", "__inputs": [{"name": "DS_LOGS", "type": "datasource", "pluginId": "loki"}],
+            "templating": {"list": [{"name": "ds", "type": "datasource", "query": "prometheus"}, {"name": "other", "type": "datasource", "query": "tempo"}]},
+            "panels": [
+              {"type": "row", "targets": [{"refId": "A"}, {"refId": "B", "expr": "row"}]},
+              {"type": "text", "targets": [{"expr": "text"}]},
+              {"id": 1, "type": "graph", "datasource": "$ds", "targets": [{"expr": "a"}, {"refId": "B", "expr": "b", "hide": true}, {"refId": "C"}]},
+              {"id": 2, "datasource": "${DS_LOGS}", "targets": [{"expr": "c"}]},
+              {"id": 3, "datasource": {"uid": "$other"}, "targets": [{"expr": "d"}]},
+              {"id": 4, "datasource": {"type": "datasource", "uid": "-- Mixed --"}, "targets": [
+                {"expr": "e", "datasource": {"type": "prometheus", "uid": "x"}}, {"expr": "f", "datasource": {"type": "loki", "uid": "y"}}]},
+              {"id": 5, "datasource": "-- Dashboard --", "targets": [{"expr": "g"}]},
+              {"id": 6, "datasource": "Some name", "targets": [{"expr": "h"}]},
+              {"id": 7, "libraryPanel": {"uid": "l", "name": "L"}}],
+            "annotations": {"list": [{"name": "Logs", "expr": "i", "datasource": {"type": "loki"}}]}}"#,
+        );
+        assert_eq!(shown(&queries), ["panel 1 ``: a", "panel 4 ``: e", "panel 6 ``: h"]);
+        let expected =
+            "; left out: 1 hidden query, 1 query of grafana, 3 queries of loki, 1 query of tempo, 1 library panel";
+        assert_eq!(queries.omitted.to_string(), expected);
+    }
+
+    #[test]
+    fn a_repeated_panel_is_asked_for_its_first_value() {
+        let list = r#"[{"name": "dev", "type": "query", "includeAll": true, "query": "label_values(x, dev)"}]"#;
+        let panels = r#"[{"type": "row", "repeat": "dev"}, {"id": 1, "targets": [{"expr": "x{dev=\"$dev\"}"}]},
+            {"type": "row"}, {"id": 2, "targets": [{"expr": "x{dev=~\"$dev\"}"}]}]"#;
+        let text = format!(r#"{{"title": "t", "templating": {{"list": {list}}}, "panels": {panels}}}"#);
+        let found = |_: &Lookup| Ok(vec!["sda".to_owned(), "sdb".to_owned()]);
+        let queries = Queries::of(&[Dashboard::parse(&text).unwrap()], Duration::from_secs(1), &found).unwrap();
+        assert_eq!(shown(&queries)[1..], ["panel 1 ``: x{dev=\"sda\"}", "panel 2 ``: x{dev=~\"(sda|sdb)\"}"]);
+    }
+
+    #[test]
+    fn a_query_with_an_unknown_variable_is_a_problem_of_its_own() {
+        let queries = queries(r#"{"title": "t", "panels": [{"id": 1, "targets": [{"expr": "up{a=\"$nod\"}"}]}]}"#);
+        assert_eq!(queries.ask(|_| Ok(1)).problems(), ["unknown variable `$nod`: panel 1 ``"]);
     }
 }

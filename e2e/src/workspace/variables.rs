@@ -15,14 +15,15 @@ pub const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
 const STEP: Duration = Duration::from_secs(5);
 
 /// The macros that Grafana itself fills in, for a graph of the last hour: `$__interval` is at least the scrape interval
-/// and `least`, and `$__rate_interval` spans four scrapes at least.
-pub fn built_in(scrape_interval: Duration, least: Duration) -> Values {
+/// and `least`, times the query's factor, and `$__rate_interval` spans four scrapes at least.
+pub fn built_in(scrape_interval: Duration, least: Duration, factor: u32) -> Values {
     let interval = STEP.max(scrape_interval).max(least);
     let rate_interval = (interval + scrape_interval).max(4 * scrape_interval);
     [
-        ("__interval", format!("{}ms", interval.as_millis())),
-        ("__interval_ms", interval.as_millis().to_string()),
+        ("__interval", format!("{}ms", (interval * factor).as_millis())),
+        ("__interval_ms", (interval * factor).as_millis().to_string()),
         ("__rate_interval", format!("{}ms", rate_interval.as_millis())),
+        ("__rate_interval_ms", rate_interval.as_millis().to_string()),
         ("__range", "1h".to_owned()),
         ("__range_s", "3600".to_owned()),
         ("__range_ms", "3600000".to_owned()),
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn every_form_is_filled_and_other_dollars_stay() {
-        let built_in = built_in(SCRAPE_INTERVAL, Duration::ZERO);
+        let built_in = built_in(SCRAPE_INTERVAL, Duration::ZERO, 1);
         let values = built_in.into_iter().chain([("node".to_owned(), ".+".to_owned())]).collect();
         for (text, filled) in [
             ("up{node=~\"$node\"}", "up{node=~\".+\"}"),
@@ -95,7 +96,7 @@ mod tests {
     fn the_intervals_follow_from_the_scrape_interval() {
         let seconds = Duration::from_secs;
         let intervals = |scrape, least| {
-            let values = built_in(seconds(scrape), seconds(least));
+            let values = built_in(seconds(scrape), seconds(least), 1);
             (values["__interval"].clone(), values["__rate_interval"].clone())
         };
         assert_eq!(intervals(1, 0), ("5000ms".into(), "6000ms".into()));

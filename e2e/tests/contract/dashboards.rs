@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::promql;
-use e2e::workspace::{dashboard, queries, variables};
+use e2e::workspace::opening::Lookup;
+use e2e::workspace::queries::Queries;
+use e2e::workspace::{dashboard, variables};
 use regex::Regex;
 use serde_json::Value;
 
@@ -13,7 +15,9 @@ use crate::{assert_none, written};
 #[test]
 fn every_query_uses_metrics_and_labels_that_are_there() {
     let mut problems = Vec::new();
-    for query in queries::queries(&shipped::dashboard(), variables::SCRAPE_INTERVAL).unwrap() {
+    let nothing = |_: &Lookup| Ok(Vec::new());
+    let queries = Queries::of(&[shipped::dashboard()], variables::SCRAPE_INTERVAL, &nothing).unwrap();
+    for query in queries.list {
         let found = promql::check(&query.expr, &CATALOGUE).problems;
         problems.extend(found.into_iter().map(|problem| format!("{DASHBOARD}: {query}: {problem}")));
     }

@@ -13,7 +13,7 @@ use super::access::Access;
 use super::http::{Refused, Server};
 use crate::terminal::out;
 use crate::wait::poll::Final;
-use crate::workspace::dashboard::Dashboard;
+use crate::workspace::dashboard::{Dashboard, PROMETHEUS};
 use crate::workspace::held::differences;
 use crate::workspace::queries::Query;
 use crate::workspace::variables;
@@ -40,10 +40,6 @@ struct Datasource {
 struct DatasourceOptions {
     time_interval: String,
 }
-
-/// The types of data source that are a Prometheus. Version 13 gives those of AWS and Azure types of their own.
-const PROMETHEUS: [&str; 3] =
-    ["prometheus", "grafana-amazonprometheus-datasource", "grafana-azureprometheus-datasource"];
 
 impl Grafana {
     /// The Grafana with that base address, such as `http://127.0.0.1:3000`.
@@ -94,13 +90,11 @@ impl Grafana {
 
     /// Whether Grafana has the dashboard, as in its file. Returns its path.
     pub fn dashboard_loaded(&self, file: &Dashboard) -> Result<String> {
-        let path = format!("/api/dashboards/uid/{}", file.uid);
+        let uid = if file.uid.is_empty() { self.uid_of(&file.title)? } else { file.uid.clone() };
+        let path = format!("/api/dashboards/uid/{uid}");
         let answer = self.0.get(&path, &[])?;
         if answer.status == 404 {
-            let list = self.get("/api/search?type=dash-db")?;
-            let uids: Vec<&str> =
-                list.as_array().into_iter().flatten().filter_map(|entry| entry["uid"].as_str()).collect();
-            bail!("no dashboard has uid `{}`; Grafana has: {}", file.uid, out::names(&uids));
+            bail!("no dashboard has uid `{uid}`; Grafana has: {}", out::names(&fields(&self.dashboards()?, "uid")));
         }
         let mut answer: Value = answer.json()?;
         let held = serde_json::from_value(answer["dashboard"].take())
@@ -108,6 +102,18 @@ impl Grafana {
         let differences = differences(file, &held);
         ensure!(differences.is_empty(), "{}{path} differs from the file: {}", self.base(), differences.join("; "));
         Ok(answer["meta"]["url"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The uid that Grafana gave to a dashboard that brings none.
+    fn uid_of(&self, title: &str) -> Result<String> {
+        let list = self.dashboards()?;
+        let found = list.iter().find(|entry| entry["title"] == title).and_then(|entry| entry["uid"].as_str());
+        let there = || out::names(&fields(&list, "title"));
+        found.map(str::to_owned).with_context(|| format!("no dashboard is titled `{title}`; Grafana has: {}", there()))
+    }
+
+    fn dashboards(&self) -> Result<Vec<Value>> {
+        self.0.get("/api/search?type=dash-db", &[])?.json()
     }
 
     /// How many samples a dashboard's query gives when it is asked through Grafana.
@@ -187,6 +193,10 @@ impl Grafana {
     fn get(&self, path: &str) -> Result<Value> {
         self.0.get(path, &[])?.json()
     }
+}
+
+fn fields<'l>(list: &'l [Value], name: &str) -> Vec<&'l str> {
+    list.iter().filter_map(|entry| entry[name].as_str()).collect()
 }
 
 /// Makes an answer that waiting does not change a final one: a refusal, or the failure of the data source's plugin.
