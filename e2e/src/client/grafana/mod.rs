@@ -41,6 +41,16 @@ struct DatasourceOptions {
     time_interval: String,
 }
 
+/// A dashboard that Grafana holds.
+struct Held {
+    /// The path of the request.
+    asked: String,
+    /// Its model, in the classic schema.
+    model: Value,
+    /// The path of its page.
+    page: String,
+}
+
 impl Grafana {
     /// The Grafana with that base address, such as `http://127.0.0.1:3000`.
     pub fn new(base: impl Into<String>) -> Self {
@@ -75,7 +85,7 @@ impl Grafana {
     pub fn datasource_healthy(&self, uid: &str) -> Result<String> {
         self.expect_prometheus(uid)?;
         let version = self.healthy()?;
-        if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < 10) {
+        if major(&version) < 10 {
             let samples = self.samples(uid, "vector(1)", true)?;
             ensure!(samples == 1, "`vector(1)` through data source {uid} returns {samples} samples; expected 1");
             return Ok(format!("answers a query; version {version} has no health check for it"));
@@ -91,17 +101,38 @@ impl Grafana {
     /// Whether Grafana has the dashboard, as in its file. Returns its path.
     pub fn dashboard_loaded(&self, file: &Dashboard) -> Result<String> {
         let uid = if file.uid.is_empty() { self.uid_of(&file.title)? } else { file.uid.clone() };
-        let path = format!("/api/dashboards/uid/{uid}");
-        let answer = self.0.get(&path, &[])?;
+        let held = self.resource(&uid).map_or_else(|| self.legacy_dashboard(&uid), Ok)?;
+        let asked = format!("{}{}", self.base(), held.asked);
+        let model = serde_json::from_value(held.model).with_context(|| format!("{asked}: not a classic dashboard"))?;
+        let differences = differences(file, &model);
+        ensure!(differences.is_empty(), "{asked} differs from the file: {}", differences.join("; "));
+        Ok(held.page)
+    }
+
+    /// The dashboard as a resource; `None` where it is not served: before version 13, which would log the unknown route as
+    /// an error, to a viewer who may not read it, or of another organization than the first.
+    fn resource(&self, uid: &str) -> Option<Held> {
+        if major(&self.healthy().ok()?) < 13 {
+            return None;
+        }
+        let asked = format!("/apis/dashboard.grafana.app/v1/namespaces/default/dashboards/{uid}");
+        let mut resource = self.get(&asked).ok()?;
+        let mut model = resource["spec"].take();
+        // The uid has become the resource's name.
+        model.as_object_mut()?.insert("uid".into(), resource["metadata"]["name"].take());
+        Some(Held { asked, model, page: format!("/d/{uid}") })
+    }
+
+    /// The dashboard by the request that is deprecated since version 13.
+    fn legacy_dashboard(&self, uid: &str) -> Result<Held> {
+        let asked = format!("/api/dashboards/uid/{uid}");
+        let answer = self.0.get(&asked, &[])?;
         if answer.status == 404 {
             bail!("no dashboard has uid `{uid}`; Grafana has: {}", out::names(&fields(&self.dashboards()?, "uid")));
         }
         let mut answer: Value = answer.json()?;
-        let held = serde_json::from_value(answer["dashboard"].take())
-            .with_context(|| format!("{}{path}: not a classic dashboard", self.base()))?;
-        let differences = differences(file, &held);
-        ensure!(differences.is_empty(), "{}{path} differs from the file: {}", self.base(), differences.join("; "));
-        Ok(answer["meta"]["url"].as_str().unwrap_or_default().to_owned())
+        let page = answer["meta"]["url"].as_str().unwrap_or_default().to_owned();
+        Ok(Held { asked, model: answer["dashboard"].take(), page })
     }
 
     /// The uid that Grafana gave to a dashboard that brings none.
@@ -197,6 +228,11 @@ impl Grafana {
 
 fn fields<'l>(list: &'l [Value], name: &str) -> Vec<&'l str> {
     list.iter().filter_map(|entry| entry[name].as_str()).collect()
+}
+
+/// The major version in a version such as `9.4.0-pre`; 0 where there is none.
+fn major(version: &str) -> u32 {
+    version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
 }
 
 /// Makes an answer that waiting does not change a final one: a refusal, or the failure of the data source's plugin.

@@ -1,4 +1,5 @@
-//! The client against recorded answers of a real Grafana 9.4, and against answers that a broken one might give.
+//! The client against recorded answers of a real Grafana 9.4, against answers that a broken one might give, and against some
+//! of Grafana 13 that are written down after its documentation: no real one has been asked.
 
 use super::*;
 use crate::client::stand_in::StandIn;
@@ -117,6 +118,58 @@ fn a_dashboard_that_agrees_with_its_file_is_loaded() {
     assert_eq!(grafana.dashboard_loaded(&dashboard("u")).unwrap(), "/d/u/t");
     let shown = failure(grafana.dashboard_loaded(&dashboard_titled("u", "other")));
     assert!(shown.ends_with("differs from the file: title: `t`, but `other` in the file"), "{shown}");
+}
+
+/// Written down after the documentation of version 13.2, and after what its migration from schema 37 to 42 does: Grafana's
+/// own fields are gone, the overrides of the table say `cellOptions`.
+fn resource_of_version_13() -> Value {
+    let mut spec: Value = serde_json::from_str(&fs_err::read_to_string(dashboard_file()).unwrap()).unwrap();
+    for field in ["id", "uid", "version"] {
+        spec.as_object_mut().unwrap().remove(field);
+    }
+    spec["schemaVersion"] = json!(42);
+    let renamed = spec.to_string().replace("custom.displayMode", "custom.cellOptions");
+    json!({
+        "kind": "Dashboard",
+        "apiVersion": "dashboard.grafana.app/v1",
+        "metadata": { "name": "mini-node-exporter", "namespace": "default", "uid": "Cc7fA5ffHY94", "generation": 1 },
+        "spec": serde_json::from_str::<Value>(&renamed).unwrap(),
+        "status": {},
+    })
+}
+
+fn dashboard_file() -> std::path::PathBuf {
+    crate::workspace::root().join(crate::workspace::dashboard::FILE)
+}
+
+#[test]
+fn version_13_is_asked_for_a_resource_which_its_migration_does_not_make_differ() {
+    let shipped = Dashboard::read(&dashboard_file()).unwrap();
+    let loaded = |resource: Value| {
+        let answer = format!("{OK}{resource}");
+        versioned("13.2.3", "/apis/dashboard.grafana.app/v1/namespaces/default/dashboards/", &answer)
+            .dashboard_loaded(&shipped)
+    };
+    let mut resource = resource_of_version_13();
+    assert_eq!(loaded(resource.clone()).unwrap(), "/d/mini-node-exporter");
+    resource["spec"]["title"] = json!("changed");
+    let shown = failure(loaded(resource));
+    assert!(
+        shown.contains("/apis/") && shown.ends_with("title: `changed`, but `mini-node-exporter-dashboard` in the file")
+    );
+}
+
+#[test]
+fn where_there_is_no_resource_the_deprecated_request_answers() {
+    let held = json!({ "dashboard": { "uid": "u", "title": "t" }, "meta": { "url": "/d/u/t" } });
+    let other = json!({ "metadata": { "name": "u" }, "spec": { "title": "not asked for" } });
+    for (version, status, resource) in [("13.2.3", 403, json!({ "kind": "Status" })), ("12.4.1", 200, other)] {
+        let health = format!("{OK}{}", json!({ "database": "ok", "version": version }));
+        let (resource, held) = (format!("{status} application/json\n{resource}"), format!("{OK}{held}"));
+        let answers = [("/api/health", &*health), ("/apis/", &*resource), ("/api/dashboards/uid/u", &*held)];
+        let grafana = Grafana(StandIn::answering(&answers).server());
+        assert_eq!(grafana.dashboard_loaded(&dashboard("u")).unwrap(), "/d/u/t", "{version}");
+    }
 }
 
 #[test]
