@@ -12,6 +12,7 @@ pub mod backend;
 pub mod checks;
 pub mod client;
 pub mod docker;
+pub mod mutate;
 pub mod process;
 pub mod run;
 pub mod scenario;

@@ -1,15 +1,13 @@
 //! The report of `lab check`, as text and as JSON, and the exit code that follows from it.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use anyhow::Result;
-use quick_xml::Writer;
-use quick_xml::events::BytesText;
 use serde::Serialize;
 
 use crate::terminal::exit::Exit;
 use crate::terminal::out::{self, Mark};
+use crate::terminal::report::{Case, Verdict, junit};
 
 /// The outcome of a check.
 #[derive(Debug, Serialize)]
@@ -98,22 +96,16 @@ impl CheckReport {
         format!("{mark} {:<20} {:>5.1} s  {text}", self.name, self.seconds)
     }
 
-    fn write_junit(&self, suite: &mut Writer<Vec<u8>>) -> io::Result<()> {
-        let (kind, message, text) = match &self.outcome {
-            Outcome::Passed { observed, .. } => ("", "", observed.as_str()),
-            Outcome::Failed { observed } => ("failure", observed.lines().next().unwrap_or_default(), observed.as_str()),
-            Outcome::Skipped { reason } => ("skipped", reason.as_str(), reason.as_str()),
-            Outcome::Omitted { reason } => ("skipped", *reason, ""),
-        };
-        let time = format!("{:.3}", self.seconds);
-        let case = [("name", self.name), ("classname", "lab"), ("time", &time)];
-        suite.create_element("testcase").with_attributes(case).write_inner_content(|case| {
-            if !kind.is_empty() {
-                case.create_element(kind).with_attribute(("message", message)).write_empty()?;
+    fn case(&self) -> Case<'_> {
+        let (verdict, text) = match &self.outcome {
+            Outcome::Passed { observed, .. } => (Verdict::Passed, observed.as_str()),
+            Outcome::Failed { observed } => {
+                (Verdict::Failed(observed.lines().next().unwrap_or_default().to_owned()), observed.as_str())
             }
-            case.create_element("system-out").write_text_content(BytesText::new(text)).map(drop)
-        })?;
-        Ok(())
+            Outcome::Skipped { reason } => (Verdict::Skipped(reason.clone()), reason.as_str()),
+            Outcome::Omitted { reason } => (Verdict::Skipped((*reason).to_owned()), ""),
+        };
+        Case { name: self.name.to_owned(), class: "lab", seconds: self.seconds, verdict, text }
     }
 }
 
@@ -150,18 +142,6 @@ pub struct Report {
     pub checks: Vec<CheckReport>,
 }
 
-/// How a report is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// A line a check, as soon as it is done.
-    #[default]
-    Text,
-    /// One JSON document at the end.
-    Json,
-    /// One JUnit document at the end, as CI systems show it.
-    Junit,
-}
-
 impl Report {
     /// Failed if a check failed, skipped if one was skipped unasked.
     pub fn exit(&self) -> Exit {
@@ -180,24 +160,9 @@ impl Report {
 
     /// The report as JUnit XML: a suite of the backend's name, and a test case for each check.
     pub fn junit(&self) -> Result<String> {
-        let [_, failed, skipped, omitted] = self.counts();
-        let counts = [self.checks.len(), failed, skipped + omitted].map(|count| count.to_string());
-        let suite = [("name", self.backend), ("tests", &counts[0]), ("failures", &counts[1]), ("skipped", &counts[2])];
-        let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-        writer.create_element("testsuites").with_attribute(("name", "lab check")).write_inner_content(|suites| {
-            suites.create_element("testsuite").with_attributes(suite).write_inner_content(|suite| {
-                suite.create_element("properties").write_inner_content(|properties| {
-                    for (name, reference) in &self.images {
-                        let property = [("name", &*format!("image.{name}")), ("value", reference)];
-                        properties.create_element("property").with_attributes(property).write_empty()?;
-                    }
-                    Ok(())
-                })?;
-                self.checks.iter().try_for_each(|check| check.write_junit(suite))
-            })?;
-            Ok(())
-        })?;
-        Ok(String::from_utf8(writer.into_inner())?)
+        let images = self.images.iter().map(|(name, reference)| (format!("image.{name}"), reference.as_str()));
+        let cases: Vec<_> = self.checks.iter().map(CheckReport::case).collect();
+        junit("lab check", self.backend, &images.collect::<Vec<_>>(), &cases)
     }
 
     /// How many checks passed, failed, were skipped, and were omitted.

@@ -4,3 +4,4 @@ pub mod exit;
 pub mod live;
 pub mod out;
 pub mod progress;
+pub mod report;

@@ -13,6 +13,7 @@
 //! | `scraping` | the labels that every scrape configuration attaches, and how often rules are evaluated |
 //! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
 //! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
+//! | `mutate` | what `lab mutate` finds, and that it passes nothing unjudged |
 //! | `reference` | every flag, default, endpoint and metric of `docs/reference.md` |
 //! | `commands` | every command of the pages names what there is |
 //! | `pages` | the pages that people read: their blocks and links |
@@ -29,6 +30,7 @@ mod clusters;
 mod commands;
 mod dashboards;
 mod house;
+mod mutate;
 mod pages;
 mod pins;
 mod promql;

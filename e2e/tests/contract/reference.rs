@@ -34,8 +34,8 @@ fn the_exporters_flags_and_defaults_are_those_of_its_help() {
 #[test]
 fn the_labs_flags_are_those_of_its_help() {
     let mut help = String::new();
-    let commands: [&[&str]; 6] =
-        [&["up"], &["check"], &["status"], &["doctor"], &["scenario", "run"], &["images", "build"]];
+    let commands: [&[&str]; 7] =
+        [&["up"], &["check"], &["status"], &["doctor"], &["mutate"], &["scenario", "run"], &["images", "build"]];
     for words in commands {
         let output = Command::new(env!("CARGO_BIN_EXE_lab")).args(words).arg("--help").output().unwrap();
         assert!(output.status.success(), "lab {words:?} --help: {output:?}");

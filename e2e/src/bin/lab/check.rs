@@ -3,12 +3,13 @@
 use anyhow::{Context as _, Result};
 use e2e::backend::existing::{self, Existing};
 use e2e::backend::{self, Backend, Ports};
-use e2e::checks::report::{Format, Lines, Report};
+use e2e::checks::report::{Lines, Report};
 use e2e::checks::{self, CHECKS, Check, Choice, Of, Subject};
 use e2e::stack::JOB;
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
 use e2e::terminal::progress::Progress;
+use e2e::terminal::report::Format;
 use e2e::wait::interrupt;
 use e2e::workspace::project::Project;
 use fs_err as fs;

@@ -8,6 +8,7 @@ mod doctor;
 mod down;
 mod images;
 mod logs;
+mod mutate;
 mod scenario;
 mod start;
 mod status;
@@ -49,6 +50,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Command::Logs(which) => logs::logs(&which),
         Command::Scenario(cli::Scenario::List) => scenario::list(),
         Command::Scenario(cli::Scenario::Run(args)) => scenario::run(&args, progress),
+        Command::Mutate(args) => mutate::mutate(&args, progress),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Images(cli::Images::Build { airgap }) => images::build(airgap, progress),
         Command::Completions { shell } => completions::completions(shell),

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use e2e::backend::existing;
 use e2e::checks;
-use e2e::checks::report::Format;
 use e2e::client::access::Access;
 use e2e::stack;
+use e2e::terminal::report::Format;
 
 use super::start::{Named, Row, Stack, Start, path, refuse};
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use e2e::terminal::report::Format;
 
 use crate::doctor;
 pub use check::Check;
@@ -45,6 +46,8 @@ pub enum Command {
     /// Runs scenarios, timelines of nodes from a file, and checks that the expected alerts fire.
     #[command(subcommand)]
     Scenario(Scenario),
+    /// Changes rules one clause at a time, and lists the changes that no unit test notices.
+    Mutate(Mutate),
     /// Lists what each backend needs, what is installed, and how to get the rest.
     Doctor(Doctor),
     /// Builds the images that a cluster needs.
@@ -93,6 +96,24 @@ pub struct ScenarioRun {
     /// Use this Prometheus binary instead of looking for one.
     #[arg(long, value_name = "FILE", value_parser = path)]
     pub prometheus: Option<PathBuf>,
+}
+
+/// The flags of `lab mutate`.
+#[derive(Debug, Args)]
+#[command(override_usage = "lab mutate [OPTIONS] <RULES>... --tests <FILES>...")]
+pub struct Mutate {
+    /// The rule files.
+    #[arg(required = true, value_name = "RULES", value_parser = path)]
+    pub rules: Vec<PathBuf>,
+    /// Their unit tests, in the notation of `promtool test rules`.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILES", value_parser = path)]
+    pub tests: Vec<PathBuf>,
+    /// Try only changes of this kind, such as `arm`, or of this rule; may be repeated.
+    #[arg(long, value_name = "KIND|RULE")]
+    pub only: Vec<String>,
+    /// The format of the report.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// How fast a scenario runs.

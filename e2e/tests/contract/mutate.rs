@@ -1,0 +1,107 @@
+//! `lab mutate` on rules of its own: what no test notices is named, and nothing passes that was not judged.
+
+use std::process::Command;
+
+use fs_err as fs;
+use fs_err::os::unix::fs::symlink;
+use serde_json::Value;
+
+use crate::promtool;
+
+const RULES: &str = r"groups:
+  - name: g
+    rules:
+      - record: job:up:sum
+        expr: sum by (job) (up)
+      # lab mutate: ignore > becomes >=: half a target never answers
+      - alert: Down
+        expr: job:up:sum unless job:up:sum > 0.5
+        for: 5m
+        labels: { severity: page }
+";
+
+/// Notices everything but a longer `for`.
+const TESTS: &str = r#"rule_files: [rules/*.yml]
+tests:
+  - interval: 1m
+    input_series:
+      - { series: 'up{job="a", node="a"}', values: 1x9 0x20 }
+      - { series: 'up{job="a", node="b"}', values: 1x9 0x20 }
+      - { series: 'up{job="b", node="b"}', values: 1x30 }
+    promql_expr_test:
+      - expr: job:up:sum
+        eval_time: 5m
+        exp_samples:
+          - { labels: 'job:up:sum{job="a"}', value: 2 }
+          - { labels: 'job:up:sum{job="b"}', value: 1 }
+    alert_rule_test:
+      - { alertname: Down, eval_time: 14m, exp_alerts: [] }
+      - { alertname: Down, eval_time: 25m, exp_alerts: [{ exp_labels: { job: a, severity: page } }] }
+"#;
+
+#[test]
+fn a_change_that_no_test_notices_is_named() {
+    let (code, said) = mutate(RULES, TESTS, &[]);
+    let said = regex::Regex::new(r"took \d+\.\d s").unwrap().replace(&said, "took [TIME]");
+    insta::assert_snapshot!(format!("{said}exit code {code}"), @r"
+    omit own.yml:7 Down: `> becomes >=` is excused: half a target never answers
+    FAIL own.yml:7 Down: no test notices `for 5m becomes 10m` in `for: 5m`
+    8 of 9 changes noticed (88 %), 1 excused, 0 expressions skipped; took [TIME]
+    exit code 1
+    ");
+}
+
+#[test]
+fn each_format_shows_what_became_of_each_change() {
+    let (code, json) = mutate(RULES, TESTS, &["--format", "json", "--only", "for", "--only", "comparison"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let of = |key: &str| json["changes"].as_array().unwrap().iter().map(|it| it[key].to_string()).collect::<Vec<_>>();
+    assert_eq!((code, of("change").len()), (1, 4));
+    assert_eq!(of("outcome"), [r#""excused""#, r#""noticed""#, r#""noticed""#, r#""unnoticed""#]);
+    assert_eq!(of("test")[1], r#""tests.yml""#);
+    let (code, junit) = mutate(RULES, TESTS, &["--format", "junit", "--only", "job:up:sum"]);
+    assert_eq!(code, 0, "{junit}");
+    for part in [
+        r#"<testsuite name="rules" tests="2" failures="0" skipped="0">"#,
+        r#"<testcase name="job:up:sum: by loses job" classname="own.yml""#,
+    ] {
+        assert!(junit.contains(part), "no {part} in\n{junit}");
+    }
+}
+
+#[test]
+fn what_was_not_judged_does_not_pass() {
+    let (code, said) = mutate("groups: []", TESTS, &[]);
+    assert!(code == 1 && said.contains("no rule in own.yml: nothing to change"), "exit code {code}: {said}");
+    let broken = ("> 0.5", "> 2.5");
+    for ((rules, other), (tests, others), words, code, expected) in [
+        (broken, ("", ""), &[][..], 1, "tests fail before anything is changed; mend them first: `"),
+        (broken, ("", ""), &[], 1, "alertname: Down, time: 25m"),
+        (("", ""), ("rules/*", "rule/*"), &[], 1, "no test loads own.yml"),
+        (("", ""), ("rule_files", "rules"), &[], 1, "no test loads own.yml"),
+        (("", ""), ("[rules", "[/rules"), &[], 1, "loads `/rules/*.yml`; expected a path relative to"),
+        (("> becomes >=", "removed"), ("", ""), &[], 1, "tests.yml notices `removed`; remove the excuse"),
+        ((": half a target never answers", ":"), ("", ""), &[], 1, "own.yml: line 6: the excuse has no reason"),
+        (("(up)", r#"(up{job=~"\\Q\\E.*"})"#), ("", ""), &["--only", "rule"], 3, "cannot be taken apart: cannot parse"),
+        (("", ""), ("", ""), &["--only", "arms"], 1, "--only arms: no such change; expected the name of a rule, or"),
+        (("", ""), ("", ""), &["--tests"], 2, "a value is required for '--tests <FILES>...'"),
+    ] {
+        let (seen, said) = mutate(&RULES.replacen(rules, other, 1), &TESTS.replacen(tests, others, 1), words);
+        assert!(seen == code && said.contains(expected), "no `{expected}`, exit code {seen}: {said}");
+    }
+}
+
+/// Rules and their tests in a folder of their own. The tests find the rules by a pattern, and through a link.
+fn mutate(rules: &str, tests: &str, words: &[&str]) -> (i32, String) {
+    // Downloaded where it is missing.
+    promtool::promtool();
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("rules")).unwrap();
+    fs::write(dir.path().join("own.yml"), rules).unwrap();
+    symlink("../own.yml", dir.path().join("rules/linked.yml")).unwrap();
+    fs::write(dir.path().join("tests.yml"), tests).unwrap();
+    let words = ["mutate", "own.yml", "--quiet", "--tests", "tests.yml"].iter().chain(words);
+    let output = Command::new(env!("CARGO_BIN_EXE_lab")).args(words).current_dir(dir.path()).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.code().unwrap(), said.concat())
+}
