@@ -9,6 +9,7 @@ use std::ops::Range;
 use anyhow::{Context as _, Result, bail, ensure};
 use promql_parser::util::{display_duration, parse_duration};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::change;
@@ -52,19 +53,25 @@ struct File {
 
 #[derive(Deserialize)]
 struct Group {
-    #[serde(default)]
-    rules: Vec<Spanned<Rule>>,
+    rules: Option<Vec<Spanned<Rule>>>,
 }
 
 #[derive(Deserialize)]
 struct Rule {
     alert: Option<String>,
     record: Option<String>,
-    expr: Spanned<String>,
-    r#for: Option<Spanned<String>>,
-    keep_firing_for: Option<Spanned<String>>,
-    #[serde(default)]
-    labels: BTreeMap<String, Spanned<String>>,
+    expr: Spanned<Value>,
+    r#for: Option<Spanned<Value>>,
+    keep_firing_for: Option<Spanned<Value>>,
+    labels: Option<BTreeMap<String, Spanned<Value>>>,
+}
+
+/// A scalar of the file.
+#[derive(Clone)]
+struct Scalar {
+    /// Where it stands in the text, its quotes or its block header included.
+    place: Range<usize>,
+    value: String,
 }
 
 impl RuleFile {
@@ -72,40 +79,41 @@ impl RuleFile {
     pub fn parse(text: String) -> Result<Self> {
         let file: File = serde_saphyr::from_str(&text).context("not a rule file")?;
         let (mut mutants, mut skipped, mut same) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for Spanned { value: rule, referenced, .. } in file.groups.iter().flat_map(|group| &group.rules) {
+        for Spanned { value: rule, referenced, .. } in file.groups.iter().flat_map(|group| &group.rules).flatten() {
             let name = rule.alert.as_ref().or(rule.record.as_ref()).context("a rule without a name")?;
-            let mut add = |scalar: &Spanned<String>, kind, [change, clause, value]: [String; 3]| {
-                let place = place(&text, scalar)?;
-                same.entry(place.start).or_insert_with(|| (place.clone(), scalar.value.clone()));
-                let (line, rule, text) = (referenced.line(), name.clone(), replaced(&text, [&(place, value)]));
+            let mut add = |scalar: &Scalar, kind, [change, clause, value]: [String; 3]| {
+                same.entry(scalar.place.start).or_insert_with(|| scalar.clone());
+                let text = replaced(&text, [&Scalar { value, ..scalar.clone() }]);
+                let (line, rule) = (referenced.line(), name.clone());
                 mutants.push(Mutant { line, rule, kind, change, clause, excuse: None, text });
-                anyhow::Ok(())
             };
-            let (printed, changes) = match change::changes(&rule.expr.value) {
+            let expr = Scalar::of(&rule.expr, &text)?;
+            let (printed, changes) = match change::changes(&expr.value) {
                 Ok(changes) => changes,
                 Err(error) => {
                     skipped.push((referenced.line(), name.clone(), format!("{error:#}")));
-                    (rule.expr.value.clone(), Vec::new())
+                    (expr.value.clone(), Vec::new())
                 }
             };
-            add(&rule.expr, "rule", ["removed".into(), name.clone(), NOTHING.into()])?;
+            add(&expr, "rule", ["removed".into(), name.clone(), NOTHING.into()]);
             for change in changes {
-                add(&rule.expr, change.kind, [change.text, change.clause, change.expr.to_string()])?;
+                add(&expr, change.kind, [change.text, change.clause, change.expr.to_string()]);
             }
             for (key, scalar) in [("for", &rule.r#for), ("keep_firing_for", &rule.keep_firing_for)] {
                 let Some(scalar) = scalar else { continue };
+                let scalar = Scalar::of(scalar, &text)?;
                 let (was, clause) = (&scalar.value, format!("{key}: {}", scalar.value));
                 let Ok(duration) = parse_duration(was) else { continue };
                 for other in ["0s".to_owned(), display_duration(&(duration * 2))] {
-                    add(scalar, key, [format!("{key} {was} becomes {other}"), clause.clone(), other])?;
+                    add(&scalar, key, [format!("{key} {was} becomes {other}"), clause.clone(), other]);
                 }
             }
-            for (label, scalar) in &rule.labels {
+            for (label, scalar) in rule.labels.iter().flatten() {
+                let scalar = Scalar::of(scalar, &text)?;
                 let (was, other) = (&scalar.value, "other".to_owned());
-                let change = format!("{label} {was} becomes {other}");
-                add(scalar, "value", [change, format!("{label}: {was}"), other])?;
+                add(&scalar, "value", [format!("{label} {was} becomes {other}"), format!("{label}: {was}"), other]);
             }
-            same.entry(place(&text, &rule.expr)?.start).and_modify(|(_, value)| *value = printed);
+            same.insert(expr.place.start, Scalar { value: printed, ..expr });
         }
         let rewritten = replaced(&text, same.values());
         excuse(&text, &mut mutants)?;
@@ -120,27 +128,34 @@ impl Mutant {
     }
 }
 
-/// Where a scalar stands in the text, its quotes or its block header included.
-fn place(text: &str, scalar: &Spanned<String>) -> Result<Range<usize>> {
-    let span = scalar.referenced.span();
-    let range = span.byte_offset().zip(span.byte_len()).and_then(|(start, length)| {
-        let start = usize::try_from(start).ok()?;
-        let whole = text.get(start..start + usize::try_from(length).ok()?)?;
-        // A block's span is its content, up to the next key.
-        let header = text[..start].trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || ['+', '-'].contains(&c));
-        let begin = if header.ends_with(['|', '>']) { header.len() - 1 } else { start };
-        Some(begin..start + whole.trim_end().len())
-    });
-    range.with_context(|| format!("line {}: cannot find `{}` in the text", scalar.referenced.line(), scalar.value))
+impl Scalar {
+    fn of(node: &Spanned<Value>, text: &str) -> Result<Self> {
+        let span = node.referenced.span();
+        let place = span.byte_offset().zip(span.byte_len()).and_then(|(start, length)| {
+            let start = usize::try_from(start).ok()?;
+            let whole = text.get(start..start + usize::try_from(length).ok()?)?;
+            // A block's span is its content, up to the next key.
+            let header = text[..start].trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || "+-".contains(c));
+            let begin = if header.ends_with(['|', '>']) { header.len() - 1 } else { start };
+            Some(begin..start + whole.trim_end().len())
+        });
+        let place = place.with_context(|| format!("line {}: expected a text", node.referenced.line()))?;
+        let value = match &node.value {
+            Value::String(value) => value.clone(),
+            // A number as it is written.
+            _ => text[place.clone()].to_owned(),
+        };
+        Ok(Self { place, value })
+    }
 }
 
 /// The text with other scalars in some places, which are in the order of the text.
-fn replaced<'a>(text: &str, places: impl IntoIterator<Item = &'a (Range<usize>, String)>) -> String {
+fn replaced<'a>(text: &str, scalars: impl IntoIterator<Item = &'a Scalar>) -> String {
     let (mut replaced, mut end) = (String::new(), 0);
-    for (place, value) in places {
+    for Scalar { place, value } in scalars {
         replaced.push_str(&text[end..place.start]);
         // Quoted as JSON does it, which is YAML.
-        replaced.push_str(&serde_json::Value::from(value.as_str()).to_string());
+        replaced.push_str(&Value::from(value.as_str()).to_string());
         end = place.end;
     }
     replaced + &text[end..]
@@ -193,7 +208,7 @@ groups:
           > 0.5
         for: 15m
         keep_firing_for: 0s
-        labels: { severity: 'page', team: "ops" }
+        labels: { severity: 'page', team: "ops", tier: 1.10 }
         annotations: { summary: It is up. }
       - record: b
         expr: sum(up)   # of all
@@ -233,7 +248,7 @@ groups:
                 expr: "up > 0.5"
                 for: "15m"
                 keep_firing_for: 0s
-                labels: { severity: "page", team: "ops" }
+                labels: { severity: "page", team: "ops", tier: "1.10" }
                 annotations: { summary: It is up. }
               - record: b
                 expr: "sum(up)"   # of all
@@ -249,8 +264,9 @@ groups:
         7 A: 0.5 becomes 1: expr: "up > 1"
         7 A: for 15m becomes 0s: for: "0s"
         7 A: for 15m becomes 30m: for: "30m"
-        7 A: severity page becomes other: labels: { severity: "other", team: "ops" }
-        7 A: team ops becomes other: labels: { severity: 'page', team: "other" }
+        7 A: severity page becomes other: labels: { severity: "other", team: "ops", tier: 1.10 }
+        7 A: team ops becomes other: labels: { severity: 'page', team: "other", tier: 1.10 }
+        7 A: tier 1.10 becomes other: labels: { severity: 'page', team: "ops", tier: "other" }
         15 b: removed: expr: "vector(0) > 1"   # of all
         17 c: removed: - { record: c, expr: "vector(0) > 1" }
         17 c: 1 becomes 2: - { record: c, expr: "vector(2)" }
