@@ -89,9 +89,13 @@ impl Existing {
             }
             None => (scraped(&prometheus, &options.job)?, Vec::new(), Vec::new()),
         };
-        let job = options.job.clone();
-        let stack =
-            Stack { scraped, job, own: false, exporters, prometheus, grafana, datasource, procfs: Procfs::Unseen };
+        let stack = Stack {
+            scraped,
+            job: options.job.clone(),
+            own: false,
+            datasource,
+            ..Stack::own(BTreeSet::new(), exporters, prometheus, grafana, Procfs::Unseen)
+        };
         Ok(Self { stack, cluster: options.cluster.clone(), _forwards: forwards, run })
     }
 }

@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::run::Run;
-use crate::stack::Stack;
-use crate::stack::samples::{self, NodeSamples};
+use crate::stack::samples;
+use crate::stack::{Scraped, Stack};
 use crate::terminal::progress::Progress;
 use crate::wait::poll::{self, Attempt, Final};
 
@@ -84,15 +84,22 @@ pub fn save_evidence(backend: &dyn Backend, progress: &Progress) {
     }
 }
 
-/// Waits until Prometheus has samples of every node, 40 s at most.
-pub fn await_samples(backend: &dyn Backend) -> Result<Vec<NodeSamples>> {
+/// Waits until Prometheus has samples of every node, or has scraped every other target, 40 s at most.
+pub fn await_samples(backend: &dyn Backend) -> Result<()> {
     let stack = backend.stack();
     let attempt = || {
-        let nodes = samples::scraped(&stack.prometheus, &stack.job)?;
-        ensure!(nodes.len() >= stack.names().len(), "{} of {} nodes scraped", nodes.len(), stack.names().len());
-        Ok(nodes)
+        let scraped = match stack.scraped {
+            Scraped::Nodes(_) => samples::scraped(&stack.prometheus, &stack.job)?.len(),
+            Scraped::Instances(_) => {
+                let targets = stack.prometheus.targets(&stack.job)?;
+                targets.iter().filter(|target| target.health != "unknown").count()
+            }
+        };
+        let all = stack.names().len();
+        ensure!(scraped >= all, "{scraped} of {all} targets scraped");
+        Ok(())
     };
-    until(backend, "samples of every node", Duration::from_secs(40), attempt)
+    until(backend, "samples of every target", backend.check_limit(Duration::from_secs(40)), attempt)
 }
 
 /// Polls until `attempt` succeeds; its error is what was seen last. A [`Final`] error, or a part of the stack that ended,

@@ -36,11 +36,22 @@ impl Process {
         env: &[(&str, OsString)],
         log: PathBuf,
     ) -> Result<Self> {
+        let dir = log.parent().context("a log in no directory")?.to_owned();
+        Self::start_in(&dir, name, program, args, env, log)
+    }
+
+    /// As [`Process::start`], in another directory.
+    pub fn start_in(
+        dir: &Path,
+        name: &'static str,
+        program: &Path,
+        args: &[OsString],
+        env: &[(&str, OsString)],
+        log: PathBuf,
+    ) -> Result<Self> {
         let (guarded, args) = guard::wrap(program, args);
         let mut expression = own_group(&duct::cmd(guarded, args)).stdin_null().stderr_to_stdout().stdout_path(&log);
-        if let Some(dir) = log.parent() {
-            expression = expression.dir(dir).env(leftover::MARK, dir);
-        }
+        expression = expression.dir(dir).env(leftover::MARK, log.parent().unwrap_or(dir));
         for (name, value) in env {
             expression = expression.env(name, value);
         }

@@ -1,7 +1,6 @@
 //! Runs a scenario on the real thing: trees change under real exporters, and a real Prometheus with sped-up rules is asked
 //! what the unit test is asked.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -12,6 +11,7 @@ use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::backend::{self, Backend};
 use crate::wait::poll;
 use crate::workspace::project::Project;
+use crate::workspace::rules::RuleFile;
 
 /// How many steps late an expectation may be met: Prometheus needs a scrape and an evaluation to see a change, and an alert
 /// may become due just after one.
@@ -57,10 +57,8 @@ pub fn setup(scenario: &Scenario, speed: u32, project: &Project) -> Result<Scena
     );
     let (mut rules, mut omitted) = (Vec::new(), Vec::new());
     for file in &project.rules {
-        let name = PathBuf::from(&file.path);
-        let name = name.file_name().context("a rule file without a name")?.to_string_lossy().into_owned();
         let sped_up = speed_up::rules(file, speed)?;
-        rules.push((name, sped_up.text));
+        rules.push(RuleFile::parse(&file.path, &sped_up.text)?);
         omitted.extend(sped_up.omitted);
     }
     for expectation in &scenario.expectations {

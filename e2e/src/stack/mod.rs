@@ -17,10 +17,8 @@ use crate::client::prometheus::{Labels, Prometheus, node_of};
 use crate::docker::docker;
 use crate::workspace::dashboard;
 
+pub use crate::workspace::project::JOB;
 pub use part::Part;
-
-/// The job name that the exporter's targets have in every scrape configuration.
-pub const JOB: &str = "mini-node-exporter";
 
 /// A running stack: where its parts answer, and what they must agree with.
 #[derive(Clone, Debug)]
@@ -36,8 +34,10 @@ pub struct Stack {
     pub prometheus: Prometheus,
     /// The Grafana, or why there is none.
     pub grafana: Part<Grafana>,
-    /// The uid of Grafana's data source, where it is not the one that is provisioned here.
+    /// The uid of Grafana's data source, where it is not the one that the dashboard opens with.
     pub datasource: Option<String>,
+    /// The uid of the dashboard that the link to Grafana opens.
+    pub dashboard: Option<String>,
     /// What the exporters read.
     pub procfs: Procfs,
 }
@@ -75,8 +75,17 @@ impl Stack {
         grafana: Part<Grafana>,
         procfs: Procfs,
     ) -> Self {
-        let scraped = Scraped::Nodes(nodes);
-        Self { scraped, job: JOB.into(), own: true, exporters, prometheus, grafana, datasource: None, procfs }
+        Self {
+            scraped: Scraped::Nodes(nodes),
+            job: JOB.into(),
+            own: true,
+            exporters,
+            prometheus,
+            grafana,
+            datasource: None,
+            dashboard: Some(dashboard::UID.into()),
+            procfs,
+        }
     }
 
     /// Whether its targets are this repository's exporters.
@@ -105,7 +114,8 @@ impl Stack {
         let mut links: Vec<_> = exporter.into_iter().collect();
         links.push(("prometheus".to_owned(), self.prometheus.base().to_owned()));
         if let Some(grafana) = self.grafana.here() {
-            links.push(("grafana".to_owned(), grafana.link(dashboard::UID)));
+            let page = self.dashboard.as_deref().map(|uid| grafana.link(uid));
+            links.push(("grafana".to_owned(), page.unwrap_or_else(|| grafana.base().to_owned())));
         }
         links
     }

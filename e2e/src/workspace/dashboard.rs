@@ -1,7 +1,7 @@
 //! A Grafana dashboard in its classic JSON schema, as far as it can be wrong: panels, their queries, variables,
 //! annotations and data sources.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -33,6 +33,9 @@ pub struct Dashboard {
     pub uid: String,
     /// The title.
     pub title: String,
+    /// Its file; empty where it was not read from one.
+    #[serde(skip)]
+    pub path: PathBuf,
     /// Panels and rows in their order; a collapsed row holds its own panels.
     #[serde(default, deserialize_with = "or_default")]
     panels: Vec<Panel>,
@@ -137,7 +140,8 @@ impl Dashboard {
     /// Reads a dashboard's file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)?;
-        Self::parse(&text).with_context(|| path.display().to_string())
+        let read = Self::parse(&text).with_context(|| path.display().to_string())?;
+        Ok(Self { path: std::path::absolute(path)?, ..read })
     }
 
     /// Reads a dashboard's text: alone, as Grafana's API wraps it, or as a Kubernetes object.
@@ -158,11 +162,6 @@ impl Dashboard {
             name.as_str().unwrap_or_default().clone_into(&mut dashboard.uid);
         }
         Ok(dashboard)
-    }
-
-    /// Reads every `*.json` that lies in a directory itself, in the order of their names.
-    pub fn read_all(directory: &Path) -> Result<Vec<Self>> {
-        super::files(directory, &["json"])?.iter().map(|path| Self::read(path)).collect()
     }
 
     /// Every panel and row, those in collapsed rows too.

@@ -1,6 +1,7 @@
 //! The files of this checkout, and the directories beside it (XDG base directory specification).
 
 pub mod dashboard;
+pub mod description;
 pub mod exporter;
 pub mod held;
 pub mod opening;

@@ -1,21 +1,51 @@
 //! What a stack is made of and checked against. The files are read before anything is started, so that a bad one is
 //! reported first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::dashboard::{self, Dashboard};
-use super::root;
+use super::description::{CommandLine, Description, Endpoint};
 use super::rules::{RULES, Rule, RuleFile};
+use super::{files, root};
 
-/// An exporter's dashboards and rules.
-#[derive(Clone, Debug, Default)]
+/// The job name that the exporter's targets have in every scrape configuration.
+pub const JOB: &str = "mini-node-exporter";
+
+/// The job name of another program's targets, if none is chosen.
+const OTHER_JOB: &str = "target";
+
+/// An exporter, this repository's or another program, and its dashboards and rules.
+#[derive(Clone, Debug)]
 pub struct Project {
+    /// The name of the scrape job.
+    pub job: String,
+    /// How often Prometheus scrapes; `None` leaves it to the backend.
+    pub scrape_interval: Option<Duration>,
+    /// The targets of another program; none for this repository's exporter.
+    pub targets: Vec<Endpoint>,
+    /// What answers at the one target, to be started.
+    pub command: Option<CommandLine>,
     /// None where no file was named and the exporter is not this repository's.
     pub dashboards: Vec<Dashboard>,
     /// None, as with dashboards.
     pub rules: Vec<RuleFile>,
+}
+
+/// This repository's exporter, without its files.
+impl Default for Project {
+    fn default() -> Self {
+        Self {
+            job: JOB.into(),
+            scrape_interval: None,
+            targets: Vec::new(),
+            command: None,
+            dashboards: Vec::new(),
+            rules: Vec::new(),
+        }
+    }
 }
 
 impl Project {
@@ -24,31 +54,33 @@ impl Project {
         Self::default().or_shipped()
     }
 
-    /// Reads the dashboards and the rules in these folders.
-    pub fn read(dashboards: Option<&Path>, rules: Option<&Path>) -> Result<Self> {
-        let dashboards = dashboards.map_or(Ok(Vec::new()), |dir| {
-            let dashboards = Dashboard::read_all(dir)?;
-            ensure!(!dashboards.is_empty(), "--dashboards {}: no dashboards (*.json) there", dir.display());
-            Ok(dashboards)
-        })?;
-        let rules = rules.map_or(Ok(Vec::new()), |dir| {
-            let rules = RuleFile::read_all(dir)?;
-            let has_rules = rules.iter().flat_map(RuleFile::rules).next().is_some();
-            ensure!(has_rules, "--rules {}: no rules (*.yml, *.yaml) there", dir.display());
-            Ok(rules)
-        })?;
-        Ok(Self { dashboards, rules })
+    /// Reads the files that a description names.
+    pub fn read(description: &Description) -> Result<Self> {
+        let Description { target, command, job, scrape_interval, .. } = description.clone();
+        let dashboards = named("--dashboards", &description.dashboards, "dashboards", &["json"])?;
+        let dashboards = dashboards.iter().map(|path| Dashboard::read(path)).collect::<Result<Vec<_>>>()?;
+        let rules = named("--rules", &description.rules, "rules", &["yml", "yaml"])?;
+        let rules = rules.iter().map(|path| RuleFile::read(path)).collect::<Result<Vec<_>>>()?;
+        let has_rules = rules.iter().flat_map(RuleFile::rules).next().is_some();
+        ensure!(has_rules || rules.is_empty(), "--rules {}: no rules there", description.rules.join(", "));
+        let job = job.unwrap_or_else(|| if target.is_empty() { JOB } else { OTHER_JOB }.to_owned());
+        Ok(Self { job, scrape_interval: scrape_interval.map(Into::into), targets: target, command, dashboards, rules })
     }
 
     /// Adds the shipped files of each kind of which none was named.
     pub fn or_shipped(mut self) -> Result<Self> {
         if self.dashboards.is_empty() {
-            self.dashboards = vec![linked(Dashboard::read(&root().join(dashboard::FILE))?)?];
+            self.dashboards = vec![Dashboard::read(&root().join(dashboard::FILE))?];
         }
         if self.rules.is_empty() {
             self.rules = RuleFile::read_all(&root().join(RULES))?;
         }
         Ok(self)
+    }
+
+    /// Whether the exporter is this repository's.
+    pub fn is_ours(&self) -> bool {
+        self.targets.is_empty()
     }
 
     /// The names of all alerts.
@@ -63,11 +95,33 @@ impl Project {
     }
 }
 
-/// Fails unless the dashboard has the uid to which the links lead.
-fn linked(dashboard: Dashboard) -> Result<Dashboard> {
-    let (uid, file) = (&dashboard.uid, dashboard::FILE);
-    ensure!(uid == dashboard::UID, "{file}: uid `{uid}`; expected `{}`, to which the links lead", dashboard::UID);
-    Ok(dashboard)
+/// The files that a flag names: each by its path, its folder or a pattern.
+fn named(flag: &str, names: &[String], what: &str, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for name in names {
+        let path = Path::new(name);
+        let found = if path.is_dir() {
+            files(path, extensions)?
+        } else if path.exists() {
+            vec![path.to_owned()]
+        } else {
+            matching(path).with_context(|| format!("{flag} {name}"))?
+        };
+        let extensions = extensions.iter().map(|extension| format!("*.{extension}")).collect::<Vec<_>>().join(", ");
+        ensure!(!found.is_empty(), "{flag} {name}: no {what} ({extensions}) there");
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+/// The files that a pattern matches, in the order of their names.
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+    // A letter of a folder that exists is no part of the pattern.
+    let base = pattern.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new(""));
+    let rest = pattern.strip_prefix(base)?;
+    let escaped = Path::new(&glob::Pattern::escape(&base.to_string_lossy())).join(rest);
+    let found = glob::glob(&escaped.to_string_lossy())?.collect::<Result<Vec<_>, _>>()?;
+    Ok(found.into_iter().filter(|path| path.is_file()).collect())
 }
 
 #[cfg(test)]
@@ -76,29 +130,36 @@ mod tests {
 
     use super::*;
 
-    fn refused(dashboards: Option<&Path>, rules: Option<&Path>) -> String {
-        Project::read(dashboards, rules).expect_err("nothing to check").to_string()
-    }
-
     #[test]
-    fn a_folder_without_rules_or_dashboards_is_refused() {
+    fn files_are_named_by_path_folder_or_pattern() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, shown) = (dir.path(), dir.path().display());
-        let no_rules = format!("--rules {shown}: no rules (*.yml, *.yaml) there");
-        assert_eq!(refused(None, Some(path)), no_rules);
-        assert_eq!(refused(Some(path), None), format!("--dashboards {shown}: no dashboards (*.json) there"));
-        fs::write(path.join("empty.yml"), "groups: []").unwrap();
-        assert_eq!(refused(None, Some(path)), no_rules);
-        fs::write(path.join("own.yaml"), "groups: [{name: g, rules: [{alert: A, expr: up}]}]").unwrap();
-        let project = Project::read(None, Some(path)).unwrap();
-        assert_eq!(project.alerts().collect::<Vec<_>>(), ["A"]);
-    }
-
-    #[test]
-    fn the_links_lead_to_the_uid_of_the_file() {
-        let dashboard = |uid: &str| serde_json::from_value(serde_json::json!({ "uid": uid, "title": "t" })).unwrap();
-        assert!(linked(dashboard(dashboard::UID)).is_ok());
-        let error = linked(dashboard("other")).unwrap_err().to_string();
-        assert!(error.ends_with("uid `other`; expected `mini-node-exporter`, to which the links lead"), "{error}");
+        let folder = dir.path().join("[a]");
+        fs::create_dir(&folder).unwrap();
+        for name in ["b.yml", "c.yaml", "d.txt"] {
+            let rule = name.split('.').next().unwrap();
+            fs::write(folder.join(name), format!("groups: [{{name: g, rules: [{{alert: {rule}, expr: up}}]}}]"))
+                .unwrap();
+        }
+        let rules = |names: &[&str]| {
+            let rules = names.iter().map(|name| folder.join(name).display().to_string()).collect();
+            let read = Project::read(&Description { rules, ..Description::default() });
+            let read = read.map(|project| project.alerts().map(str::to_owned).collect::<Vec<_>>().join(" "));
+            read.map_err(|error| format!("{error:#}").replace(&folder.display().to_string(), "DIR"))
+        };
+        for (names, read) in
+            [(&["d.txt", "b.yml"][..], "d b"), (&[""], "b c"), (&["*"], "b c d"), (&["../*/*.y*ml"], "b c")]
+        {
+            assert_eq!(rules(names).as_deref(), Ok(read), "{names:?}");
+        }
+        fs::create_dir(folder.join("empty")).unwrap();
+        fs::write(folder.join("none.yml"), "groups: []").unwrap();
+        for (name, error) in [
+            ("empty", "--rules DIR/empty: no rules (*.yml, *.yaml) there"),
+            ("*.yam", "--rules DIR/*.yam: no rules (*.yml, *.yaml) there"),
+            ("nowhere", "--rules DIR/nowhere: no rules (*.yml, *.yaml) there"),
+            ("none.yml", "--rules DIR/none.yml: no rules there"),
+        ] {
+            assert_eq!(rules(&[name]).unwrap_err(), error);
+        }
     }
 }

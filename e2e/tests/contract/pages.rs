@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::{assert_none, shipped};
 
 /// A block begins with its language.
-const LANGUAGES: [&str; 4] = ["mermaid", "sh", "text", "yaml"];
+const LANGUAGES: [&str; 5] = ["mermaid", "sh", "text", "toml", "yaml"];
 
 static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\]\(([^)\s]+)\)").unwrap());
 static SPAN: LazyLock<Regex> = LazyLock::new(|| Regex::new("`([^`]+)`").unwrap());

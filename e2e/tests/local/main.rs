@@ -11,6 +11,7 @@
 //! | `outages` | what each panel of the dashboard shows while nodes are lost |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
 //! | `existing` | `lab check` on a stack that already runs |
+//! | `others` | the lab around a program of somebody else, described by flags or a file |
 //! | `ends` | however a lab ends, it leaves nothing behind |
 //! | `environment` | the caller's environment: proxies, variables of other tools, programs that hang, missing files |
 //! | `places` | odd machines: no locks, odd paths, copied checkouts, builds without a version |
@@ -42,6 +43,7 @@ mod flags;
 mod fleet;
 mod lab;
 mod loopback;
+mod others;
 mod outages;
 mod passing;
 mod places;

@@ -10,7 +10,8 @@ use e2e::checks;
 use e2e::checks::report::Outcome;
 use e2e::checks::{Choice, Subject};
 use e2e::run::Run;
-use e2e::stack::Stack;
+use e2e::stack::samples::{self, NodeSamples};
+use e2e::stack::{JOB, Stack};
 use e2e::terminal::progress::Progress;
 use e2e::workspace::project::Project;
 use fs_err as fs;
@@ -60,7 +61,9 @@ impl Own {
     pub fn start(options: Options) -> Result<Self> {
         lab::begin()?;
         let state = tempfile::tempdir()?;
-        let options = Options { exporter: Some(lab::exporter()?), prometheus: Some(lab::prometheus()?), ..options };
+        let project = Project::shipped()?;
+        let options =
+            Options { project, exporter: Some(lab::exporter()?), prometheus: Some(lab::prometheus()?), ..options };
         let run = Run::create_in(state.path().into(), "local")?;
         Ok(Self { local: Local::start(&options, run, &Progress::quiet())?, _state: state })
     }
@@ -148,8 +151,9 @@ impl Backend for Altered {
 }
 
 /// Waits until Prometheus has samples of a stack.
-pub fn samples(own: &Own) -> Result<Vec<e2e::stack::samples::NodeSamples>> {
-    e2e::backend::await_samples(&own.local)
+pub fn samples(own: &Own) -> Result<Vec<NodeSamples>> {
+    e2e::backend::await_samples(&own.local)?;
+    samples::scraped(&own.local.stack().prometheus, JOB)
 }
 
 /// What a check that has to pass has observed.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 
-use super::on_a_free_port;
+use super::{free, on_a_free_port};
 use crate::backend::Ports;
 use crate::client::grafana::Grafana;
 use crate::process::child::Process;
@@ -18,6 +18,7 @@ use crate::stack::Part;
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::workspace;
+use crate::workspace::dashboard::Dashboard;
 
 /// Which Grafana is wanted.
 #[derive(Clone, Debug)]
@@ -76,9 +77,10 @@ pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<
     Ok(Part::Here(Home { program: program_in(&dir).unwrap_or(program), dir }))
 }
 
-/// Starts Grafana, provisioned from the workspace's one copy, and waits until it is healthy.
+/// Starts Grafana, provisioned from the workspace's one copy and with these dashboards, and waits until it is healthy.
 pub(super) fn start(
     home: &Home,
+    dashboards: &[Dashboard],
     prometheus: &str,
     scrape_interval: Duration,
     ports: Ports,
@@ -87,11 +89,15 @@ pub(super) fn start(
 ) -> Result<(Process, Grafana)> {
     progress.step("start Grafana", |_| {
         provision(&run.dir().join(PROVISIONING))?;
+        let first = link(dashboards, &run.dir().join(DASHBOARDS))?;
         let (process, address) = on_a_free_port(ports, 3000, progress, |port| {
             let log = run.dir().join("grafana.log");
             let args = args(&home.program, &home.dir);
-            let process =
-                Process::start("grafana", &home.program, &args, &env(run, prometheus, scrape_interval, port), log)?;
+            let mut env = env(run, prometheus, scrape_interval, port);
+            env.extend(
+                first.clone().map(|first| ("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", first.into_os_string())),
+            );
+            let process = Process::start("grafana", &home.program, &args, &env, log)?;
             Ok((process, "HTTP Server Listen"))
         })?;
         let grafana = Grafana::new(format!("http://{address}"));
@@ -110,6 +116,9 @@ fn args(program: &Path, home: &Path) -> Vec<OsString> {
 /// Its provisioning, in the run's directory.
 const PROVISIONING: &str = "grafana/provisioning";
 
+/// Its dashboards, in the run's directory.
+const DASHBOARDS: &str = "grafana/dashboards";
+
 /// Links the workspace's provisioning, and makes the folders that Grafana would log as missing.
 fn provision(dir: &Path) -> Result<()> {
     for empty in ["alerting", "notifiers", "plugins"] {
@@ -119,6 +128,17 @@ fn provision(dir: &Path) -> Result<()> {
         symlink(workspace::root().join(PROVISIONING).join(ours), dir.join(ours))?;
     }
     Ok(())
+}
+
+/// Links the dashboards, whose files Grafana reads again when they change; returns the first one.
+fn link(dashboards: &[Dashboard], dir: &Path) -> Result<Option<PathBuf>> {
+    fs::create_dir_all(dir)?;
+    let links = dashboards.iter().map(|dashboard| {
+        let link = free(dir, &dashboard.path, &["json"]);
+        symlink(&dashboard.path, &link)?;
+        Ok(link)
+    });
+    Ok(links.collect::<Result<Vec<_>>>()?.into_iter().next())
 }
 
 /// The lines of a log that help after a failed check: first those about provisioning, whenever they were logged, then those
@@ -137,14 +157,12 @@ pub(super) fn complaints(log: &str, started: usize) -> Vec<String> {
 
 fn env(run: &Run, prometheus: &str, scrape_interval: Duration, port: u16) -> Vec<(&'static str, OsString)> {
     let own = |name: &str| run.dir().join("grafana").join(name).into_os_string();
-    let ours = |name: &str| workspace::root().join("grafana").join(name).into_os_string();
     let mut env = vec![
         ("GF_PATHS_DATA", own("data")),
         ("GF_PATHS_LOGS", own("logs")),
         ("GF_PATHS_PLUGINS", own("plugins")),
         ("GF_PATHS_PROVISIONING", run.dir().join(PROVISIONING).into_os_string()),
-        ("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", ours("dashboards/mini-node-exporter.json")),
-        ("DASHBOARDS_DIR", ours("dashboards")),
+        ("DASHBOARDS_DIR", run.dir().join(DASHBOARDS).into_os_string()),
         ("PROMETHEUS_URL", prometheus.into()),
         ("SCRAPE_INTERVAL", humantime::format_duration(scrape_interval).to_string().into()),
         ("GF_SERVER_HTTP_PORT", port.to_string().into()),

@@ -1,6 +1,7 @@
-//! The local backend: exporter, Prometheus and Grafana as children of this process, on loopback, in the run's own
-//! directory. No Docker, no root.
+//! The local backend: exporter or another program, Prometheus and Grafana as children of this process, on loopback, in the
+//! run's own directory. No Docker, no root.
 
+mod command;
 pub mod fleet;
 mod grafana;
 pub mod prometheus;
@@ -21,12 +22,15 @@ use crate::process::child::Process;
 use crate::process::log::{self, Line};
 use crate::run::Run;
 use crate::run::evidence;
-use crate::stack::{Part, Procfs, Stack};
+use crate::stack::{Part, Procfs, Scraped, Stack};
 use crate::terminal::out;
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::wait::interrupt;
+use crate::workspace::description::Endpoint;
 use crate::workspace::exporter;
+use crate::workspace::project::Project;
+use crate::workspace::rules::RuleFile;
 
 use fleet::DiscoveredNode;
 use scenario_nodes::{NodeStep, ScenarioNodes};
@@ -34,12 +38,17 @@ use scenario_nodes::{NodeStep, ScenarioNodes};
 pub use fleet::Fleet;
 pub use grafana::{Wanted as WantedGrafana, grafana_in};
 
+/// The uid of the data source that Grafana is provisioned with.
+const DATASOURCE: &str = "mini-node-exporter-prometheus";
+
 /// The least that a check waits, however long the stack has been up: a few scrapes.
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// How the local stack is to be.
 #[derive(Debug, Default)]
 pub struct Options {
+    /// What is scraped, and the rules and dashboards beside it.
+    pub project: Project,
     /// The tree that the exporter reads; `/proc` if none is named.
     pub procfs: Option<PathBuf>,
     /// Simulated nodes in place of the one that this machine is.
@@ -60,7 +69,13 @@ impl Options {
     /// How often Prometheus scrapes: in a scenario once a step.
     fn scrape_interval(&self) -> Duration {
         let of_scenario = self.scenario.as_ref().map(|setup| setup.interval);
-        of_scenario.or(self.fleet.map(Fleet::interval)).unwrap_or(Duration::from_secs(1))
+        let of_fleet = self.fleet.map(Fleet::interval);
+        of_scenario.or(of_fleet).or(self.project.scrape_interval).unwrap_or(Duration::from_secs(1))
+    }
+
+    /// Whether an exporter's binary is needed.
+    fn has_exporter(&self) -> bool {
+        self.project.is_ours() && (self.fleet.is_none() || self.scenario.is_some())
     }
 }
 
@@ -69,8 +84,8 @@ impl Options {
 pub struct ScenarioSetup {
     /// Each node's name and first step.
     pub nodes: Vec<(String, NodeStep)>,
-    /// The rule files, name and text, in place of the shipped ones.
-    pub rules: Vec<(String, String)>,
+    /// The rule files, in place of the project's.
+    pub rules: Vec<RuleFile>,
     /// The alerts that are not in them, each with the reason.
     pub omitted: Vec<(String, String)>,
     /// How often Prometheus scrapes, and evaluates the rules.
@@ -81,7 +96,9 @@ pub struct ScenarioSetup {
 #[must_use]
 pub struct Local {
     stack: Stack,
+    links: Vec<(String, String)>,
     parts: Parts,
+    scrape_interval: Duration,
     /// How many bytes Grafana had logged when the stack was up.
     logged_by_grafana: usize,
     up: Instant,
@@ -90,7 +107,7 @@ pub struct Local {
 
 /// The processes.
 struct Parts {
-    /// The exporter, or all that are simulated; none where only a scenario's nodes run.
+    /// The exporter, all that are simulated, or the command; none where nothing but a scenario's nodes is started.
     exporter: Option<Process>,
     scenario_nodes: Option<ScenarioNodes>,
     prometheus: Process,
@@ -101,10 +118,7 @@ impl Local {
     /// Starts the stack of a run; returns as soon as each part answers.
     pub fn start(options: &Options, run: Run, progress: &Progress) -> Result<Self> {
         let build = |step: &_| exporter::binary(options.exporter.as_deref(), step);
-        let binary = match (options.fleet, &options.scenario) {
-            (Some(_), None) => None,
-            _ => Some(progress.step("build the exporter", build)?),
-        };
+        let binary = options.has_exporter().then(|| progress.step("build the exporter", build)).transpose()?;
         let found = progress.step("find Prometheus", |step| {
             let found = tools::find(Tool::Prometheus, options.prometheus.as_deref(), step)?;
             step.came_to(found.summary());
@@ -118,12 +132,15 @@ impl Local {
             }
             evidence::below(&error, "the lab did not start", evidence::save(&run))
         })?;
-        run.record("local", stack.links())?;
+        let targets = options.project.targets.iter().map(|target| ("target".to_owned(), target.to_string()));
+        let links: Vec<_> = targets.chain(stack.links()).collect();
+        run.record("local", links.clone())?;
         let logged_by_grafana = parts.grafana.as_ref().map_or(0, |grafana| grafana.log_text().len());
-        Ok(Self { stack, parts, logged_by_grafana, up: Instant::now(), run })
+        let scrape_interval = options.scrape_interval();
+        Ok(Self { stack, links, parts, scrape_interval, logged_by_grafana, up: Instant::now(), run })
     }
 
-    /// The process of the exporter, or of all that are simulated; none where only a scenario's nodes run.
+    /// The process of the exporter, of all that are simulated, or of the command.
     pub fn exporter(&self) -> Option<&Process> {
         self.parts.exporter.as_ref()
     }
@@ -141,6 +158,10 @@ impl Backend for Local {
 
     fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    fn links(&self) -> Vec<(String, String)> {
+        self.links.clone()
     }
 
     fn run(&self) -> &Run {
@@ -169,8 +190,10 @@ impl Backend for Local {
     }
 
     fn check_limit(&self, wanted: Duration) -> Duration {
+        // The waits are made for a scrape a second.
+        let scrapes = 3 * self.scrape_interval.saturating_sub(Duration::from_secs(1));
         // Every wait is for something that follows the start: after one check has timed out, the next ones wait less.
-        wanted.saturating_sub(self.up.elapsed()).max(SETTLED.min(wanted))
+        wanted.saturating_sub(self.up.elapsed()).max(SETTLED.min(wanted)) + scrapes
     }
 
     fn save_evidence(&self) -> Result<PathBuf> {
@@ -203,7 +226,7 @@ fn start_parts(
     grafana: Part<grafana::Home>,
 ) -> Result<(Stack, Parts)> {
     let start_prometheus = |config: &serde_json::Value| {
-        let rules = options.scenario.as_ref().map(|setup| setup.rules.as_slice());
+        let rules = options.scenario.as_ref().map_or(&options.project.rules, |setup| &setup.rules);
         let start = |_: &_| prometheus::start(program, config, rules, options.ports, progress, run);
         progress.step("start Prometheus", start)
     };
@@ -212,18 +235,29 @@ fn start_parts(
         let started = start_prometheus(&discovering(options))?;
         (simulate(options, progress, run, binary)?, started)
     } else {
-        let (exporters, config) = start_exporter(options, progress, run, binary)?;
+        let (exporters, config) = match &options.project.targets[..] {
+            [] => start_exporter(options, progress, run, binary)?,
+            targets => start_command(options, targets, progress, run)?,
+        };
         (exporters, start_prometheus(&config)?)
     };
     let mut grafana_process = None;
     let grafana = grafana.try_map(|home| {
         let interval = options.scrape_interval();
-        let (process, grafana) = grafana::start(&home, &base, interval, options.ports, progress, run)?;
+        let dashboards = &options.project.dashboards;
+        let (process, grafana) = grafana::start(&home, dashboards, &base, interval, options.ports, progress, run)?;
         grafana_process = Some(process);
         anyhow::Ok(grafana)
     })?;
-    let Exporters { process, scenario_nodes, nodes, clients, procfs } = exporters;
-    let stack = Stack::own(nodes, clients, Prometheus::new(base), grafana, procfs);
+    let Exporters { process, scenario_nodes, scraped, clients, procfs } = exporters;
+    let stack = Stack {
+        scraped,
+        job: options.project.job.clone(),
+        // Another program's dashboard may open with a data source that is not here.
+        datasource: (!options.project.is_ours()).then(|| DATASOURCE.to_owned()),
+        dashboard: options.project.dashboards.first().map(|dashboard| dashboard.uid.clone()),
+        ..Stack::own(BTreeSet::new(), clients, Prometheus::new(base), grafana, procfs)
+    };
     Ok((stack, Parts { exporter: process, scenario_nodes, prometheus, grafana: grafana_process }))
 }
 
@@ -231,7 +265,7 @@ fn start_parts(
 struct Exporters {
     process: Option<Process>,
     scenario_nodes: Option<ScenarioNodes>,
-    nodes: BTreeSet<String>,
+    scraped: Scraped,
     clients: Vec<Exporter>,
     procfs: Procfs,
 }
@@ -248,8 +282,28 @@ fn start_exporter(
     let node = exporter.hostname()?;
     let config = prometheus::config(&node, exporter.base().trim_start_matches("http://"));
     let procfs = procfs(options.procfs.as_deref());
-    let (nodes, clients) = (BTreeSet::from([node]), vec![exporter]);
-    Ok((Exporters { process: Some(process), scenario_nodes: None, nodes, clients, procfs }, config))
+    let (scraped, clients) = (Scraped::Nodes([node].into()), vec![exporter]);
+    Ok((Exporters { process: Some(process), scenario_nodes: None, scraped, clients, procfs }, config))
+}
+
+/// The command, if there is one, and the configuration of a Prometheus that scrapes the targets of another program.
+fn start_command(
+    options: &Options,
+    targets: &[Endpoint],
+    progress: &Progress,
+    run: &Run,
+) -> Result<(Exporters, serde_json::Value)> {
+    let command = options.project.command.as_ref().zip(targets.first());
+    let start = |(command, target)| progress.step("start the command", |_| command::start(command, target, run));
+    let config = prometheus::of_targets(&options.project.job, targets, options.scrape_interval());
+    let exporters = Exporters {
+        process: command.map(start).transpose()?,
+        scenario_nodes: None,
+        scraped: Scraped::Instances(targets.iter().map(|target| target.address.clone()).collect()),
+        clients: Vec::new(),
+        procfs: Procfs::Unseen,
+    };
+    Ok((exporters, config))
 }
 
 /// The configuration of a Prometheus that finds simulated nodes in files.
@@ -257,7 +311,7 @@ fn discovering(options: &Options) -> serde_json::Value {
     let files =
         [options.fleet.map(|_| fleet::DISCOVERED), options.scenario.as_ref().map(|_| scenario_nodes::DISCOVERED)];
     let files: Vec<&str> = files.into_iter().flatten().collect();
-    prometheus::discovering(&files, &format!("{}ms", options.scrape_interval().as_millis()))
+    prometheus::discovering(&files, options.scrape_interval())
 }
 
 /// The nodes of a fleet, and those of a scenario.
@@ -280,7 +334,7 @@ fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&P
     Ok(Exporters {
         process,
         scenario_nodes,
-        nodes: listed.iter().map(DiscoveredNode::node).collect(),
+        scraped: Scraped::Nodes(listed.iter().map(DiscoveredNode::node).collect()),
         clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
         procfs: Procfs::Fixtures(fleet::trees(run.dir())),
     })
@@ -325,6 +379,15 @@ fn on_a_free_port(
         return address.map(|address| (process, address));
     }
     address.map(|address| (process, address))
+}
+
+/// A path in a folder for a file, with its name and one of these extensions, that no other file has.
+fn free(folder: &Path, file: &Path, extensions: &[&str]) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let has_one = file.extension().is_some_and(|own| extensions.iter().any(|extension| own == *extension));
+    let name = if has_one { name.into_owned() } else { format!("{name}.{}", extensions[0]) };
+    let numbered = (2..).map(|number| folder.join(format!("{number}-{name}")));
+    std::iter::once(folder.join(&name)).chain(numbered).find(|path| !path.exists()).unwrap_or_default()
 }
 
 fn procfs(root: Option<&Path>) -> Procfs {

@@ -5,23 +5,25 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fs_err as fs;
-use fs_err::os::unix::fs::symlink;
 use serde_json::{Value, json};
 
-use super::on_a_free_port;
+use super::{free, on_a_free_port};
 use crate::backend::Ports;
 use crate::client::prometheus::Prometheus;
 use crate::process::child::Process;
 use crate::run::Run;
+use crate::stack::JOB;
+use crate::stack::nodes::ITSELF;
 use crate::terminal::progress::Progress;
-use crate::workspace::rules::RULES;
-use crate::{stack, workspace};
+use crate::workspace;
+use crate::workspace::description::Endpoint;
+use crate::workspace::rules::RuleFile;
 
 const CONFIG: &str = "prometheus.yml";
 
-/// The rules in the run's directory, a link where they are the shipped ones. Prometheus reads `rule_files` and
-/// `file_sd_configs` as patterns: it runs in that directory, and every path in them is relative to it.
-const RULES_LINK: &str = "rules";
+/// The rules in the run's directory. Prometheus reads `rule_files` and `file_sd_configs` as patterns: it runs in that
+/// directory, and every path in them is relative to it.
+const RULES: &str = "rules";
 
 /// The configuration that scrapes one exporter, and Prometheus itself, every second. It is JSON, which is YAML.
 ///
@@ -29,25 +31,33 @@ const RULES_LINK: &str = "rules";
 /// as both `node` and `instance`.
 pub fn config(node: &str, exporter: &str) -> Value {
     let target = json!({ "targets": [exporter], "labels": { "node": node, "instance": node } });
-    scraping("1s", &json!({ "job_name": stack::JOB, "static_configs": [target] }))
+    scraping(Duration::from_secs(1), &json!({ "job_name": JOB, "static_configs": [target] }))
 }
 
 /// As [`config`], for the exporters that these files name: each target brings its labels.
-pub(super) fn discovering(files: &[&str], interval: &str) -> Value {
-    scraping(
-        interval,
-        &json!({ "job_name": stack::JOB, "file_sd_configs": [{ "files": files, "refresh_interval": "5s" }] }),
-    )
+pub(super) fn discovering(files: &[&str], interval: Duration) -> Value {
+    scraping(interval, &json!({ "job_name": JOB, "file_sd_configs": [{ "files": files, "refresh_interval": "5s" }] }))
 }
 
-fn scraping(interval: &str, exporters: &Value) -> Value {
+/// As [`config`], for the targets of another program.
+pub(super) fn of_targets(job: &str, targets: &[Endpoint], interval: Duration) -> Value {
+    let group = |target: &Endpoint| {
+        json!({ "targets": [target.address],
+            "labels": { "__scheme__": target.scheme, "__metrics_path__": target.path } })
+    };
+    let groups: Vec<Value> = targets.iter().map(group).collect();
+    scraping(interval, &json!({ "job_name": job, "static_configs": groups }))
+}
+
+fn scraping(interval: Duration, exporters: &Value) -> Value {
+    let interval = format!("{}ms", interval.as_millis());
     json!({
         "global": { "scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval },
-        "rule_files": [format!("{RULES_LINK}/*.yml"), format!("{RULES_LINK}/*.yaml")],
+        "rule_files": [format!("{RULES}/*.yml"), format!("{RULES}/*.yaml")],
         "scrape_configs": [
             exporters,
             // A file, for the port that Prometheus binds is known only once it runs.
-            { "job_name": "prometheus", "file_sd_configs": [{ "files": ["self.json"] }] },
+            { "job_name": ITSELF, "file_sd_configs": [{ "files": ["self.json"] }] },
         ],
     })
 }
@@ -56,21 +66,16 @@ fn scraping(interval: &str, exporters: &Value) -> Value {
 pub(super) fn start(
     binary: &Path,
     config: &Value,
-    rules: Option<&[(String, String)]>,
+    rules: &[RuleFile],
     ports: Ports,
     progress: &Progress,
     run: &Run,
 ) -> Result<(Process, String)> {
     fs::write(run.dir().join(CONFIG), serde_json::to_vec_pretty(config)?)?;
-    let folder = run.dir().join(RULES_LINK);
-    match rules {
-        None => symlink(workspace::root().join(RULES), folder)?,
-        Some(rules) => {
-            fs::create_dir(&folder)?;
-            for (name, text) in rules {
-                fs::write(folder.join(name), text)?;
-            }
-        }
+    let folder = run.dir().join(RULES);
+    fs::create_dir(&folder)?;
+    for rules in rules {
+        fs::write(free(&folder, Path::new(&rules.path), &["yml", "yaml"]), rules.for_prometheus())?;
     }
     let (process, address) = on_a_free_port(ports, 9090, progress, |port| {
         let args = [

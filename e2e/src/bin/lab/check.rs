@@ -24,16 +24,21 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     }
     let existing = args.existing().map_err(Usage)?;
     let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
-    let mut project = Project::read(args.dashboards.as_deref(), args.rules.as_deref())?;
-    let backend = match existing {
-        Some(options) => connect(&options, progress)?,
-        None => start(&args.start, None, Ports::Any, progress)?,
+    let project = Project::read(&args.start.description)?;
+    let completed = |project: Project, is_ours| {
+        choice.expect_possible(is_ours).map_err(Usage)?;
+        if is_ours { project.or_shipped() } else { Ok(project) }
     };
-    let is_ours = backend.stack().is_ours();
-    choice.expect_possible(is_ours).map_err(Usage)?;
-    if is_ours {
-        project = project.or_shipped()?;
-    }
+    let (backend, project) = if let Some(options) = existing {
+        let backend = connect(&options, progress)?;
+        let is_ours = backend.stack().is_ours();
+        (backend, completed(project, is_ours)?)
+    } else {
+        args.start.check().map_err(Usage)?;
+        let is_ours = project.is_ours();
+        let project = completed(project, is_ours)?;
+        (start(&args.start, project.clone(), None, Ports::Any, progress)?, project)
+    };
     let subject = Subject { backend: &*backend, project: &project };
     let mut lines = Lines::default();
     let checks = checks::run(subject, &choice, |report| match args.format {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::run::{self, Found};
-use e2e::stack::JOB;
 use e2e::stack::nodes::Nodes;
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out::{self, Mark};
@@ -89,7 +88,7 @@ pub fn detach(progress: &Progress) -> Result<Exit> {
     let run = run::list()?.into_iter().find(is_ours);
     let run = run.context("the lab has ended already")?;
     if let Some(prometheus) = status::links(&run)? {
-        match Nodes::query(&prometheus, JOB) {
+        match Nodes::query(&prometheus) {
             Ok(seen) => out::line(&tables::nodes(&seen)?)?,
             Err(error) => progress.say(Mark::Warn, &format!("cannot list its nodes: {error:#}")),
         }

@@ -13,6 +13,7 @@ use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, Mark, OutError};
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
+use e2e::workspace::description::Description;
 use e2e::workspace::project::Project;
 
 use crate::cli::ScenarioRun;
@@ -33,7 +34,7 @@ pub fn list() -> Result<Exit> {
 /// `lab scenario run`.
 pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let scenario = Scenario::find(&args.name).map_err(|error| Usage(format!("{error:#}")))?;
-    let project = Project::read(None, args.rules.as_deref())?.or_shipped()?;
+    let project = Project::read(&Description { rules: args.rules.clone(), ..Description::default() })?.or_shipped()?;
     let setup = setup(&scenario, args.speed.speed, &project, progress)?;
     expect_file("exporter", args.exporter.as_ref())?;
     expect_file("prometheus", args.prometheus.as_ref())?;

@@ -7,20 +7,20 @@ use e2e::backend::kind::Kind;
 use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{Backend, Ports, sweep};
 use e2e::run::Run;
-use e2e::terminal::exit::Usage;
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
+use e2e::workspace::project::Project;
 
 use crate::cli::{self, Named, Start};
 
-/// Starts the chosen stack, after removing what killed runs left.
+/// Starts the chosen stack, whose flags were checked, after removing what killed runs left.
 pub fn start(
     args: &Start,
+    project: Project,
     scenario: Option<ScenarioSetup>,
     ports: Ports,
     progress: &Progress,
 ) -> Result<Box<dyn Backend>> {
-    args.check().map_err(Usage)?;
     if let Some(root) = &args.procfs {
         ensure!(root.is_dir(), "--path.procfs {}: no such directory", root.display());
     }
@@ -32,7 +32,7 @@ pub fn start(
     sweep::sweep(progress);
     Ok(match args.backend {
         cli::Backend::Local => {
-            let options = local::Options { scenario, ..args.local(ports) };
+            let options = local::Options { scenario, ..args.local(project, ports) };
             Box::new(Local::start(&options, Run::create("local")?, progress)?)
         }
         cli::Backend::Kind => Box::new(Kind::start(&args.kind(ports), progress)?),

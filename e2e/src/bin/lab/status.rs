@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use e2e::client::prometheus::Prometheus;
 use e2e::run::{self, Found};
-use e2e::stack::JOB;
 use e2e::stack::nodes::Nodes;
 use e2e::terminal::exit::Exit;
 use e2e::terminal::live::Live;
@@ -29,7 +28,7 @@ pub fn status(args: &Status) -> Result<Exit> {
         interrupt::listen()?;
     }
     let Some(prometheus) = links(&run)? else { return Ok(Exit::Ok) };
-    let seen = Nodes::query(&prometheus, JOB)?;
+    let seen = Nodes::query(&prometheus)?;
     let live = Live::default();
     if !args.watch || !live.is_drawn() {
         out::line(&tables::nodes(&seen)?)?;

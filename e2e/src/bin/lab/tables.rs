@@ -8,12 +8,18 @@ use e2e::terminal::out::{self, OutError};
 /// So many nodes fit on a screen.
 const SHOWN: usize = 20;
 
-/// What Prometheus has scraped, a line for each node, of the first ones where there are many.
+/// What Prometheus has scraped, a line for each target, of the first ones where there are many.
 pub fn nodes(nodes: &Nodes) -> Result<String, OutError> {
-    let mut table = vec![["node", "node_uptime (s)", "node_load 1m", "5m", "15m"].map(str::to_owned).to_vec()];
+    let head: &[_] =
+        if nodes.are_ours() { &["node", "node_uptime (s)", "node_load 1m", "5m", "15m"] } else { &["instance", "up"] };
+    let mut table = vec![head.iter().map(ToString::to_string).collect()];
     let rows = nodes.rows();
-    for (node, samples) in rows.iter().take(SHOWN) {
+    for (node, up, samples) in rows.iter().take(SHOWN) {
         let values = match samples {
+            _ if !nodes.are_ours() => {
+                table.push(vec![(*node).to_owned(), u8::from(*up).to_string()]);
+                continue;
+            }
             Some(NodeSamples { uptime, load: [one, five, fifteen], .. }) => {
                 [uptime, one, five, fifteen].map(ToString::to_string)
             }
@@ -23,7 +29,7 @@ pub fn nodes(nodes: &Nodes) -> Result<String, OutError> {
     }
     let more = match rows.len().saturating_sub(SHOWN) {
         0 => String::new(),
-        more => format!("and {more} more nodes\n"),
+        more => format!("and {more} more\n"),
     };
     Ok(out::aligned(&table)? + &more)
 }

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use e2e::backend::{self, Backend, Ports};
 use e2e::process::command::Cmd;
 use e2e::scenario::Scenario;
+use e2e::stack::Part;
 use e2e::stack::nodes::Nodes;
-use e2e::stack::{JOB, Part};
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::live::Live;
 use e2e::terminal::out::{self, Mark, OutError};
@@ -34,13 +34,17 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     if args.detach && background.is_none() {
         return detach::detach(progress);
     }
-    let project = Project::shipped()?;
+    args.start.check().map_err(Usage)?;
+    let mut project = Project::read(&args.start.description)?;
+    if project.is_ours() {
+        project = project.or_shipped()?;
+    }
     let scenario = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
     let setup = scenario
         .as_ref()
         .map(|scenario| scenario::setup(scenario, args.speed.speed, &project, progress))
         .transpose()?;
-    let backend = match start(&args.start, setup, Ports::Usual, progress) {
+    let backend = match start(&args.start, project, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; everything was removed" });
             return Ok(Exit::Ok);
@@ -64,8 +68,9 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
 
 /// The scenario to run.
 fn find(name: &str, args: &cli::Up) -> Result<Scenario> {
-    if args.start.backend != cli::Backend::Local || args.start.procfs.is_some() {
-        let why = "`--scenario` needs `--backend local`, and its nodes have trees of their own";
+    let start = &args.start;
+    if start.backend != cli::Backend::Local || start.procfs.is_some() || !start.description.target.is_empty() {
+        let why = "`--scenario` needs `--backend local`, and its nodes are exporters with trees of their own";
         return Err(Usage(why.into()).into());
     }
     Ok(Scenario::find(name).map_err(|error| Usage(format!("{error:#}")))?)
@@ -90,13 +95,13 @@ fn show_and_stay(
     tables::links(&backend.links())?;
     progress.step("wait for the first scrape", |_| backend::await_samples(backend))?;
     let prometheus = &backend.stack().prometheus;
-    let seen = Nodes::query(prometheus, JOB)?;
+    let seen = Nodes::query(prometheus)?;
     let live = Live::default();
     out::line("")?;
     if !live.is_drawn() {
         out::line(&tables::nodes(&seen)?)?;
     }
-    if args.start.backend == cli::Backend::Local && kind_is_possible() {
+    if args.start.backend == cli::Backend::Local && backend.stack().is_ours() && kind_is_possible() {
         progress.line("Docker, kind and kubectl are installed: `lab up --backend kind` runs the stack on a cluster");
     }
     let until = match args.stay {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use e2e::client::prometheus::Prometheus;
-use e2e::stack::JOB;
 use e2e::stack::nodes::Nodes;
 use e2e::terminal::live::Live;
 
@@ -28,7 +27,7 @@ pub fn watch(
     let prometheus = &Prometheus::with_limit(prometheus.base(), LIMIT);
     loop {
         let began = Instant::now();
-        let seen = if live.is_drawn() { Nodes::query(prometheus, JOB) } else { Nodes::query_states(prometheus, JOB) };
+        let seen = if live.is_drawn() { Nodes::query(prometheus) } else { Nodes::query_states(prometheus) };
         match seen.map(|seen| (seen.summary(), seen)) {
             Ok((summary, seen)) if live.is_drawn() => {
                 // A terminal that is too low for all of it shows the beginning.

@@ -9,7 +9,7 @@ fn project(expr: &str) -> Project {
     let variable =
         json!({ "name": "datasource", "type": "datasource", "query": "prometheus", "current": { "value": "u" } });
     let dashboard = json!({ "uid": "u", "title": "D", "panels": [panel], "templating": { "list": [variable] } });
-    Project { dashboards: vec![serde_json::from_value(dashboard).unwrap()], rules: Vec::new() }
+    Project { dashboards: vec![serde_json::from_value(dashboard).unwrap()], ..Project::default() }
 }
 
 /// Grafana's list of its one data source.

@@ -6,7 +6,7 @@ use clap::Args;
 use e2e::backend::existing;
 use e2e::checks;
 use e2e::client::access::Access;
-use e2e::stack;
+use e2e::stack::JOB;
 use e2e::terminal::report::Format;
 
 use super::start::{Named, Row, Stack, Start, path, refuse};
@@ -25,12 +25,6 @@ pub struct Check {
     /// List the checks, and what each proves.
     #[arg(long)]
     pub list: bool,
-    /// Check these dashboards (*.json) instead of the shipped ones.
-    #[arg(long, value_name = "DIR", value_parser = path)]
-    pub dashboards: Option<PathBuf>,
-    /// Check these rules (*.yml, *.yaml) instead of the shipped ones.
-    #[arg(long, value_name = "DIR", value_parser = path)]
-    pub rules: Option<PathBuf>,
     /// The format of the report.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -51,9 +45,6 @@ pub struct Existing {
     /// `GRAFANA_TOKEN`.
     #[arg(long = "http.config.file", value_name = "FILE", value_parser = path)]
     pub http_config: Option<PathBuf>,
-    /// The name of the exporter's scrape job there.
-    #[arg(long, value_name = "NAME", default_value = stack::JOB)]
-    pub job: String,
 }
 
 impl Check {
@@ -71,7 +62,7 @@ impl Check {
             grafana: start.grafana.as_ref().and_then(Named::address).cloned(),
             access: access.unwrap_or_default(),
             grafana_access: token.as_deref().map(Access::token).unwrap_or_default(),
-            job: flags.job.clone(),
+            job: start.description.job.clone().unwrap_or_else(|| JOB.to_owned()),
             cluster: cluster.map(|context| existing::Cluster { context, namespace: flags.namespace.clone() }),
         }))
     }
@@ -80,11 +71,10 @@ impl Check {
     pub fn rows(&self) -> Vec<Row> {
         let flags = &self.existing;
         let mut rows = self.start.rows();
-        rows.extend::<[Row; 4]>([
+        rows.extend::<[Row; 3]>([
             ("--context", flags.context.is_some(), &[Stack::Existing]),
             ("--namespace", flags.context.is_some(), &[Stack::Existing]),
             ("--http.config.file", flags.http_config.is_some(), &[Stack::Existing]),
-            ("--job", flags.job != stack::JOB, &[Stack::Existing]),
         ]);
         rows
     }

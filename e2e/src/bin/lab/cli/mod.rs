@@ -87,9 +87,9 @@ pub struct ScenarioRun {
     pub name: String,
     #[command(flatten)]
     pub speed: Speed,
-    /// Use these rules (*.yml, *.yaml) instead of the shipped ones.
-    #[arg(long, value_name = "DIR", value_parser = path)]
-    pub rules: Option<PathBuf>,
+    /// Use these rules: a file, a folder's *.yml and *.yaml, or a pattern; may be repeated.
+    #[arg(long, value_name = "FILE|DIR|GLOB")]
+    pub rules: Vec<String>,
     /// Use this exporter binary instead of building the workspace's.
     #[arg(long, value_name = "FILE", value_parser = path)]
     pub exporter: Option<PathBuf>,
@@ -180,6 +180,7 @@ pub struct Which {
 #[cfg(test)]
 mod tests {
     use e2e::backend::Ports;
+    use e2e::workspace::project::Project;
 
     use super::*;
     use clap::CommandFactory as _;
@@ -212,7 +213,7 @@ mod tests {
         let cli = Cli::parse_from(["lab", "--path.procfs", "/tree", "--without", "grafana"]);
         assert!(cli.command.is_none());
         assert_eq!(cli.up.start.procfs.as_deref(), Some(std::path::Path::new("/tree")));
-        assert!(cli.up.start.local(Ports::Any).grafana.is_none());
+        assert!(cli.up.start.local(Project::default(), Ports::Any).grafana.is_none());
     }
 
     #[test]
@@ -276,11 +277,43 @@ mod tests {
     fn every_flag_is_in_the_table_of_stacks() {
         let Some(Command::Check(check)) = Cli::parse_from(["lab", "check"]).command else { panic!("another command") };
         let listed: Vec<&str> = check.rows().iter().map(|(flag, ..)| *flag).collect();
-        let any_stack = ["--only", "--skip", "--list", "--format", "--dashboards", "--rules"];
+        let any_stack = ["--only", "--skip", "--list", "--format", "--file", "--dashboards", "--rules"];
         let command = Cli::command();
         for argument in command.find_subcommand("check").unwrap().get_arguments() {
             let flag = format!("--{}", argument.get_long().unwrap());
             assert!(listed.contains(&&*flag) != any_stack.contains(&&*flag), "{flag}");
+        }
+    }
+
+    #[test]
+    fn what_describes_another_program_needs_a_target_and_no_exporter_of_ours() {
+        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check();
+        for good in ["--target :1 --target :2 --job j --scrape-interval 5s", "--target :1 --command app"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for (bad, said) in [
+            ("--command app", "`--command` needs `--target HOST:PORT`, where another program is scraped"),
+            ("--job j", "`--job` needs `--target HOST:PORT`, where another program is scraped"),
+            (
+                "--target :1 --exporter /e",
+                "`--exporter` is for mini-node-exporter, and `--target` names another program",
+            ),
+            ("--target :1 --nodes 2", "`--nodes` is for mini-node-exporter, and `--target` names another program"),
+            (
+                "--target :1 --target :2 --command app",
+                "`--command` starts one program: name its address with one `--target`",
+            ),
+            ("--target :1 --scrape-interval 99ms", "`--scrape-interval` is at least 100ms"),
+            (
+                "--target :1 --job prometheus",
+                "`--job prometheus` is the job in which the lab's Prometheus scrapes itself; choose another name",
+            ),
+            (
+                "--target :1 --backend kind",
+                "`--target` needs `--backend local`; a cluster runs images, see `--image NAME=REF`",
+            ),
+        ] {
+            assert_eq!(check(bad), Err(said.into()), "{bad}");
         }
     }
 

@@ -1,15 +1,28 @@
 //! The flags of a stack that `lab` starts, and which kinds of stack each flag is for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use e2e::backend::Ports;
 use e2e::backend::kind::{self, images::Override};
 use e2e::backend::local::{self, Fleet, WantedGrafana};
+use e2e::stack::nodes::ITSELF;
+use e2e::terminal::exit::Usage;
+use e2e::workspace::description::{self, Description};
+use e2e::workspace::project::Project;
+
+/// The shortest interval at which targets are scraped.
+const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The flags of a stack that `lab` starts.
 #[derive(Debug, Args)]
 pub struct Start {
+    #[command(flatten)]
+    pub description: Description,
+    /// Read the flags above from this file; lab.toml in the current directory by default, if there is one.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub file: Option<PathBuf>,
     /// Where the stack runs.
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
@@ -74,8 +87,24 @@ pub enum Named {
 }
 
 impl Start {
+    /// Adds what the file says and no flag does.
+    pub fn complete(&mut self) -> Result<(), Usage> {
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None if Path::new(description::FILE).exists() => description::FILE.into(),
+            None => return Ok(()),
+        };
+        let mut read = Description::read(&file).map_err(|error| Usage(format!("{error:#}")))?;
+        if self.stack() == Stack::Existing {
+            // It scrapes what it scrapes.
+            read = Description { target: Vec::new(), command: None, scrape_interval: None, ..read };
+        }
+        self.description = std::mem::take(&mut self.description).or(read);
+        Ok(())
+    }
+
     /// The options of the local backend.
-    pub fn local(&self, ports: Ports) -> local::Options {
+    pub fn local(&self, project: Project, ports: Ports) -> local::Options {
         let grafana = match (&self.grafana_home, &self.grafana) {
             _ if self.without.contains(&Part::Grafana) => None,
             (Some(home), _) => Some(WantedGrafana::Home(home.clone())),
@@ -83,6 +112,7 @@ impl Start {
             (None, Some(Named::Address(_)) | None) => Some(WantedGrafana::Any),
         };
         local::Options {
+            project,
             procfs: self.procfs.clone(),
             scenario: None,
             fleet: self.nodes.map(|nodes| Fleet { nodes: nodes.into(), clusters: self.clusters.unwrap_or(1).into() }),
@@ -135,7 +165,12 @@ impl Start {
     pub fn rows(&self) -> Vec<Row> {
         use Stack::{Existing, Kind, Local};
         let by_file = |named: &Option<Named>| named.as_ref().is_some_and(|named| named.file().is_some());
+        let Description { target, command, job, scrape_interval, .. } = &self.description;
         vec![
+            ("--target", !target.is_empty(), &[Local]),
+            ("--command", command.is_some(), &[Local]),
+            ("--job", job.is_some(), &[Local, Existing]),
+            ("--scrape-interval", scrape_interval.is_some(), &[Local]),
             ("--backend", self.backend == Backend::Kind, &[Kind]),
             ("--path.procfs", self.procfs.is_some(), &[Local, Kind]),
             ("--exporter", self.exporter.is_some(), &[Local]),
@@ -158,6 +193,7 @@ impl Start {
             return Err(format!("`{address}` already runs; `lab check --prometheus URL` checks it"));
         }
         refuse(&self.rows(), self.stack())?;
+        self.check_description()?;
         match (self.backend, self.nodes) {
             (Backend::Kind, Some(21..)) => Err("`--nodes` is at most 20 with `--backend kind`".into()),
             (Backend::Local, Some(_)) if self.procfs.is_some() || self.exporter.is_some() => {
@@ -166,6 +202,40 @@ impl Start {
             }
             (Backend::Local, Some(nodes)) if nodes < self.clusters.unwrap_or(1) => {
                 Err("`--clusters` is more than `--nodes`: each cluster needs a node".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails for flags of one kind of target together with those of the other.
+    fn check_description(&self) -> Result<(), String> {
+        let Description { target, command, job, scrape_interval, .. } = &self.description;
+        let given = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
+        let of_others = [
+            ("--command", command.is_some()),
+            ("--job", job.is_some()),
+            ("--scrape-interval", scrape_interval.is_some()),
+        ];
+        let of_ours = [
+            ("--exporter", self.exporter.is_some()),
+            ("--path.procfs", self.procfs.is_some()),
+            ("--nodes", self.nodes.is_some()),
+        ];
+        match (given(&of_others), given(&of_ours)) {
+            (Some(flag), _) if target.is_empty() => {
+                Err(format!("`{flag}` needs `--target HOST:PORT`, where another program is scraped"))
+            }
+            (_, Some(flag)) if !target.is_empty() => {
+                Err(format!("`{flag}` is for mini-node-exporter, and `--target` names another program"))
+            }
+            _ if command.is_some() && target.len() > 1 => {
+                Err("`--command` starts one program: name its address with one `--target`".into())
+            }
+            _ if job.as_deref() == Some(ITSELF) => Err(format!(
+                "`--job {ITSELF}` is the job in which the lab's Prometheus scrapes itself; choose another name"
+            )),
+            _ if scrape_interval.is_some_and(|interval| *interval < LEAST_INTERVAL) => {
+                Err("`--scrape-interval` is at least 100ms".into())
             }
             _ => Ok(()),
         }
@@ -197,23 +267,12 @@ impl Named {
 
 /// A file, or an address. Credentials in an address would stand in every message about it.
 fn named(text: &str) -> Result<Named, String> {
-    let Some(address) = address(text) else { return path(text).map(Named::File) };
+    let Some(address) = description::url(text) else { return path(text).map(Named::File) };
     let host = address.split('/').nth(2).unwrap_or_default();
     if host.contains('@') {
         return Err("an address must not hold credentials: use `--http.config.file`, or `GRAFANA_TOKEN`".into());
     }
     if host.is_empty() { Err("an address needs a host".into()) } else { Ok(Named::Address(address)) }
-}
-
-/// The address that `http://…`, `https://…`, `HOST:PORT` or `:PORT` stands for.
-fn address(text: &str) -> Option<String> {
-    if let Some((scheme, rest)) = text.split_once("://") {
-        let scheme = scheme.to_lowercase();
-        return ["http", "https"].contains(&&*scheme).then(|| format!("{scheme}://{rest}"));
-    }
-    let (host, port) = text.split('/').next()?.rsplit_once(':')?;
-    port.parse::<u16>().ok()?;
-    Some(format!("http://{}{text}", if host.is_empty() { "localhost" } else { "" }))
 }
 
 /// A path, made absolute: a bare `FILE` is the one in this directory, never another of that name on `PATH`.
