@@ -147,7 +147,7 @@ fn version_13_is_asked_for_a_resource_which_its_migration_does_not_make_differ()
     let shipped = Dashboard::read(&dashboard_file()).unwrap();
     let loaded = |resource: Value| {
         let answer = format!("{OK}{resource}");
-        versioned("13.2.3", "/apis/dashboard.grafana.app/v1/namespaces/default/dashboards/", &answer)
+        versioned("13.0.0", "/apis/dashboard.grafana.app/v1/namespaces/default/dashboards/", &answer)
             .dashboard_loaded(&shipped)
     };
     let mut resource = resource_of_version_13();
@@ -163,7 +163,7 @@ fn version_13_is_asked_for_a_resource_which_its_migration_does_not_make_differ()
 fn where_there_is_no_resource_the_deprecated_request_answers() {
     let held = json!({ "dashboard": { "uid": "u", "title": "t" }, "meta": { "url": "/d/u/t" } });
     let other = json!({ "metadata": { "name": "u" }, "spec": { "title": "not asked for" } });
-    for (version, status, resource) in [("13.2.3", 403, json!({ "kind": "Status" })), ("12.4.1", 200, other)] {
+    for (version, status, resource) in [("13.0.0", 403, json!({ "kind": "Status" })), ("12.4.1", 200, other)] {
         let health = format!("{OK}{}", json!({ "database": "ok", "version": version }));
         let (resource, held) = (format!("{status} application/json\n{resource}"), format!("{OK}{held}"));
         let answers = [("/api/health", &*health), ("/apis/", &*resource), ("/api/dashboards/uid/u", &*held)];
