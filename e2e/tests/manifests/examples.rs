@@ -7,38 +7,30 @@ use e2e::workspace;
 use serde_json::{Value, json};
 
 use crate::references::dangling;
-use crate::render::{self, Rendering, assert_none, at, list, outside_the_tree, text};
-
-const IMAGE: &str = concat!("registry.example.org/mini-node-exporter:", env!("CARGO_PKG_VERSION"));
+use crate::render::{self, Rendering, assert_none, at, list, outside_the_tree, text, yaml};
 
 /// Flux's and Argo CD's controllers write these fields into a kustomization of their own before they render it.
 #[test]
-fn flux_and_argo_cd_apply_production_with_an_image_of_yours() {
+fn flux_and_argo_cd_apply_production_of_a_release() {
     let version = concat!("v", env!("CARGO_PKG_VERSION"));
     let flux = example("flux");
     assert_eq!(flux.object("GitRepository", "mini-node-exporter")["spec"]["ref"], json!({ "tag": version }));
     let flux = flux.object("Kustomization", "mini-node-exporter")["spec"].clone();
     let argo = example("argo-cd").object("Application", "mini-node-exporter")["spec"]["source"].clone();
     assert_eq!(argo["targetRevision"], version);
-    let images = list(&argo, "/kustomize/images").iter().map(|image| {
-        let (name, new) = image.as_str().unwrap().split_once('=').unwrap();
-        let (new, tag) = new.rsplit_once(':').unwrap();
-        json!({ "name": name, "newName": new, "newTag": tag })
-    });
-    let argo_images: Value = images.collect();
-    for (who, path, components, images) in [
-        ("flux", text(&flux, "/path"), list(&flux, "/components"), flux["images"].clone()),
-        ("argo-cd", text(&argo, "/path"), list(&argo, "/kustomize/components"), argo_images),
+    for (who, path, components) in [
+        ("flux", text(&flux, "/path"), list(&flux, "/components")),
+        ("argo-cd", text(&argo, "/path"), list(&argo, "/kustomize/components")),
     ] {
         let path = path.trim_start_matches("./").strip_prefix("kustomize/").unwrap();
         let rendering = outside_the_tree(who, |directory, tree| {
             let component = |it: &Value| format!("{tree}/{path}/{}", it.as_str().unwrap());
             let components: Vec<_> = components.iter().map(component).collect();
             let resources = [format!("{tree}/{path}")];
-            let kustomization = json!({ "resources": resources, "components": components, "images": images });
+            let kustomization = json!({ "resources": resources, "components": components });
             fs_err::write(directory.join("kustomization.yaml"), kustomization.to_string()).unwrap();
         });
-        assert_eq!(image(&rendering), IMAGE, "{who}");
+        assert_eq!(image(&rendering), render::exporter_image(), "{who}");
         for kind in ["PodMonitor", "PrometheusRule", "ConfigMap"] {
             assert!(!rendering.names(kind).is_empty(), "{who}: {kind}");
         }
@@ -66,7 +58,7 @@ fn flux_substitutes_nothing() {
 #[test]
 fn kube_prometheus_stack_selects_the_objects_of_its_release() {
     let rendering = example("kube-prometheus-stack");
-    assert_eq!(image(&rendering), IMAGE);
+    assert_eq!(image(&rendering), render::exporter_image());
     let selected = rendering.of_kind("PodMonitor").chain(rendering.of_kind("PrometheusRule"));
     let labels: Vec<_> = selected.map(|it| text(it, "/metadata/labels/release")).collect();
     assert_eq!(labels, ["kube-prometheus-stack"; 3]);
@@ -75,10 +67,39 @@ fn kube_prometheus_stack_selects_the_objects_of_its_release() {
     assert_eq!(admitted(&rendering), "monitoring");
 }
 
+/// Its job finds the pods where they are, and is otherwise that of the stack.
+#[test]
+fn a_prometheus_without_an_operator_may_list_the_pods_that_its_job_names() {
+    let rendering = example("prometheus");
+    assert_eq!(image(&rendering), render::exporter_image());
+    let binding = rendering.object("RoleBinding", "prometheus-k8s");
+    assert_eq!(
+        binding["subjects"][0],
+        json!({ "kind": "ServiceAccount", "name": "prometheus", "namespace": "monitoring" })
+    );
+    assert_eq!(admitted(&rendering), "monitoring");
+
+    let job = |file: &str| yaml(&workspace::root().join("kustomize").join(file))["scrape_configs"][0].clone();
+    let mut expected = job("prometheus/prometheus.yml");
+    expected["kubernetes_sd_configs"][0]["namespaces"] = json!({ "names": [binding["metadata"]["namespace"]] });
+    assert_eq!(job("examples/prometheus/scrape.yml"), expected);
+}
+
+/// As the page says it is made.
+#[test]
+fn an_example_is_an_overlay_outside_the_tree() {
+    let copied = outside_the_tree("kube-prometheus-stack", |directory, tree| {
+        let file = workspace::root().join("kustomize/examples/kube-prometheus-stack/kustomization.yaml");
+        let text = fs_err::read_to_string(file).unwrap().replace("../../", &format!("{tree}/"));
+        fs_err::write(directory.join("kustomization.yaml"), text).unwrap();
+    });
+    assert_eq!(copied.documents, example("kube-prometheus-stack").documents);
+}
+
 #[test]
 fn user_workload_monitoring_is_admitted_and_chooses_the_user() {
     let rendering = example("openshift-user-workload-monitoring");
-    assert_eq!(image(&rendering), IMAGE);
+    assert_eq!(image(&rendering), render::exporter_image());
     assert_eq!(admitted(&rendering), "openshift-user-workload-monitoring");
     let context = &rendering.object("DaemonSet", "mini-node-exporter")["spec"]["template"]["spec"]["securityContext"];
     assert_eq!(*context, json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } }));
@@ -88,7 +109,7 @@ fn user_workload_monitoring_is_admitted_and_chooses_the_user() {
 #[test]
 fn cert_manager_issues_what_both_sides_ask_for() {
     let rendering = example("cert-manager");
-    assert_eq!(image(&rendering), IMAGE);
+    assert_eq!(image(&rendering), render::exporter_image());
     let certificate = |secret: &str| {
         let found = rendering.of_kind("Certificate").find(|it| text(it, "/spec/secretName") == secret);
         &found.unwrap_or_else(|| panic!("no Certificate for the Secret {secret}"))["spec"]

@@ -193,7 +193,7 @@ fn an_overlay_outside_the_tree_sets_images_rules_and_flags() {
 resources:
   - {tree}/overlays/kind
 images:
-  - {{name: mini-node-exporter, newName: example.invalid/exporter, newTag: '2'}}
+  - {{name: ghcr.io/mini-node-exporter/mini-node-exporter, newName: example.invalid/exporter, newTag: '2'}}
   - {{name: prom/prometheus, newTag: v9.9.9}}
   - {{name: grafana/grafana, newTag: 9.9.9, digest: '{digest}'}}
 configMapGenerator:

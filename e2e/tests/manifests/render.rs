@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
+use e2e::backend::kind::images::Image;
 use e2e::process::command::Cmd;
 use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
@@ -59,6 +60,11 @@ pub fn outside_the_tree(name: &str, write: impl FnOnce(&Path, &str)) -> Renderin
     way.push(to.strip_prefix("/").unwrap());
     write(&from, way.to_str().unwrap());
     Rendering::of(name, &from)
+}
+
+/// The exporter's image, as a release of this version pushes it.
+pub fn exporter_image() -> String {
+    format!("{}:{}", Image::Exporter.in_manifests().unwrap(), env!("CARGO_PKG_VERSION"))
 }
 
 /// The names of the directories in one.

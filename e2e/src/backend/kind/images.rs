@@ -51,7 +51,7 @@ impl Image {
     /// The name that a manifest calls it by, which kustomize replaces. The node's image stands in no manifest.
     pub fn in_manifests(self) -> Option<&'static str> {
         match self {
-            Self::Exporter => Some("mini-node-exporter"),
+            Self::Exporter => Some("ghcr.io/mini-node-exporter/mini-node-exporter"),
             Self::Prometheus => Some("prom/prometheus"),
             Self::Grafana => Some("grafana/grafana"),
             Self::Node => None,

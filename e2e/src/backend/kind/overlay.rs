@@ -101,7 +101,7 @@ mod tests {
         let kustomization = written(dir.path(), None);
         assert_eq!(kustomization["resources"], json!(["kustomize/overlays/kind"]));
         let image = |name, new, tag| json!({ "name": name, "newName": new, "newTag": tag });
-        let exporter = image("mini-node-exporter", "mini-node-exporter", "abc");
+        let exporter = image("ghcr.io/mini-node-exporter/mini-node-exporter", "mini-node-exporter", "abc");
         assert_eq!(kustomization["images"], json!([exporter, image("grafana/grafana", "host:5000/grafana", "9")]));
         assert_eq!(kustomization["patches"], Value::Null);
     }
