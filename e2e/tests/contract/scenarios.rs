@@ -28,7 +28,8 @@ const NAMES: [&str; 10] = [
 #[test]
 fn every_scenario_passes() {
     let scenarios = Scenario::all().unwrap();
-    assert_eq!(scenarios.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>(), NAMES);
+    let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+    assert_eq!(names, NAMES, "left: fixtures/scenarios; right: NAMES");
     for scenario in scenarios {
         judged(&scenario, &promtool::files(RULES)).unwrap();
     }
