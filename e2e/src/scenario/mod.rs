@@ -87,7 +87,7 @@ impl Scenario {
 }
 
 fn shipped() -> Result<Vec<PathBuf>> {
-    let folder = workspace::root().join(SCENARIOS);
+    let folder = workspace::shipped(SCENARIOS)?;
     let entries = fs_err::read_dir(&folder)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));

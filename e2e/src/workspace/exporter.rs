@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::root;
+use super::{expect_checkout, root};
 use crate::process::command::Cmd;
 use crate::terminal::progress::Step;
 
@@ -18,12 +18,13 @@ pub fn binary(named: Option<&Path>, step: &Step) -> Result<PathBuf> {
     if let Some(path) = named {
         return Ok(path.to_owned());
     }
+    let root = expect_checkout("the exporter, unless `--exporter FILE` names one,")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // With the harness beside it, its crates get the same features, and are not compiled a second time.
     let built = outside_cargo(Cmd::new(cargo))
         .args(["build", "--locked", "-p", PACKAGE, "-p", "e2e", "--bin", PACKAGE])
         .arg("--message-format=json-render-diagnostics")
-        .dir(root())
+        .dir(root)
         .limit(Duration::from_secs(900))
         .run_with_progress(|line| step.note(line))?;
     executable(&built.stdout).with_context(|| format!("cargo built no binary `{PACKAGE}`"))

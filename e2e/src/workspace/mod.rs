@@ -1,4 +1,5 @@
-//! The files of this checkout, and the directories beside it (XDG base directory specification).
+//! The files of this checkout, or those that this program was built with, and the directories beside them (XDG base
+//! directory specification).
 
 pub mod dashboard;
 pub mod description;
@@ -11,43 +12,89 @@ pub mod queries;
 pub mod rules;
 pub mod variables;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use fs_err as fs;
+use include_dir::{Dir, include_dir};
 
-/// The root of this checkout.
+/// The folders of the checkout that every lab needs, by their paths in it.
+static EMBEDDED: [(&str, Dir<'_>); 3] = [
+    ("fixtures/scenarios", include_dir!("$CARGO_MANIFEST_DIR/../fixtures/scenarios")),
+    ("grafana", include_dir!("$CARGO_MANIFEST_DIR/../grafana")),
+    ("kustomize/prometheus/rules", include_dir!("$CARGO_MANIFEST_DIR/../kustomize/prometheus/rules")),
+];
+
+/// The checkout that this program is run from: by cargo, in its `target/`, or in a directory of it. An installed `lab` has
+/// none elsewhere.
+pub fn checkout() -> Option<&'static Path> {
+    static FOUND: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let places = [of_cargo, std::env::current_exe().ok(), std::env::current_dir().ok()];
+        let is_checkout = |dir: &&Path| {
+            ["e2e", "exporter"].iter().all(|member| dir.join(member).join("Cargo.toml").is_file())
+                && EMBEDDED.iter().all(|(folder, _)| dir.join(folder).is_dir())
+        };
+        places.into_iter().flatten().find_map(|place| Some(place.ancestors().find(is_checkout)?.to_owned()))
+    });
+    FOUND.as_deref()
+}
+
+/// The root of this checkout, for what only runs in one.
 ///
 /// # Panics
 ///
-/// In a checkout that was moved or copied with its `target/`: see [`expect_unmoved`].
+/// Where there is none: a command that needs one fails before, by [`expect_checkout`].
 pub fn root() -> &'static Path {
-    static ROOT: LazyLock<PathBuf> =
-        LazyLock::new(|| expect_unmoved().unwrap_or_else(|error| panic!("{error:#}")).to_owned());
-    &ROOT
+    checkout().expect("a checkout")
 }
 
-/// Fails in a checkout that was moved or copied with its `target/`, which cargo takes for fresh: the programs in it would
-/// go on to read the files of the place where they were built.
-pub fn expect_unmoved() -> Result<&'static Path> {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // Cargo tells what it runs about its package, which may be another one; what is run by hand lies in `target/` below it.
-    let is_ours = std::env::var("CARGO_PKG_DESCRIPTION").is_ok_and(|own| own == env!("CARGO_PKG_DESCRIPTION"));
-    let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|_| is_ours);
-    let program = std::env::current_exe().unwrap_or_default();
-    let of_program = || program.ancestors().map(|dir| dir.join("e2e")).find(|dir| dir.join("Cargo.toml").is_file());
-    if let Some(here) = of_cargo.or_else(of_program)
-        && fs::canonicalize(&here).ok() != fs::canonicalize(built).ok()
-    {
-        bail!(
-            "this program was built in {}, and runs in {}: run `cargo clean -p e2e -p mini-node-exporter` here first",
-            built.display(),
-            here.display()
-        );
+/// Fails outside a checkout; `what` needs one.
+pub fn expect_checkout(what: &str) -> Result<&'static Path> {
+    checkout().with_context(|| format!("{what} needs a checkout of mini-node-exporter, and there is none here"))
+}
+
+/// How `lab` is called: in a checkout cargo builds it.
+pub fn lab() -> &'static str {
+    if checkout().is_some() { "cargo lab" } else { "lab" }
+}
+
+/// A file or a folder that ships, by its path in the checkout. Outside one it is what this program was built with.
+pub fn shipped(path: &str) -> Result<PathBuf> {
+    Ok(checkout().map_or_else(unpacked, |root| Ok(root.to_owned()))?.join(path))
+}
+
+/// The embedded folders, unpacked into the cache.
+fn unpacked() -> Result<PathBuf> {
+    let mut hash = DefaultHasher::new();
+    for (_, dir) in &EMBEDDED {
+        add(dir, &mut hash);
     }
-    built.parent().context("the package has no parent directory")
+    let cache = cache()?;
+    let place = cache.join(format!("shipped-{:016x}", hash.finish()));
+    if !place.exists() {
+        let new = tempfile::Builder::new().prefix(".shipped-").tempdir_in(&cache)?;
+        for (path, dir) in &EMBEDDED {
+            let folder = new.path().join(path);
+            fs::create_dir_all(&folder)?;
+            dir.extract(&folder).with_context(|| folder.display().to_string())?;
+        }
+        // Another run may have been faster.
+        fs::rename(new.path(), &place).or_else(|error| if place.exists() { Ok(()) } else { Err(error) })?;
+    }
+    Ok(place)
+}
+
+fn add(dir: &Dir<'_>, hash: &mut DefaultHasher) {
+    for file in dir.files() {
+        (file.path(), file.contents()).hash(hash);
+    }
+    for dir in dir.dirs() {
+        add(dir, hash);
+    }
 }
 
 /// `$XDG_CACHE_HOME/mini-node-exporter`: tools that were fetched. May be deleted at any time.

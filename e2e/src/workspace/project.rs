@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::dashboard::{self, Dashboard};
 use super::description::{CommandLine, Description, Endpoint};
 use super::rules::{RULES, Rule, RuleFile};
-use super::{files, root};
+use super::{files, shipped};
 
 /// The job name that the exporter's targets have in every scrape configuration.
 pub const JOB: &str = "mini-node-exporter";
@@ -49,7 +49,7 @@ impl Default for Project {
 }
 
 impl Project {
-    /// This repository's exporter, with the files of this checkout.
+    /// This repository's exporter, with its files.
     pub fn shipped() -> Result<Self> {
         Self::default().or_shipped()
     }
@@ -70,10 +70,10 @@ impl Project {
     /// Adds the shipped files of each kind of which none was named.
     pub fn or_shipped(mut self) -> Result<Self> {
         if self.dashboards.is_empty() {
-            self.dashboards = vec![Dashboard::read(&root().join(dashboard::FILE))?];
+            self.dashboards = vec![Dashboard::read(&shipped(dashboard::FILE)?)?];
         }
         if self.rules.is_empty() {
-            self.rules = RuleFile::read_all(&root().join(RULES))?;
+            self.rules = RuleFile::read_all(&shipped(RULES)?)?;
         }
         Ok(self)
     }

@@ -1,6 +1,6 @@
 //! `lab` with a state directory of its own, and functions that find what it left.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -90,8 +90,13 @@ impl Lab {
     }
 
     /// `lab` with these words, not yet run.
-    pub fn command<A: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = A>) -> Cmd {
-        let command = Cmd::new(env!("CARGO_BIN_EXE_lab")).args(words).limit(Duration::from_secs(90));
+    pub fn command<A: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = A>) -> Cmd {
+        self.command_of(env!("CARGO_BIN_EXE_lab").as_ref(), words)
+    }
+
+    /// As [`Lab::command`], with another copy of the program.
+    pub fn command_of<A: AsRef<OsStr>>(&self, program: &Path, words: impl IntoIterator<Item = A>) -> Cmd {
+        let command = Cmd::new(program).args(words).limit(Duration::from_secs(90));
         self.env.iter().fold(command, |command, (name, value)| command.env(name, value))
     }
 
@@ -227,6 +232,10 @@ impl Drop for Lab {
 /// after Ctrl-C the tests that have not begun fail, while the others clean up.
 pub fn begin() -> Result<()> {
     static READY: LazyLock<std::io::Result<()>> = LazyLock::new(|| {
+        // Cargo takes a checkout that was copied with its `target/` for fresh, and its tests would run the other's `lab`.
+        if std::env::var("CARGO_MANIFEST_DIR").is_ok_and(|here| here != env!("CARGO_MANIFEST_DIR")) {
+            return Err(std::io::Error::other("this checkout was moved: run `cargo clean -p e2e` first"));
+        }
         guard::through(env!("CARGO_BIN_EXE_lab"));
         interrupt::listen()?;
         // Children go on ignoring what their parent ignores, as in `nohup cargo test`, but not what it has a handler
@@ -236,7 +245,7 @@ pub fn begin() -> Result<()> {
         }
         Ok(())
     });
-    READY.as_ref().map_err(|error| anyhow!("no signal handler: {error}"))?;
+    READY.as_ref().map_err(|error| anyhow!("cannot begin: {error}"))?;
     Ok(interrupt::check()?)
 }
 

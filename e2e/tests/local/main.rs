@@ -14,7 +14,7 @@
 //! | `others` | the lab around a program of somebody else, described by flags or a file |
 //! | `ends` | however a lab ends, it leaves nothing behind |
 //! | `environment` | the caller's environment: proxies, variables of other tools, programs that hang, missing files |
-//! | `places` | odd machines: no locks, odd paths, copied checkouts, builds without a version |
+//! | `places` | odd machines: no locks, odd paths, no checkout, builds without a version |
 //! | `background`, `watching` | a lab that goes on in the background, and its nodes while it stays |
 //! | `several`, `ports` | labs beside each other, and ports that are taken |
 //! | `tls` | a scrape over mutual TLS with a password, what is refused, and what promtool says of such files |

@@ -1,6 +1,7 @@
-//! What other people's machines do to a tool like this: file systems without locks, odd paths, copied checkouts, builds
-//! without a version. Each was a public bug report of another project.
+//! What other people's machines do to a tool like this: file systems without locks, odd paths, no checkout, builds without
+//! a version. Each was a public bug report of another project.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
@@ -102,12 +103,48 @@ fn a_file_that_cannot_be_read_fails_before_anything_is_started() -> Result<()> {
     lab.expect_nothing_left()
 }
 
+/// An installed `lab`: in an empty folder, and without what cargo says of the checkout to the programs that it runs.
 #[test]
-fn a_checkout_that_was_moved_with_its_target_is_refused() -> Result<()> {
+fn without_a_checkout() -> Result<()> {
     let lab = Lab::new()?;
-    let refused = ended(lab.command(["doctor"]).env("CARGO_MANIFEST_DIR", "/elsewhere/e2e"))?.expect_code(1)?;
-    refused.expect_stderr("runs in /elsewhere/e2e: run `cargo clean -p e2e -p mini-node-exporter` here first")?;
-    Ok(())
+    let folder = lab.dir().join("installed");
+    fs::create_dir(&folder)?;
+    let program = folder.join("lab");
+    fs::copy(env!("CARGO_BIN_EXE_lab"), &program)?;
+    let run = |words: &[OsString]| {
+        let command = lab.command_of(&program, words).without_env("CARGO").dir(&folder);
+        ended(command.env("XDG_CACHE_HOME", lab.dir().join("cache")))
+    };
+    let words =
+        |words: &[&str], parts: &[OsString]| [&words.iter().map(OsString::from).collect::<Vec<_>>(), parts].concat();
+    let parts = lab.parts();
+    // What is scraped is a Prometheus, which every machine with a lab has.
+    let other = lab.start(&["up"], &parts)?;
+    other.id()?;
+    let address = ended(lab.command(["status"]))?.stdout;
+    let address = address.lines().find_map(|line| line.strip_prefix("prometheus  http://")).context("no address")?;
+    for up in [&["up", "--for", "1s"][..], &["check"]] {
+        run(&words(&[up, &["--target", address]].concat(), &parts[2..]))?.expect_code(0)?;
+    }
+    let doctor = run(&words(&["doctor"], &[]))?.expect_code(0)?.stdout;
+    ensure!(!doctor.contains("cargo") && doctor.contains("prometheus"), "{doctor}");
+
+    // Our exporter's rules, dashboard and scenarios have come along, and its binary has not.
+    let ours = run(&words(&["check"], &parts))?.expect_code(0)?.stdout;
+    ensure!(ours.contains("pass rules-healthy") && ours.contains("pass panels-have-data"), "{ours}");
+    let scenarios = run(&words(&["scenario", "list"], &[]))?.expect_code(0)?.stdout;
+    ensure!(scenarios.contains("quiet-day"), "{scenarios}");
+    for up in [&["up"][..], &["check"]] {
+        let refused = run(&words(up, &parts[2..]))?.expect_code(2)?;
+        for way in ["`--target HOST:PORT`", "`--command`", "`lab.toml`", "`--exporter FILE`"] {
+            ensure!(refused.stderr.contains(way), "no {way} in {}", refused.stderr);
+        }
+    }
+    let kind = run(&words(&["check", "--backend", "kind"], &[]))?.expect_code(2)?;
+    kind.expect_stderr("`--backend kind` needs a checkout of mini-node-exporter")?;
+    other.signal(Signal::INT)?;
+    other.expect_code(0)?;
+    lab.expect_nothing_left()
 }
 
 #[test]

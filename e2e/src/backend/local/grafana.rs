@@ -125,7 +125,7 @@ fn provision(dir: &Path) -> Result<()> {
         fs::create_dir_all(dir.join(empty))?;
     }
     for ours in ["dashboards", "datasources"] {
-        symlink(workspace::root().join(PROVISIONING).join(ours), dir.join(ours))?;
+        symlink(workspace::shipped(PROVISIONING)?.join(ours), dir.join(ours))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use e2e::process::command::Cmd;
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
 use e2e::tools::{self, Tool};
+use e2e::workspace;
 use serde::Serialize;
 
 use crate::cli::Doctor;
@@ -78,14 +79,20 @@ pub fn doctor(args: &Doctor) -> Result<Exit> {
 fn programs(args: &Doctor) -> Result<Vec<Row>> {
     let on_path = |what_for, name, args: &[&str], fix| Row::new(what_for, name, ask(name, args), fix);
     let tool =
-        |what_for, tool: Tool, named: Option<&Path>, fix| Row::new(what_for, tool.name(), find(tool, named), fix);
+        |what_for, tool: Tool, named: Option<&Path>, fix: &str| Row::new(what_for, tool.name(), find(tool, named), fix);
     let grafana = args.grafana_home.as_deref().map(local::grafana_in).transpose()?;
     let docker = ["version", "--format", "{{.Server.Version}}"];
+    let lab = workspace::lab();
     let mut rows = vec![
         on_path("everything", "cargo", &["--version"], "install Rust, see https://rustup.rs"),
         on_path("downloads", "tar", &["--version"], "install `tar`"),
-        tool("local", Tool::Prometheus, args.prometheus.as_deref(), "`cargo lab check --without grafana` downloads it"),
-        tool("local, optional", Tool::Grafana, grafana.as_deref(), "`cargo lab` downloads it"),
+        tool(
+            "local",
+            Tool::Prometheus,
+            args.prometheus.as_deref(),
+            &format!("`{lab} check --without grafana` downloads it"),
+        ),
+        tool("local, optional", Tool::Grafana, grafana.as_deref(), &format!("`{lab}` downloads it")),
         on_path("kind", "docker", &docker, "install Docker"),
         tool("kind", Tool::Kind, None, "`cargo lab check --backend kind` downloads it"),
         tool("kind, tests", Tool::Kubectl, None, "`cargo test` downloads it"),
@@ -100,6 +107,9 @@ fn programs(args: &Doctor) -> Result<Vec<Row>> {
         on_path("kind --airgap", "cc", &["--version"], "install `gcc` and `libc6-dev`"),
         on_path("kind --airgap", "go", &["env", "GOVERSION"], "optional: the build of the images downloads Debian's"),
     ];
+    if workspace::checkout().is_none() {
+        rows.retain(|row| row.what_for.starts_with("local") || row.what_for == "downloads");
+    }
     if let Some(exporter) = &args.exporter {
         rows.push(Row::new("local", "exporter", ask(&exporter.display().to_string(), &["--version"]), ""));
     }

@@ -7,8 +7,10 @@ use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
 use e2e::terminal::progress::Progress;
 use e2e::wait::interrupt;
+use e2e::workspace;
 
 pub fn build(airgapped: bool, progress: &Progress) -> Result<Exit> {
+    workspace::expect_checkout("an image of the exporter")?;
     interrupt::listen()?;
     let docker = Docker::find("docker")?;
     // First, for it knows at once whether this engine will do.

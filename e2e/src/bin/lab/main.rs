@@ -27,7 +27,6 @@ use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
 use e2e::terminal::progress::{Progress, Shown};
 use e2e::wait::poll;
-use e2e::workspace;
 
 use cli::{Cli, Command};
 
@@ -39,7 +38,6 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit> {
-    workspace::expect_unmoved()?;
     poll::check_patience().map_err(|error| Usage(error.to_string()))?;
     let progress = &Progress::showing(if cli.quiet { Shown::Trouble } else { Shown::All });
     match cli.command.unwrap_or(Command::Up(cli.up)) {

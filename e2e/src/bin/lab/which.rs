@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use e2e::run::{self, Found};
 use e2e::terminal::exit::Usage;
 use e2e::terminal::out;
+use e2e::workspace;
 
 /// The labs that run or were kept. A check of a stack that already ran holds a run, too, and is none.
 pub fn labs() -> Result<Vec<Found>> {
@@ -22,7 +23,7 @@ pub fn choose(id: Option<&str>) -> Result<Found> {
         None if runs.len() > 1 => bail!(Usage(format!("several labs are running, name one: {}", names(&runs)))),
         None => match runs.pop() {
             Some(run) => Ok(run),
-            None => bail!("no lab is running; `cargo lab` starts one"),
+            None => bail!("no lab is running; `{}` starts one", workspace::lab()),
         },
     }
 }

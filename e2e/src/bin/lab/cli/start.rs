@@ -9,8 +9,11 @@ use e2e::backend::kind::{self, images::Override};
 use e2e::backend::local::{self, Fleet, WantedGrafana};
 use e2e::stack::nodes::ITSELF;
 use e2e::terminal::exit::Usage;
-use e2e::workspace::description::{self, Description};
 use e2e::workspace::project::Project;
+use e2e::workspace::{
+    self,
+    description::{self, Description},
+};
 
 /// The shortest interval at which targets are scraped.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
@@ -194,6 +197,7 @@ impl Start {
         }
         refuse(&self.rows(), self.stack())?;
         self.check_description()?;
+        self.check_place()?;
         match (self.backend, self.nodes) {
             (Backend::Kind, Some(21..)) => Err("`--nodes` is at most 20 with `--backend kind`".into()),
             (Backend::Local, Some(_)) if self.procfs.is_some() || self.exporter.is_some() => {
@@ -204,6 +208,21 @@ impl Start {
                 Err("`--clusters` is more than `--nodes`: each cluster needs a node".into())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Fails outside a checkout for what is built from one.
+    fn check_place(&self) -> Result<(), String> {
+        let is_built = self.description.target.is_empty() && self.exporter.is_none() && self.nodes.is_none();
+        match self.backend {
+            _ if workspace::checkout().is_some() => Ok(()),
+            Backend::Kind => Err("`--backend kind` needs a checkout of mini-node-exporter".into()),
+            Backend::Local if is_built => Err(
+                "no checkout of mini-node-exporter here to build the exporter from: name a program with `--target HOST:PORT`, \
+                 with `--command` to start it, or in `lab.toml`; or this exporter's binary with `--exporter FILE`"
+                    .into(),
+            ),
+            Backend::Local => Ok(()),
         }
     }
 
