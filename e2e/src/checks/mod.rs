@@ -1,15 +1,18 @@
 //! The checks: what must be true of a stack, whatever backend it runs on. Their names are stable.
 
+mod exposition;
 mod grafana;
 mod labels;
 mod load;
 mod panels;
 pub mod report;
 mod rules;
+mod series;
 mod targets;
 #[cfg(test)]
 mod tests;
 mod uptime;
+mod windows;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +31,9 @@ const FIRST_SAMPLE: Duration = Duration::from_secs(40);
 
 /// The outcome of a check of dashboards where none was named.
 const NO_DASHBOARD: Outcome = Outcome::Omitted { reason: "no dashboard; name some with `--dashboards`" };
+
+/// The outcome of a check of rules where none was named.
+const NO_RULES: Outcome = Outcome::Omitted { reason: "no rules; name some with `--rules`" };
 
 /// A check.
 pub struct Check {
@@ -63,6 +69,12 @@ pub const CHECKS: &[Check] = &[
         run: targets::targets_up,
     },
     Check {
+        name: "exposition-lints",
+        of: Of::Any,
+        proves: "promtool has nothing to say about what each target exposes, and no scrape takes half of its timeout",
+        run: exposition::exposition_lints,
+    },
+    Check {
         name: "one-target-per-node",
         of: Of::Ours,
         proves: "each node has exactly one target, and there are no others",
@@ -88,6 +100,12 @@ pub const CHECKS: &[Check] = &[
         run: rules::rules_healthy,
     },
     Check {
+        name: "rules-find-series",
+        of: Of::Any,
+        proves: "every selector in every rule finds a series, or is excused by a comment for pint",
+        run: series::rules_find_series,
+    },
+    Check {
         name: "grafana-healthy",
         of: Of::Any,
         proves: "Grafana is up and its database is ok",
@@ -110,6 +128,12 @@ pub const CHECKS: &[Check] = &[
         of: Of::Any,
         proves: "every query of the dashboard returns samples, from Prometheus and through Grafana",
         run: panels::panels_have_data,
+    },
+    Check {
+        name: "windows-fit",
+        of: Of::Any,
+        proves: "every range of rate and its kin holds two samples, and Grafana knows the scrape interval",
+        run: windows::windows_fit,
     },
 ];
 

@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
+use crate::client::prometheus::Target;
 use crate::wait::poll::Final;
 use crate::workspace::opening::Lookup;
 use crate::workspace::queries::{Queries, Query, Report};
@@ -49,7 +50,7 @@ fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
 
 /// The scrape interval from which Grafana computes `$__rate_interval`. Where no Grafana can be asked it is that of the
 /// targets, and the text says so.
-fn scrape_interval(subject: Subject<'_>) -> Result<(Duration, String)> {
+pub(super) fn scrape_interval(subject: Subject<'_>) -> Result<(Duration, String)> {
     let stack = subject.stack();
     if let Some(grafana) = stack.grafana.here()
         && let Some(interval) = grafana.scrape_interval(&subject.datasource()?)?
@@ -58,7 +59,7 @@ fn scrape_interval(subject: Subject<'_>) -> Result<(Duration, String)> {
     }
     let targets =
         subject.poll("the targets' scrape interval", FIRST_SAMPLE, || stack.prometheus.targets(&stack.job))?;
-    let intervals = targets.iter().filter_map(|target| humantime::parse_duration(&target.scrape_interval).ok());
+    let intervals = targets.iter().filter_map(Target::interval);
     let interval = intervals.max().unwrap_or(variables::SCRAPE_INTERVAL);
     let shown = humantime::format_duration(interval);
     Ok((interval, format!("; `$__rate_interval` computed from the targets' scrape interval of {shown}")))

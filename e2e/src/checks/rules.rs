@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(40);
 pub(super) fn rules_healthy(subject: Subject<'_>) -> Outcome {
     let has_loaded_none = |groups: Vec<RuleGroup>| groups.iter().all(|group| group.rules.is_empty());
     if subject.project.rules.is_empty() && subject.stack().prometheus.rules().is_ok_and(has_loaded_none) {
-        return Outcome::Omitted { reason: "no rules; name some with `--rules`" };
+        return super::NO_RULES;
     }
     Outcome::from(run(subject).map(|count| format!("{} loaded and evaluated", out::count(count, "rule", "rules"))))
 }

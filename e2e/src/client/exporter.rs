@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::access::Access;
-use super::http::Server;
+use super::http::{Answer, Server};
 
 /// An exporter.
 #[derive(Clone, Debug)]
@@ -27,6 +27,11 @@ impl Exporter {
     /// Fails unless the exporter is ready; the error is the exporter's own.
     pub fn ready(&self) -> Result<()> {
         Ok(self.0.get("/healthz/ready", &[])?.text().map(drop)?)
+    }
+
+    /// What it exposes, whatever the status.
+    pub fn exposition(&self) -> Result<Answer> {
+        self.0.get("/metrics", &[])
     }
 
     /// The name that its samples carry.

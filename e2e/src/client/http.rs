@@ -49,6 +49,8 @@ impl fmt::Debug for Server {
 pub struct Answer {
     request: Request,
     pub status: StatusCode,
+    /// The header `Content-Type`, empty where there is none.
+    pub content_type: String,
     pub body: String,
 }
 
@@ -131,13 +133,13 @@ impl Server {
 impl Answer {
     /// The body of a success.
     pub fn text(self) -> Result<String, Refused> {
-        let Self { request, status, body } = self;
+        let Self { request, status, body, .. } = self;
         if status.is_success() { Ok(body) } else { Err(Refused { request, status, body }) }
     }
 
     /// The parsed body of a success.
     pub fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let Self { request, status, body } = self;
+        let Self { request, status, body, .. } = self;
         if status.is_success() { parse(&request, status, &body) } else { Err(Refused { request, status, body }.into()) }
     }
 
@@ -168,7 +170,14 @@ impl Request {
     fn read(self, answer: Result<Response<Body>, ureq::Error>) -> Result<Answer> {
         let mut answer = answer.map_err(|error| self.failed(&error))?;
         let body = answer.body_mut().with_config().limit(LARGEST).read_to_vec().map_err(|error| self.failed(&error))?;
-        Ok(Answer { status: answer.status(), body: String::from_utf8_lossy(&body).into_owned(), request: self })
+        let content_type =
+            answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Answer {
+            status: answer.status(),
+            content_type: content_type.to_owned(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+            request: self,
+        })
     }
 
     fn failed(&self, error: &ureq::Error) -> Error {

@@ -85,6 +85,12 @@ pub struct Target {
     /// Such as `15s`.
     #[serde(default)]
     pub scrape_interval: String,
+    /// Such as `10s`.
+    #[serde(default)]
+    pub scrape_timeout: String,
+    /// How many seconds its newest scrape took.
+    #[serde(default)]
+    pub last_scrape_duration: f64,
 }
 
 impl Target {
@@ -96,6 +102,11 @@ impl Target {
     /// The node that it is on.
     pub fn node(&self) -> String {
         node_of(&self.labels)
+    }
+
+    /// How often it is scraped, where Prometheus says so.
+    pub fn interval(&self) -> Option<Duration> {
+        humantime::parse_duration(&self.scrape_interval).ok()
     }
 }
 

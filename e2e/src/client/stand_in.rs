@@ -60,5 +60,5 @@ fn replay(recorded: &str) -> Response {
     let (status, kind) = head.split_once(' ').unwrap_or((head, "text/plain"));
     let status: StatusCode = status.parse().unwrap();
     let location = kind.strip_prefix("location=").map(|place| [(header::LOCATION, place.to_owned())]);
-    (status, location, [(header::CONTENT_TYPE, "application/json")], body.to_owned()).into_response()
+    (status, location, [(header::CONTENT_TYPE, kind.to_owned())], body.to_owned()).into_response()
 }

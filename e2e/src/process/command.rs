@@ -23,6 +23,7 @@ pub struct Cmd {
     env: Vec<(OsString, OsString)>,
     unset: Vec<OsString>,
     dir: Option<PathBuf>,
+    stdin: Option<String>,
     log: Option<PathBuf>,
     limit: Duration,
     shielded: bool,
@@ -46,6 +47,7 @@ impl Cmd {
             env: Vec::new(),
             unset: Vec::new(),
             dir: None,
+            stdin: None,
             log: None,
             limit: Duration::from_secs(30),
             shielded: false,
@@ -79,6 +81,12 @@ impl Cmd {
     /// Sets the directory that the command runs in.
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
+        self
+    }
+
+    /// Sets what the command reads from standard input.
+    pub fn stdin(mut self, text: impl Into<String>) -> Self {
+        self.stdin = Some(text.into());
         self
     }
 
@@ -167,7 +175,11 @@ impl Cmd {
 
     fn expression(&self, stderr: Option<File>) -> duct::Expression {
         let (program, args) = guard::wrap(&self.program, &self.args);
-        let mut expression = own_group(&duct::cmd(program, args)).stdin_null().unchecked();
+        let mut expression = own_group(&duct::cmd(program, args)).unchecked();
+        expression = match &self.stdin {
+            Some(text) => expression.stdin_bytes(text.clone()),
+            None => expression.stdin_null(),
+        };
         expression = match (&self.log, stderr) {
             (Some(path), _) => expression.stderr_to_stdout().stdout_path(path),
             (None, Some(file)) => expression.stdout_capture().stderr_file(file),

@@ -87,6 +87,13 @@ pub fn first(count: usize, names: &[impl AsRef<str>]) -> String {
     }
 }
 
+/// The name that is most like another one, if any is.
+pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let like = names.into_iter().map(|other| (strsim::jaro_winkler(name, other), other));
+    let (likeness, other) = like.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (likeness > 0.8).then_some(other)
+}
+
 /// Writes a line to standard output.
 pub fn line(text: &str) -> Result<(), OutError> {
     Ok(writeln!(anstream::stdout().lock(), "{text}")?)

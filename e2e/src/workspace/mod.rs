@@ -8,6 +8,7 @@ pub mod held;
 pub mod opening;
 mod pint;
 pub mod project;
+pub mod promql;
 pub mod queries;
 pub mod rules;
 pub mod variables;

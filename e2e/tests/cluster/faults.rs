@@ -26,11 +26,19 @@ enum Plant {
 const ROLL_OUT: &str = "roll-out";
 
 /// What fails where Prometheus has no target, and no Service leads to an exporter.
-pub const NO_TARGETS: &[&str] =
-    &["exporter-ready", "targets-up", "one-target-per-node", "node-labels", "uptime", "load", "panels-have-data"];
+pub const NO_TARGETS: &[&str] = &[
+    "exporter-ready",
+    "targets-up",
+    "one-target-per-node",
+    "node-labels",
+    "uptime",
+    "load",
+    "rules-find-series",
+    "panels-have-data",
+];
 
 /// What fails where no target answers Prometheus.
-const NO_ANSWERS: &[&str] = &["targets-up", "node-labels", "uptime", "load", "panels-have-data"];
+const NO_ANSWERS: &[&str] = &["targets-up", "node-labels", "uptime", "load", "rules-find-series", "panels-have-data"];
 
 pub fn a_role_without_watch(kind: &Kind) -> Result<()> {
     let fault = Fault {
@@ -104,7 +112,16 @@ pub fn a_wrong_image_tag(kind: &Kind) -> Result<()> {
                 r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "mini-node-exporter:no-such-tag"}]"#,
             )],
         ),
-        fails: &[ROLL_OUT, "exporter-ready", "targets-up", "node-labels", "uptime", "load", "panels-have-data"],
+        fails: &[
+            ROLL_OUT,
+            "exporter-ready",
+            "targets-up",
+            "node-labels",
+            "uptime",
+            "load",
+            "rules-find-series",
+            "panels-have-data",
+        ],
         says: "no node has this image",
     };
     expect(kind, "image-tag", &fault)
@@ -154,6 +171,7 @@ pub fn a_pod_that_pod_security_refuses(kind: &Kind) -> Result<()> {
             "node-labels",
             "uptime",
             "load",
+            "rules-find-series",
             "panels-have-data",
         ],
         says: "violates PodSecurity \"restricted",

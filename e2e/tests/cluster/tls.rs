@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A password that is not the exporters': every scrape is refused, and it is said why.
 const WRONG_PASSWORD: Fault<&str> = Fault {
     plant: "a guess",
-    fails: &["exporter-ready", "targets-up", "node-labels", "uptime", "load", "panels-have-data"],
+    fails: &["exporter-ready", "targets-up", "node-labels", "uptime", "load", "rules-find-series", "panels-have-data"],
     says: "server returned HTTP status 401 Unauthorized",
 };
 

@@ -5,6 +5,7 @@ use promql_parser::parser::{self, Expr, LabelModifier};
 use crate::catalogue::CLUSTER;
 use crate::shipped::{self, CATALOGUE};
 use crate::{assert_none, promql};
+use e2e::workspace::promql::parts;
 
 /// What an aggregation without any grouping is.
 #[derive(Clone, Copy, PartialEq)]
@@ -53,7 +54,7 @@ fn every_legend_names_the_cluster() {
 /// What in a query takes the nodes of two clusters for one.
 fn merging(query: &str, total: Total) -> Vec<String> {
     let Ok(expr) = parser::parse(query) else { return vec![format!("`{query}` is not PromQL")] };
-    promql::parts(&expr).into_iter().filter_map(|part| merger(part, total)).collect()
+    parts(&expr).into_iter().filter_map(|part| merger(part, total)).collect()
 }
 
 fn merger(part: &Expr, total: Total) -> Option<String> {

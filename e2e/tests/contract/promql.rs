@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use promql_parser::label::{MatchOp, Matcher};
+use e2e::workspace::promql::matchers;
+use promql_parser::label::MatchOp;
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
     self, AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector,
@@ -31,20 +32,6 @@ pub fn check(query: &str, known: &Catalogue) -> Checked {
         }
     };
     Checked { labels, problems: walk.problems }
-}
-
-/// Every expression in one, itself first.
-pub fn parts(expr: &Expr) -> Vec<&Expr> {
-    let below: Vec<&Expr> = match expr {
-        Expr::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).map(Box::as_ref).collect(),
-        Expr::Binary(binary) => vec![&binary.lhs, &binary.rhs],
-        Expr::Call(call) => call.args.args.iter().map(Box::as_ref).collect(),
-        Expr::Paren(paren) => vec![&paren.expr],
-        Expr::Subquery(subquery) => vec![&subquery.expr],
-        Expr::Unary(unary) => vec![&unary.expr],
-        _ => Vec::new(),
-    };
-    std::iter::once(expr).chain(below.into_iter().flat_map(parts)).collect()
 }
 
 /// The aggregations that pick series and leave them as they are.
@@ -216,11 +203,6 @@ fn pinned(expr: &Expr) -> Labels {
         _ => return Labels::new(),
     };
     matchers(selector).filter(|matcher| matches!(matcher.op, MatchOp::Equal)).map(|m| m.name.clone()).collect()
-}
-
-pub fn matchers(selector: &VectorSelector) -> impl Iterator<Item = &Matcher> {
-    let matchers = &selector.matchers;
-    matchers.matchers.iter().chain(matchers.or_matchers.iter().flatten()).filter(|matcher| matcher.name != "__name__")
 }
 
 fn minus(mut labels: Labels, gone: &[String]) -> Labels {

@@ -66,7 +66,7 @@ pub fn checks_can_be_chosen_and_listed() -> Result<()> {
 fn a_check_that_fails() -> Result<()> {
     let own = shared()?;
     samples(&own)?;
-    let lab = Lab::bare()?;
+    let lab = Lab::bare()?.with_promtool()?;
     let base = own.local.stack().prometheus.base();
     let shown = lab.transcript(&["check", "--prometheus", base, "--skip", "panels-have-data"], &[])?;
     lab.assert_snapshot("check_of_a_node_that_stands_still", &shown);

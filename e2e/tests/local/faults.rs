@@ -37,7 +37,7 @@ fn part_killed(program: &str, log: &str, last_log_line: &str) -> Result<()> {
 
 #[test]
 fn a_bad_file_in_the_tree() -> Result<()> {
-    let lab = Lab::bare()?;
+    let lab = Lab::bare()?.with_promtool()?;
     let tree = fixture("bad-uptime-garbage");
     let shown = lab.transcript(&["check", "--path.procfs", &tree.to_string_lossy()], &lab.parts())?;
     lab.assert_snapshot("check_of_a_tree_with_a_bad_file", &shown);

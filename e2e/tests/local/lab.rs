@@ -36,6 +36,7 @@ impl Lab {
     /// With this workspace's exporter and a real Prometheus.
     pub fn new() -> Result<Self> {
         begin()?;
+        promtool()?;
         let dir = tempfile::tempdir()?;
         let env = [
             ("XDG_STATE_HOME", dir.path().into()),
@@ -54,6 +55,12 @@ impl Lab {
         let mut lab = Self::new()?;
         lab.env.extend([("PATH", lab.dir().join("bin").into()), ("XDG_CACHE_HOME", lab.dir().join("cache").into())]);
         Ok(lab)
+    }
+
+    /// With promtool on its `PATH`, too.
+    pub fn with_promtool(self) -> Result<Self> {
+        self.script("bin/promtool", &format!("exec '{}' \"$@\"", promtool()?.display()))?;
+        Ok(self)
     }
 
     /// Its places by the names that snapshots give them.
@@ -275,6 +282,12 @@ pub fn exporter() -> Result<PathBuf> {
 pub fn prometheus() -> Result<PathBuf> {
     static FOUND: Mutex<Option<PathBuf>> = Mutex::new(None);
     once(&FOUND, |step| Ok(tools::find(Tool::Prometheus, None, step)?.path))
+}
+
+/// promtool, as the harness finds it.
+pub fn promtool() -> Result<PathBuf> {
+    static FOUND: Mutex<Option<PathBuf>> = Mutex::new(None);
+    once(&FOUND, |step| Ok(tools::find(Tool::Promtool, None, step)?.path))
 }
 
 fn once(found: &Mutex<Option<PathBuf>>, find: impl FnOnce(&Step) -> Result<PathBuf>) -> Result<PathBuf> {

@@ -2,23 +2,28 @@
 //! that the report must hold. Faults of a scrape job share one Prometheus, each as a job of its own.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::response::IntoResponse as _;
+use axum::routing::get;
 use e2e::checks::report::CheckReport;
 use e2e::checks::{self, Choice, Subject};
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::project::Project;
 use e2e::workspace::root;
+use e2e::workspace::rules::RuleFile;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
+use crate::serve::serve;
 use crate::stacks::{Altered, Own};
 
 /// The checks of what is scraped, which can be made of one job among several.
-const OF_A_JOB: [&str; 5] = ["targets-up", "one-target-per-node", "node-labels", "uptime", "load"];
+const OF_A_JOB: [&str; 6] = ["targets-up", "exposition-lints", "one-target-per-node", "node-labels", "uptime", "load"];
 
 /// The checks that fail when no sample arrives.
 const NO_SAMPLES: &[&str] = &["targets-up", "node-labels", "uptime", "load"];
@@ -37,7 +42,11 @@ const FAULTS_OF_A_JOB: &[(&str, JobFault)] = &[
     ),
     (
         "a wrong scrape path",
-        Fault { plant: |job| job["metrics_path"] = json!("/metric"), fails: NO_SAMPLES, says: "404" },
+        Fault {
+            plant: |job| job["metrics_path"] = json!("/metric"),
+            fails: &["targets-up", "exposition-lints", "node-labels", "uptime", "load"],
+            says: "404",
+        },
     ),
     (
         "a scrape interval of five minutes",
@@ -73,7 +82,7 @@ const FAULTS_OF_A_JOB: &[(&str, JobFault)] = &[
         "no node label",
         Fault {
             plant: |job| drop(labels(job).remove("node")),
-            fails: &OF_A_JOB,
+            fails: &["targets-up", "one-target-per-node", "node-labels", "uptime", "load"],
             says: "no target with a label `node` for worker-1",
         },
     ),
@@ -116,6 +125,14 @@ const FAULTS_OF_A_JOB: &[(&str, JobFault)] = &[
             says: "node_load of worker-1 has durations [\"1m\", \"5m\"]",
         },
     ),
+    (
+        "a counter without its suffix",
+        Fault {
+            plant: |job| target(job)["targets"] = json!([badly_named()]),
+            fails: &["exposition-lints", "node-labels", "uptime", "load"],
+            says: "counter metrics should have \"_total\" suffix",
+        },
+    ),
 ];
 
 /// One Prometheus that scrapes with every fault, and has a rule that fails.
@@ -136,6 +153,8 @@ fn faults_of_a_scrape_job_fail_the_right_checks() -> Result<()> {
         let altered = Altered::of(Arc::clone(&own), |stack| {
             stack.job = (*name).to_owned();
             stack.own = false;
+            // Their targets are asked instead.
+            stack.exporters.clear();
         });
         let subject = Subject { backend: &altered, project: &shipped };
         is_seen(fault, || checks::run(subject, &Choice::only(&OF_A_JOB), |_| {}))
@@ -153,7 +172,15 @@ fn an_exporter_that_is_frozen_fails_every_check_of_samples() -> Result<()> {
     own.local.exporter().context("no exporter")?.signal(Signal::STOP);
     let fault = Fault {
         plant: (),
-        fails: &["exporter-ready", "targets-up", "node-labels", "uptime", "load", "panels-have-data"],
+        fails: &[
+            "exporter-ready",
+            "targets-up",
+            "node-labels",
+            "uptime",
+            "load",
+            "rules-find-series",
+            "panels-have-data",
+        ],
         says: "is down (Get \"http://127.0.0.1:",
     };
     let (altered, shipped) = (Altered::of(own, |_| ()), Project::shipped()?);
@@ -171,6 +198,34 @@ fn a_wrong_query_of_the_dashboard_is_named() -> Result<()> {
         is_seen(&fault, || checks::run(Subject { backend: &altered, project: &shipped }, &Choice::default(), |_| {}))?;
     }
     Ok(())
+}
+
+#[test]
+fn a_rule_that_finds_no_series_and_a_range_that_is_too_short_are_named() -> Result<()> {
+    let altered = Altered::shared(|_| ())?;
+    for (expr, fails, says) in [
+        ("node_lod > 1", &["rules-find-series"][..], "no metric `node_lod`; the nearest is `node_load`"),
+        ("rate(process_cpu_seconds_total[1s]) > 1", &["windows-fit"], "1s with a sample every 1s; use 4s or more"),
+    ] {
+        let mut project = Project::shipped()?;
+        let rules = json!({ "groups": [{ "name": "g", "rules": [{ "alert": "Planted", "expr": expr }] }] });
+        project.rules.push(RuleFile::parse("planted.yml", &rules.to_string())?);
+        let fault = Fault { plant: (), fails, says };
+        // Prometheus has not loaded that rule.
+        let choice = Choice { skip: vec!["rules-healthy".to_owned()], ..Choice::default() };
+        is_seen(&fault, || checks::run(Subject { backend: &altered, project: &project }, &choice, |_| {}))?;
+    }
+    Ok(())
+}
+
+/// Serves an exposition of which promtool has something to say; returns its address.
+fn badly_named() -> &'static str {
+    static ADDRESS: LazyLock<String> = LazyLock::new(|| {
+        let text = "# HELP requests Requests.\n# TYPE requests counter\nrequests 1\n";
+        let answer = move || async move { ([("content-type", "text/plain; version=0.0.4")], text).into_response() };
+        serve(Router::new().route("/metrics", get(answer))).trim_start_matches("http://").to_owned()
+    });
+    &ADDRESS
 }
 
 /// Waits until the fault is seen: each check looks only once, and the first scrapes may be under way.

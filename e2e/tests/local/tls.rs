@@ -8,8 +8,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use e2e::client::prometheus::Prometheus;
 use e2e::process::child::Process;
 use e2e::process::command::Cmd;
-use e2e::terminal::progress::Progress;
-use e2e::tools::{self, Tool};
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
 use fs_err as fs;
@@ -232,8 +230,7 @@ struct Judge {
 
 impl Judge {
     fn new(site: &Site) -> Result<Self> {
-        let promtool = Progress::quiet().step("find promtool", |step| tools::find(Tool::Promtool, None, step))?.path;
-        Ok(Self { promtool, exporter: lab::exporter()?, file: site.path("exporter/judged.yml") })
+        Ok(Self { promtool: lab::promtool()?, exporter: lab::exporter()?, file: site.path("exporter/judged.yml") })
     }
 
     fn accepts(&self, text: &str) -> Result<(bool, bool)> {

@@ -60,6 +60,9 @@ const VARIES: &[(&str, &str)] = &[
     (r"(?m)^       (panel|variable|annotation) .*(\n       (panel|variable|annotation) .*)*$", "       [PANELS]"),
     (r"all \d+ queries", "all [N] queries"),
     (r"\d+ rules loaded", "[N] rules loaded"),
+    (r"\d+ selectors of \d+ rules found; \d+ excused", "[N] selectors of [N] rules found; [N] excused"),
+    (r"takes \d+\.\d+ s", "takes [TIME]"),
+    (r"\d+ samples, \d+ bytes", "[N] samples, [N] bytes"),
     // The logs of real programs.
     (r"(?m)^(  (\w+ )?\| )(ts|time)=.*(\n  (\w+ )?\| (ts|time)=.*)*$", "$1[LOG]"),
 ];

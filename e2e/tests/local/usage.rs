@@ -61,7 +61,7 @@ fn a_bad_command_line() -> Result<()> {
 /// What most people see, most of the time.
 #[test]
 fn every_check_passes() -> Result<()> {
-    let lab = Lab::bare()?;
+    let lab = Lab::bare()?.with_promtool()?;
     lab.assert_snapshot("check", &lab.transcript(&["check", &ordinary_node()], &lab.parts())?);
     lab.expect_nothing_left()
 }
@@ -69,7 +69,7 @@ fn every_check_passes() -> Result<()> {
 /// Everything else is checked, and the exit code says that something was not.
 #[test]
 fn a_missing_grafana_is_skipped() -> Result<()> {
-    let lab = Lab::bare()?;
+    let lab = Lab::bare()?.with_promtool()?;
     let shown = lab.transcript(&["check", &ordinary_node()], &lab.programs())?;
     lab.assert_snapshot("check_without_a_grafana", &shown);
     lab.expect_nothing_left()

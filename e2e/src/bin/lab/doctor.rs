@@ -96,7 +96,7 @@ fn programs(args: &Doctor) -> Result<Vec<Row>> {
         on_path("kind", "docker", &docker, "install Docker"),
         tool("kind", Tool::Kind, None, "`cargo lab check --backend kind` downloads it"),
         tool("kind, tests", Tool::Kubectl, None, "`cargo test` downloads it"),
-        tool("tests", Tool::Promtool, None, "`cargo test` downloads it"),
+        tool("local, tests", Tool::Promtool, None, "`cargo lab check --without grafana` downloads it"),
         on_path(
             "kind --airgap",
             "apt-get",

@@ -1,13 +1,16 @@
 //! Each check on both sides of the line between passing and failing, by answers of a Prometheus and a Grafana. What the
 //! real ones answer is shown by the local tier.
 
+mod exposition;
 mod grafana;
 mod labels;
 mod load;
 mod panels;
 mod rules;
+mod series;
 mod targets;
 mod uptime;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -105,11 +108,14 @@ fn another_exporters_targets_get_the_checks_for_any() {
     assert_eq!(names, CHECKS.iter().filter(|check| check.of == Of::Any).map(|check| check.name).collect::<Vec<_>>());
     assert_snapshot!(shown(outcomes), @"
     pass 1 of 1 up
+    skip cannot reach the targets from here: GET http:///metrics: http: invalid format
+    omit no rules; name some with `--rules`
     omit no rules; name some with `--rules`
     omit excluded on request
     omit excluded on request
     omit no dashboard; name some with `--dashboards`
     omit no dashboard; name some with `--dashboards`
+    omit no rules and no dashboard; name some with `--rules` and `--dashboards`
     ");
     assert_snapshot!(shown(judge("x:2").take(1).map(|(_, outcome)| outcome)), @"FAIL every target up: last seen: no target with a label `instance` for x:2; targets: http:///metrics is up");
 }
@@ -153,8 +159,22 @@ fn stack(procfs: Procfs, answers: &[(&str, String)]) -> Stack {
     Stack::own(["a".to_owned()].into(), Vec::new(), Prometheus::new(answering(answers)), Part::Omitted, procfs)
 }
 
+fn borrowed(answers: &[(String, String)]) -> Vec<(&str, String)> {
+    answers.iter().map(|(path, answer)| (path.as_str(), answer.clone())).collect()
+}
+
 fn answering(answers: &[(&str, String)]) -> String {
     StandIn::answering(&answers.iter().map(|(path, answer)| (*path, answer.as_str())).collect::<Vec<_>>()).base
+}
+
+/// The path at which Prometheus is asked a query.
+fn asking(query: &str) -> String {
+    let encode = |byte| match byte {
+        b' ' => "%20".to_owned(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'(' | b')' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    format!("/api/v1/query?query={}", query.bytes().map(encode).collect::<String>())
 }
 
 fn scraping(targets: &[Value]) -> Stack {
