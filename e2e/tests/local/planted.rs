@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
+use e2e::backend::Backend as _;
 use e2e::checks::report::CheckReport;
 use e2e::checks::{self, Choice, Subject};
 use e2e::wait::poll::{self, Attempt};
@@ -19,6 +20,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
+use crate::lab::Lab;
 use crate::serve::serve;
 use crate::stacks::{Altered, Own};
 
@@ -160,6 +162,11 @@ fn faults_of_a_scrape_job_fail_the_right_checks() -> Result<()> {
         is_seen(fault, || checks::run(subject, &Choice::only(&OF_A_JOB), |_| {}))
             .with_context(|| (*name).to_owned())?;
     }
+    // Under another job the exporter is known by its metrics.
+    let lab = Lab::new()?;
+    let base = own.local.stack().prometheus.base();
+    let job = ["--job", "an address as instance", "--only", "one-target-per-node"];
+    lab.run(&[&["check", "--prometheus", base], &job[..]].concat(), &[])?.expect_code(0)?;
     let failing = Fault { plant: (), fails: &["rules-healthy"], says: "rule `broken:evaluation` is err" };
     let altered = Altered::of(own, |_| ());
     let subject = Subject { backend: &altered, project: &shipped };

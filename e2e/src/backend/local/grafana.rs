@@ -278,6 +278,23 @@ mod tests {
     }
 
     #[test]
+    fn every_dashboard_is_linked_whatever_its_file_is_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |name: &str| {
+            let file = touch(&dir.path().join(name));
+            fs::write(&file, format!(r#"{{"uid": "u", "title": "{name}"}}"#)).unwrap();
+            Dashboard::read(&file).unwrap()
+        };
+        let to = dir.path().join("linked");
+        let first = link(&["a/x.json", "b/x.json", "c/y"].map(read), &to).unwrap();
+        assert_eq!(first, Some(to.join("x.json")));
+        for (name, title) in [("x.json", "a/x.json"), ("2-x.json", "b/x.json"), ("y.json", "c/y")] {
+            assert_eq!(Dashboard::read(&to.join(name)).unwrap().title, title);
+        }
+        assert_eq!(link(&[], &dir.path().join("none")).unwrap(), None);
+    }
+
+    #[test]
     fn the_subcommand_is_only_for_the_new_program() {
         let home = Path::new("/g");
         assert_eq!(args(Path::new("/g/bin/grafana"), home), ["server", "--homepath=/g"]);

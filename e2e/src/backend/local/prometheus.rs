@@ -94,3 +94,17 @@ pub(super) fn start(
     process.wait_until("ready", Duration::from_secs(30), || client.ready())?;
     Ok((process, base))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_target_is_scraped_by_its_scheme_and_path() {
+        let targets = ["https://app.example/m", ":9100"].map(|text| text.parse().unwrap());
+        let job = &of_targets("mine", &targets, Duration::from_millis(1500))["scrape_configs"][0];
+        let group = |target: &str, scheme: &str, path: &str| json!({ "targets": [target], "labels": { "__scheme__": scheme, "__metrics_path__": path } });
+        let groups = [group("app.example:443", "https", "/m"), group("localhost:9100", "http", "/metrics")];
+        assert_eq!(*job, json!({ "job_name": "mine", "static_configs": groups }));
+    }
+}
