@@ -55,6 +55,8 @@ const VARIES: &[(&str, &str)] = &[
     (r"\bprocess \d+", "process [PID]"),
     (r"linux[_-](amd64|arm64)\b", "[PLATFORM]"),
     (r"(find Prometheus \[TIME\]  )[^,]+", "$1[VERSION]"),
+    (r"/[\d.]+/grafana_[\d.]+_\d+_", "/[VERSION]/grafana_[VERSION]_[BUILD]_"),
+    (r"/download/v[\d.]+\d", "/download/v[VERSION]"),
     (r"(?m)^lab \d.*$", "lab [VERSION]"),
     // What other tests hold, and what grows: queries of the dashboard, rules.
     (r"(?m)^       (panel|variable|annotation) .*(\n       (panel|variable|annotation) .*)*$", "       [PANELS]"),
