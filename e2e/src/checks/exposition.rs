@@ -79,7 +79,7 @@ impl Exposition {
         if self.samples() == 0 {
             problems.push(format!("{url}: no sample in {}", out::count(body.len(), "byte", "bytes")));
         } else if !OTHERS.contains(&media) {
-            problems.extend(lint(body)?.into_iter().map(|problem| format!("{url}: {problem}")));
+            problems.extend(by_text(&lint(body)?).into_iter().map(|problem| format!("{url}: {problem}")));
         }
         Ok(problems)
     }
@@ -131,6 +131,19 @@ fn lint(promtool: &Path, text: &str) -> Result<Vec<String>> {
         }
         Err(error) => Err(anyhow!(error)).context("promtool check metrics"),
     }
+}
+
+/// promtool's lines, such as `requests counter metrics should …`, with the metrics of which it says the same in one.
+fn by_text(lines: &[String]) -> Vec<String> {
+    let mut texts: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in lines {
+        let (metric, text) = line.split_once(' ').unwrap_or((line, ""));
+        match texts.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, metrics)) => metrics.push(metric),
+            None => texts.push((text, vec![metric])),
+        }
+    }
+    texts.into_iter().map(|(text, metrics)| format!("{} {text}", out::names(&metrics))).collect()
 }
 
 /// The slowest scrape; fails while one takes more than half of its timeout.

@@ -57,7 +57,7 @@ fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
 /// A selector, and the rules that have it.
 struct Selector {
     series: VectorSelector,
-    /// The length of its range, for a range selector.
+    /// The longest of its ranges, for a range selector.
     range: Option<Duration>,
     rules: BTreeSet<String>,
 }
@@ -91,8 +91,9 @@ fn asked(rules: &[&Rule]) -> Asked {
             }
             let written = selector.clone();
             selector.matchers.matchers.retain(|matcher| !has_excused_value(rule, &written, matcher));
-            let known = asked.selectors.entry(format!("{selector} {range:?}"));
+            let known = asked.selectors.entry(selector.to_string());
             let known = known.or_insert_with(|| Selector { series: selector, range, rules: BTreeSet::new() });
+            known.range = known.range.max(range);
             known.rules.insert(rule.name().to_owned());
         }
     }

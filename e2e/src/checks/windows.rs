@@ -72,7 +72,7 @@ fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
     }
     let judged = out::count(windows.len() - unknown, "range holds", "ranges hold");
     let rest =
-        if unknown == 0 { String::new() } else { format!("; {unknown} not checked, of series that no target has") };
+        if unknown == 0 { String::new() } else { format!("; {unknown} not checked, whose series no target has") };
     Ok((format!("{judged} two samples or more{rest}"), notes))
 }
 

@@ -89,9 +89,9 @@ pub fn first(count: usize, names: &[impl AsRef<str>]) -> String {
 
 /// The name that is most like another one, if any is.
 pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let like = names.into_iter().map(|other| (strsim::jaro_winkler(name, other), other));
+    let like = names.into_iter().map(|other| (strsim::normalized_levenshtein(name, other), other));
     let (likeness, other) = like.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-    (likeness > 0.8).then_some(other)
+    (likeness >= 0.6).then_some(other)
 }
 
 /// Writes a line to standard output.

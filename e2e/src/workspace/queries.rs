@@ -6,13 +6,18 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
+use promql_parser::parser::{self, Expr};
 use serde_json::Value;
 
 use super::dashboard::Dashboard;
 use super::opening::Lookup;
+use super::promql::bare;
 use super::variables::{self, Values};
 use crate::terminal::out;
 use crate::wait::poll::Final;
+
+/// What is said of a query that finds nothing.
+const NO_SAMPLES: &str = "no samples";
 
 /// A query of a dashboard, its variables filled in.
 #[derive(Clone, Debug)]
@@ -143,8 +148,18 @@ impl Query {
     fn of(owner: String, expr: &str, values: &Values) -> Self {
         let filled = variables::fill(expr, values);
         let problem = filled.as_ref().err().map(ToString::to_string);
-        let expr = filled.unwrap_or_else(|_| expr.to_owned());
+        let expr = filled.map_or_else(|_| expr.to_owned(), |filled| unfiltered(&filled).unwrap_or(filled));
         Self { owner, ref_id: String::new(), expr, instant: false, needs_samples: true, problem }
+    }
+}
+
+/// A query without the comparison that it ends in, by which it may rightly find nothing; `None` if it has none.
+fn unfiltered(query: &str) -> Option<String> {
+    match bare(&parser::parse(query).ok()?) {
+        Expr::Binary(binary) if binary.op.is_comparison_operator() && !binary.return_bool() => {
+            matches!(bare(&binary.rhs), Expr::NumberLiteral(_)).then(|| binary.lhs.to_string())
+        }
+        _ => None,
     }
 }
 
@@ -171,7 +186,9 @@ impl Report {
         for (query, answer) in &self.answers {
             let (cause, who) = match answer {
                 Err(error) => (format!("{error:#}"), query.to_string()),
-                Ok(0) if query.needs_samples => ("no samples".to_owned(), format!("{query} (`{}`)", query.expr)),
+                Ok(0) if query.needs_samples => {
+                    (NO_SAMPLES.to_owned(), format!("{query} (`{}`)", in_one_line(&query.expr)))
+                }
                 Ok(_) => continue,
             };
             match causes.iter_mut().find(|(known, _)| *known == cause) {
@@ -179,7 +196,14 @@ impl Report {
                 None => causes.push((cause, vec![who])),
             }
         }
-        causes.into_iter().map(|(cause, all)| format!("{cause}: {}", out::first(3, &all))).collect()
+        let listed = |(cause, all): (String, Vec<String>)| match all.as_slice() {
+            // Each has another query, and all of them are to be looked at.
+            all if cause == NO_SAMPLES && all.len() > 3 => {
+                format!("{cause} for {}:\n  {}", all.len(), all.join("\n  "))
+            }
+            all => format!("{cause}: {}", out::first(3, all)),
+        };
+        causes.into_iter().map(listed).collect()
     }
 
     /// A line for each panel, annotation and variable, with the number of samples that each query gave.
@@ -196,6 +220,10 @@ impl Report {
             })
             .collect()
     }
+}
+
+fn in_one_line(query: &str) -> String {
+    query.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Query {
@@ -290,6 +318,15 @@ mod tests {
         let found = |_: &Lookup| Ok(vec!["sda".to_owned(), "sdb".to_owned()]);
         let queries = Queries::of(&[Dashboard::parse(&text).unwrap()], Duration::from_secs(1), &found).unwrap();
         assert_eq!(shown(&queries)[1..], ["panel 1 ``: x{dev=\"sda\"}", "panel 2 ``: x{dev=~\"(sda|sdb)\"}"]);
+    }
+
+    #[test]
+    fn a_query_is_asked_without_the_comparison_that_it_ends_in() {
+        let asked = |expr: &str| Query::of(String::new(), expr, &Values::new()).expr;
+        assert_eq!(asked("(sum(x) > 0)"), "sum(x)");
+        for expr in ["x > bool 0", "x > y", "(x > 0) + 1", "0 < x", "unknown syntax > 0"] {
+            assert_eq!(asked(expr), expr);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ fn judge(answer: &str, seconds: f64) -> Outcome {
     target["scrapeTimeout"] = json!("10s");
     target["lastScrapeDuration"] = json!(seconds);
     linted(&scraping(&[target]), &|text| {
-        Ok(if text.contains("bad") { vec!["bad no help text".into()] } else { vec![] })
+        Ok(if text.contains("bad") { vec!["bad no help text".into(), "worse no help text".into()] } else { vec![] })
     })
 }
 
@@ -39,7 +39,7 @@ fn an_exposition_is_as_prometheus_wants_it() {
          http://ADDRESS/metrics: 1 sample, 51 bytes
     FAIL scrapes within half of their timeout: last seen: the scrape of http://ADDRESS/metrics takes 5.500 s, more than half of its timeout of 10 s
     FAIL 1 problem:
-      http://ADDRESS/metrics: bad no help text
+      http://ADDRESS/metrics: bad, worse no help text
     FAIL 1 problem:
       http://ADDRESS/metrics: no sample in 10 bytes
     FAIL 1 problem:

@@ -54,7 +54,7 @@ fn what_a_selector_does_not_find_is_named_with_the_nearest() {
     FAIL a series for every selector: last seen: 1 selector finds no series:
       `nothing_like_it` in A: no metric `nothing_like_it`
     FAIL a series for every selector: last seen: 1 selector finds no series:
-      `node_load{duration="5min"}` in A: no series of `node_load` has duration="5min"; `duration` is 5m, 1m
+      `node_load{duration="5min"}` in A: no series of `node_load` has duration="5min"; `duration` is 1m, 5m
     FAIL a series for every selector: last seen: 1 selector finds no series:
       `node_load{zone=~"a|b"}` in A: no series of `node_load` has a label `zone`
     FAIL a series for every selector: last seen: 1 selector finds no series:

@@ -54,7 +54,7 @@ fn a_range_holds_two_samples_of_the_interval_at_which_its_series_are_scraped() {
     pass 0 ranges hold two samples or more
     FAIL 1 problem:
       `irate(a:b[1m])` in rule `A`: 1m with a sample every 1m; use 4m or more
-    pass 0 ranges hold two samples or more; 1 not checked, of series that no target has
+    pass 0 ranges hold two samples or more; 1 not checked, whose series no target has
     pass 0 ranges hold two samples or more
     " );
 }
