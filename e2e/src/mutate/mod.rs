@@ -50,7 +50,7 @@ pub struct Options {
     pub rules: Vec<PathBuf>,
     /// Files of unit tests.
     pub tests: Vec<PathBuf>,
-    /// Kinds of changes, and names of rules, that are tried alone; all if there are none.
+    /// Kinds of changes, names of rules, or single changes (`RULE: CHANGE`), that are tried alone; all if there are none.
     pub only: Vec<String>,
     pub promtool: PathBuf,
 }
@@ -81,7 +81,7 @@ fn choose(subjects: &mut [Subject], only: &[String]) -> Result<()> {
         let is_there = all().any(|mutant| mutant.is(name));
         let kinds: BTreeSet<_> = all().map(|mutant| mutant.kind).collect();
         let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
-        ensure!(is_there, "--only {name}: no such change; expected the name of a rule, or a kind: {kinds}");
+        ensure!(is_there, "--only {name}: no such change; expected `RULE`, `RULE: CHANGE`, or a kind: {kinds}");
     }
     for subject in subjects.iter_mut().filter(|_| !only.is_empty()) {
         subject.rules.mutants.retain(|mutant| only.iter().any(|name| mutant.is(name)));

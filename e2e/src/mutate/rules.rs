@@ -122,9 +122,14 @@ impl RuleFile {
 }
 
 impl Mutant {
-    /// Whether this is its kind or the name of its rule.
+    /// Whether this is its kind, the name of its rule, or its own.
     pub fn is(&self, name: &str) -> bool {
-        self.kind == name || self.rule == name
+        self.kind == name || self.rule == name || self.name() == name
+    }
+
+    /// The rule and the change; no two mutants of a rule have the same.
+    pub fn name(&self) -> String {
+        format!("{}: {}", self.rule, self.change)
     }
 }
 

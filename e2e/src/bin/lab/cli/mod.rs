@@ -108,8 +108,8 @@ pub struct Mutate {
     /// Their unit tests, in the notation of `promtool test rules`.
     #[arg(long, required = true, num_args = 1.., value_name = "FILES", value_parser = path)]
     pub tests: Vec<PathBuf>,
-    /// Try only changes of this kind, such as `arm`, or of this rule; may be repeated.
-    #[arg(long, value_name = "KIND|RULE")]
+    /// Try only changes of this kind, such as `arm`, or of this rule, or the one change `RULE: CHANGE`; may be repeated.
+    #[arg(long, value_name = "CHANGES")]
     pub only: Vec<String>,
     /// The format of the report.
     #[arg(long, value_enum, default_value_t)]
