@@ -45,6 +45,32 @@ has_go() {
     [ "${minor:-0}" -ge 21 ]
 }
 
+# Prepares for `require` and `compile`.
+use_go() {
+    has_go || PATH=$CACHE/go-toolchain/usr/lib/go-1.24/bin:$PATH
+    export GOTOOLCHAIN=auto GOPATH="$CACHE/go" GOCACHE="$CACHE/go/build" GOFLAGS=-mod=mod GOWORK=off CGO_ENABLED=0
+    mkdir "$work/out"
+}
+
+# Makes a module that requires this one, and changes into it: `go install` refuses modules that replace others.
+# require MODULE@VERSION [REPLACEMENT…]
+require() {
+    module=$1
+    shift
+    mkdir -p "$work/${module##*/}"
+    cd "$work/${module##*/}"
+    go mod init airgap 2>/dev/null
+    for replacement; do go mod edit -replace "$replacement"; done
+    say "fetching $module"
+    go get "$module"
+}
+
+# Compiles packages of that module into `$work/out`: compile PACKAGE… [-tags TAGS]
+compile() {
+    say "compiling $*"
+    go build -trimpath -gcflags all=-dwarf=false -ldflags "-s -w ${ldflags:-}" -o "$work/out/" "$@"
+}
+
 have() { docker image inspect "$1" >/dev/null 2>&1; }
 
 # Sets `ref`, and ends the step when that image is there already, or when no later step needs it.
