@@ -1,4 +1,4 @@
-//! What the API server makes of every tree that ships: its own dry run admits all of it.
+//! Every shipped tree passes the API server's own dry run.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +27,7 @@ const COMPONENTS: [&[&str]; 2] = [
     &["dashboard", "existing-namespace", "openshift", "user-namespace"],
 ];
 
-/// Custom resources that the components make: the Go module that holds the definition, and its file there.
+/// The custom resources of the components: the Go module that holds the definition, and its file there.
 const DEFINITIONS: [(&str, &str, &str); 3] = [
     ("PodMonitor", OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"),
     ("PrometheusRule", OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"),
@@ -49,7 +49,7 @@ pub fn the_api_server_admits_every_overlay_and_component(kind: &Kind) -> Result<
     seen
 }
 
-/// Makes the definitions of the custom resources, and gives the kinds whose definition cannot be had.
+/// Applies the definitions of the custom resources; returns the kinds whose definition could not be downloaded.
 fn define(kind: &Kind) -> Result<Vec<&'static str>> {
     let mut missing = Vec::new();
     for (resource, module, file) in DEFINITIONS {
@@ -60,7 +60,8 @@ fn define(kind: &Kind) -> Result<Vec<&'static str>> {
                 apply.arg(dir.join(file)).run()?;
             }
             Err(error) => {
-                Progress::default().say(Mark::Skip, &format!("{resource} is not tried: {error:#}"));
+                Progress::default()
+                    .say(Mark::Skip, &format!("{resource}, whose definition could not be downloaded: {error:#}"));
                 missing.push(resource);
             }
         }

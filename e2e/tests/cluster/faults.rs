@@ -1,15 +1,17 @@
-//! What people get wrong in the manifests of a cluster: a table of faults, each planted in a stack of its own. Those that
-//! hold up the roll-out are named by the wait for it; of the rest exactly the right checks fail.
+//! Mistakes in a cluster's manifests: a table of faults, each planted in a stack of its own. The wait for the roll-out names
+//! those that hold it up, and exactly the right checks fail.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use e2e::backend::kind::Kind;
+use e2e::backend::kind::objects::Pod;
 use e2e::checks::report::{CheckReport, Outcome};
 use e2e::docker::docker;
+use e2e::stack::JOB;
 
 use crate::fault;
-use crate::kubernetes::{PROMETHEUS, pods};
+use crate::kubernetes::{EXPORTER, PROMETHEUS, pods};
 use crate::variant::{self, Patches};
 
 type Fault = fault::Fault<Plant>;
@@ -18,12 +20,21 @@ type Fault = fault::Fault<Plant>;
 enum Plant {
     /// In the manifests, and how many seconds their roll-out may take: trouble that lasts ends the wait sooner.
     Manifests(u64, Patches<'static>),
-    /// On the way from Prometheus to the exporters, whose packets are dropped.
-    Way,
+    /// In the network, which drops the packets from Prometheus to the exporters.
+    Network,
 }
 
 /// The name under which the roll-out stands among the checks.
 const ROLL_OUT: &str = "roll-out";
+
+/// An image that no node has.
+const WRONG_TAG: Patches<'static> = &[(
+    "DaemonSet",
+    "mini-node-exporter",
+    r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "mini-node-exporter:no-such-tag"}]"#,
+)];
+
+const NO_IMAGE: &str = "no node has this image";
 
 /// What fails where Prometheus has no target, and no Service leads to an exporter.
 pub const NO_TARGETS: &[&str] = &[
@@ -78,7 +89,7 @@ pub fn a_wrong_port_name(kind: &Kind) -> Result<()> {
             ]"#,
             )],
         ),
-        // The Service looks for the name too, and so finds nobody.
+        // The Service goes by the name, too.
         fails: NO_TARGETS,
         says: "its relabelling drops them all",
     };
@@ -104,14 +115,7 @@ pub fn a_wrong_probe_path(kind: &Kind) -> Result<()> {
 
 pub fn a_wrong_image_tag(kind: &Kind) -> Result<()> {
     let fault = Fault {
-        plant: Plant::Manifests(
-            30,
-            &[(
-                "DaemonSet",
-                "mini-node-exporter",
-                r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "mini-node-exporter:no-such-tag"}]"#,
-            )],
-        ),
+        plant: Plant::Manifests(30, WRONG_TAG),
         fails: &[
             ROLL_OUT,
             "exporter-ready",
@@ -122,9 +126,29 @@ pub fn a_wrong_image_tag(kind: &Kind) -> Result<()> {
             "rules-find-series",
             "panels-have-data",
         ],
-        says: "no node has this image",
+        says: NO_IMAGE,
     };
     expect(kind, "image-tag", &fault)
+}
+
+/// The other nodes keep the exporter that they have.
+pub fn an_update_to_a_wrong_image_tag_stops_at_the_first_node(kind: &Kind) -> Result<()> {
+    variant::with(kind, "bad-update", &[], &[], |stack| {
+        stack.rolled_out(Duration::from_secs(60))?;
+        stack.apply(&[], WRONG_TAG)?;
+        let error = stack.rolled_out(Duration::from_secs(30)).err().context("the update rolled out")?;
+        ensure!(format!("{error:#}").contains(NO_IMAGE), "{error:#}");
+        let (ready, waiting): (Vec<Pod>, Vec<Pod>) =
+            pods(stack.kubectl, EXPORTER)?.into_iter().partition(Pod::is_ready);
+        ensure!((ready.len(), waiting.len()) == (2, 1), "ready: {ready:?}, and not: {waiting:?}");
+        let prometheus = stack.view()?.stack.prometheus;
+        for pod in ready {
+            let node = pod.spec.node_name;
+            let up = prometheus.query(&format!(r#"up{{job="{JOB}", node="{node}"}} == 1"#))?;
+            ensure!(up.len() == 1, "{node} is not scraped");
+        }
+        Ok(())
+    })
 }
 
 pub fn a_network_policy_that_shuts_prometheus_out(kind: &Kind) -> Result<()> {
@@ -138,12 +162,13 @@ pub fn a_network_policy_that_shuts_prometheus_out(kind: &Kind) -> Result<()> {
                     // The API server's, for discovery.
                     r#"[{"op": "add", "path": "/spec/egress/0/ports/0/port", "value": 6443}]"#,
                 ),
-                // A connection that is open stays open, and a new pod is unknown to the firewall for a moment.
+                // A connection that is open stays open, and a policy applies to a new pod only after a moment: Prometheus
+                // starts once DNS, another port, is out of reach.
                 (
                     "Deployment",
                     "prometheus",
-                    r#"[{"op": "add", "path": "/spec/template/spec/containers/0/command",
-                         "value": ["/bin/sh", "-c", "sleep 10; exec /bin/prometheus \"$@\"", "sh"]}]"#,
+                    r#"[{"op": "add", "path": "/spec/template/spec/containers/0/command", "value": ["/bin/sh", "-c",
+                         "while timeout 2 nc $(sed -n 's/^nameserver //p' /etc/resolv.conf) 53 </dev/null; do sleep 0.2; done; exec /bin/prometheus \"$@\"", "sh"]}]"#,
                 ),
             ],
         ),
@@ -179,12 +204,12 @@ pub fn a_pod_that_pod_security_refuses(kind: &Kind) -> Result<()> {
     expect(kind, "pod-security", &fault)
 }
 
-pub fn a_way_that_drops_what_prometheus_asks(kind: &Kind) -> Result<()> {
-    let fault = Fault { plant: Plant::Way, fails: NO_ANSWERS, says: "context deadline exceeded" };
+pub fn a_network_that_drops_scrapes(kind: &Kind) -> Result<()> {
+    let fault = Fault { plant: Plant::Network, fails: NO_ANSWERS, says: "context deadline exceeded" };
     expect(kind, "dropped", &fault)
 }
 
-/// Plants the fault in a stack of its own, and looks at it.
+/// Plants the fault in a stack of its own, and checks what is seen of it.
 fn expect(kind: &Kind, namespace: &str, fault: &Fault) -> Result<()> {
     match &fault.plant {
         Plant::Manifests(seconds, patches) => variant::with(kind, namespace, &[], patches, |stack| {
@@ -194,11 +219,12 @@ fn expect(kind: &Kind, namespace: &str, fault: &Fault) -> Result<()> {
                 failed.map(|outcome| CheckReport { name: ROLL_OUT, outcome, seconds: 0.0 }).into_iter().collect()
             })
         }),
-        Plant::Way => variant::with(kind, namespace, &[], &[], |stack| {
+        Plant::Network => variant::with(kind, namespace, &[], &[], |stack| {
             stack.rolled_out(Duration::from_secs(60))?;
             let prometheus = pods(stack.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
             let rule = ["--source", &prometheus.status.ip, "--protocol", "tcp", "--dport", "23333", "--jump", "DROP"];
-            // Who enforces policies writes the table `filter` anew. Nobody deletes the rule: the address ends with the pod.
+            // Network policies are enforced in the table `filter`, which is rewritten at any time. The rule stays: nothing
+            // else gets the pod's address.
             let insert = ["iptables", "--wait", "--table", "mangle", "--insert", "FORWARD"];
             docker(["exec", &prometheus.spec.node_name]).args(insert).args(rule).run()?;
             stack.view()?.shows(fault, Vec::new)

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use e2e::backend::kind::Kind;
 use trials::{overlapping, trial};
 
-/// Shown before each name, for a plain `cargo test` does not run this tier.
+/// Shown before each name, because a plain `cargo test` does not run this tier.
 const NEEDS: &str = "needs Docker: run `just e2e` or `just e2e-airgap`";
 
 fn main() -> ExitCode {
@@ -44,12 +44,12 @@ fn main() -> ExitCode {
             // What the API server and the network admit.
             overlapping(admission::the_api_server_admits_every_overlay_and_component),
             overlapping(policies::a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else),
-            // What Prometheus and an exporter need to prove to each other, where that is asked for.
+            // TLS and passwords.
             overlapping(tls::prometheus_scrapes_with_a_certificate_and_a_password_and_nobody_without),
             // What a component changes.
             overlapping(user_namespace::in_a_user_namespace_all_is_as_before)
                 .unless(user_namespace::without_user_namespaces),
-            // What prometheus-operator makes of its objects.
+            // What prometheus-operator reads.
             overlapping(operator::its_prometheus_scrapes_every_node_and_has_the_rules)
                 .unless(operator::without_its_image),
             overlapping(operator::a_pod_monitor_with_a_wrong_port_name).unless(operator::without_its_image),
@@ -61,16 +61,17 @@ fn main() -> ExitCode {
             overlapping(faults::a_wrong_port_name),
             overlapping(faults::a_wrong_probe_path),
             overlapping(faults::a_wrong_image_tag),
+            overlapping(faults::an_update_to_a_wrong_image_tag_stops_at_the_first_node),
             overlapping(faults::a_network_policy_that_shuts_prometheus_out),
             overlapping(faults::a_pod_that_pod_security_refuses),
-            overlapping(faults::a_way_that_drops_what_prometheus_asks),
+            overlapping(faults::a_network_that_drops_scrapes),
             // What must be true of every stack.
             trial(values::every_check_passes),
             trial(policies::production_admits_prometheus_of_two_namespaces_and_nobody_else),
             // What a change of the manifests does.
             trial(values::a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap),
             trial(values::a_roll_out_back_gives_the_node_s_own_values),
-            // What goes wrong in the life of a cluster.
+            // Pods, containers and nodes that fail.
             trial(resilience::a_deleted_pod_s_successor_is_scraped_within_30_s),
             trial(resilience::a_killed_container_is_scraped_within_10_s),
             trial(resilience::a_restarted_prometheus_keeps_discovering),

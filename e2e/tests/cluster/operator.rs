@@ -53,7 +53,7 @@ pub fn a_rule_that_does_not_parse(kind: &Kind) -> Result<()> {
     shows(kind, "rule", &fault, ("PrometheusRule", ".*", patch))
 }
 
-/// What is seen of a `PodMonitor` by which nothing is scraped: the exporters are judged through Prometheus, too.
+/// What fails with a `PodMonitor` by which nothing is scraped. The exporters are checked through Prometheus, too.
 const NO_TARGET: Fault<()> = Fault { plant: (), fails: NO_TARGETS, says: "its discovery finds none" };
 
 fn shows(kind: &Kind, namespace: &str, fault: &Fault<()>, patch: (&str, &str, &str)) -> Result<()> {

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::kubernetes::{EXPORTER, PROMETHEUS, pods};
 
-/// Asks each URL until the answer is the expected one, and prints the last: `yes` if anybody answers, be it with an error.
-/// Those who enforce policies know a new pod only after a moment.
+/// Asks each URL until the answer is the expected one, and prints the last: `yes` if a server answers, be it with an error.
+/// A policy applies to a new pod only after a moment.
 const ASK: &str = r#"for wanted; do
     url=${wanted#*=}
     for try in 1 2 3 4 5 6 7 8 9 10; do
@@ -35,14 +35,13 @@ pub fn production_admits_prometheus_of_two_namespaces_and_nobody_else(kind: &mut
     let kubectl = &kind.cluster.kubectl;
     kubectl.command(["create", "namespace", "monitoring"]).run()?;
     let seen = of_another_namespace(kind).and_then(|()| as_shipped(kind));
-    // Whatever came of it: the trials that follow ask the exporter through its node port.
+    // After a failure, too: the trials that follow ask the exporter through its node port.
     kubectl.command(["delete", "namespace/monitoring", "--wait=false"]).run()?;
     kubectl.command(["delete", "networkpolicy/mini-node-exporter"]).run()?;
     seen
 }
 
-/// For the stack's own Prometheus, which lives with the exporters, the policy names the other namespace alone: it is
-/// refused, and `lab check` shows the policy.
+/// A policy that names another namespace alone: the stack's own Prometheus is refused, and `lab check` shows the policy.
 fn of_another_namespace(kind: &Kind) -> Result<()> {
     apply_policy(kind)?;
     let other_alone = r#"[{"op": "remove", "path": "/spec/ingress/0/from/1"}]"#;
@@ -79,7 +78,7 @@ fn apply_policy(kind: &Kind) -> Result<()> {
     Ok(())
 }
 
-/// A connection that is open stays open, so Prometheus has to begin anew.
+/// A connection that is open stays open, so Prometheus is restarted.
 fn every_target_is_down(kind: &Kind) -> Result<()> {
     kind.cluster.kubectl.command(["rollout", "restart", "deployment/prometheus"]).run()?;
     rollout::await_workloads(&kind.cluster.kubectl, Duration::from_secs(60))?;
@@ -107,7 +106,7 @@ fn lab_check_names_the_policy(kind: &Kind) -> Result<()> {
     Ok(())
 }
 
-/// A pod stands in for Grafana, of which there need not be an image.
+/// The pod is a stand-in for Grafana, whose image need not exist here.
 pub fn a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else(kind: &Kind) -> Result<()> {
     let has_own = kind.cluster.images.contains_key(&Image::Grafana);
     let policy = workspace::root().join("kustomize/grafana/network-policy.yaml");
@@ -135,7 +134,7 @@ pub fn a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else(k
     seen
 }
 
-/// Has these pods ask, all at the same time, and fails unless all of them get the answers that they should.
+/// Starts these pods at the same time, and fails unless each gets the answers that it should.
 fn ask(kind: &Kind, clients: &[Client<'_>]) -> Result<()> {
     let started = clients.iter().try_for_each(|client| start(kind, client));
     let seen = started.and_then(|()| clients.iter().try_for_each(|client| gets_its_answers(kind, client)));

@@ -1,4 +1,4 @@
-//! What happens in the life of a cluster: pods go, containers die, nodes stop.
+//! Pods that are deleted, containers that are killed, nodes that stop.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub fn a_deleted_pod_s_successor_is_scraped_within_30_s(kind: &mut Kind) -> Resu
         .find(|pod| pod.spec.node_name == node)
         .context("no exporter there")?;
     let before = start_time(kind, &node)?.context("it has not been scraped")?;
-    kind.cluster.kubectl.delete_pod(&pod.metadata.name, kind.run().dir())?;
+    kind.cluster.kubectl.command(["delete", "pod", &pod.metadata.name, "--wait=false"]).run()?;
     scraped_anew(kind, &node, before, Duration::from_secs(30))
 }
 
@@ -38,9 +38,7 @@ pub fn a_killed_container_is_scraped_within_10_s(kind: &mut Kind) -> Result<()> 
 pub fn a_restarted_prometheus_keeps_discovering(kind: &mut Kind) -> Result<()> {
     let pod = pods(&kind.cluster.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
     let kubectl = &kind.cluster.kubectl;
-    kubectl.delete_pod(&pod.metadata.name, kind.run().dir())?;
-    let gone = ["wait", "--for=delete", "--timeout=60s", "pod", &pod.metadata.name];
-    kubectl.command(gone).limit(Duration::from_secs(60)).run()?;
+    kubectl.command(["delete", "pod", &pod.metadata.name]).limit(Duration::from_secs(60)).run()?;
     rollout::await_workloads(kubectl, Duration::from_secs(60))?;
     // Its volume went with the pod, so everything it has now was discovered and scraped since.
     every_check_passes(kind)
@@ -68,7 +66,7 @@ pub fn a_stopped_worker_is_down_and_no_other(kind: &mut Kind) -> Result<()> {
     Ok(())
 }
 
-/// A worker that does not run Prometheus, so that what is done to it does not blind the observer.
+/// A worker that does not run Prometheus, which observes what is done to it.
 fn worker(kind: &Kind) -> Result<String> {
     let taken = pods(&kind.cluster.kubectl, PROMETHEUS)?;
     let is_free = |node: &str| !node.ends_with("control-plane") && taken.iter().all(|pod| pod.spec.node_name != node);

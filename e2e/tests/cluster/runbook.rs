@@ -1,4 +1,4 @@
-//! The commands of `docs/runbook.md`, as somebody who is woken at night types them.
+//! The commands of `docs/runbook.md`, as they stand there.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::Backend as _;

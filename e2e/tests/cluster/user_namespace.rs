@@ -1,4 +1,4 @@
-//! The component user-namespace: the exporter as nobody on the node, and all that it says as before.
+//! The component user-namespace: the exporter's user has no rights on the node, and its metrics are the same.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::variant;
 
-/// The first minor version of Kubernetes that has user namespaces for everybody.
+/// The first minor version of Kubernetes in which user namespaces are generally available.
 const GENERAL_SINCE: u32 = 36;
 
 pub fn without_user_namespaces(kind: &Kind) -> Option<&'static str> {

@@ -1,6 +1,5 @@
 //! What Prometheus has: the same checks as on every backend, and values that are known to the last digit.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
@@ -36,7 +35,7 @@ pub fn every_check_passes(kind: &mut Kind) -> Result<()> {
 pub fn a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap(kind: &mut Kind) -> Result<()> {
     let fixture = workspace::root().join("fixtures/ten-years-up/proc");
     let began = now();
-    redeploy(kind, Some(&fixture))?;
+    kind.roll_out(Some(&fixture), &Progress::default())?;
     // On a fixture tree these ask for exactly its values.
     every_check_passes(kind)?;
     no_gap_since(kind, began)
@@ -44,13 +43,9 @@ pub fn a_roll_out_to_a_fixture_tree_gives_exact_values_without_a_gap(kind: &mut 
 
 pub fn a_roll_out_back_gives_the_node_s_own_values(kind: &mut Kind) -> Result<()> {
     let began = now();
-    redeploy(kind, None)?;
+    kind.roll_out(None, &Progress::default())?;
     every_check_passes(kind)?;
     no_gap_since(kind, began)
-}
-
-fn redeploy(kind: &mut Kind, procfs: Option<&Path>) -> Result<()> {
-    kind.redeploy(procfs, &Progress::default())
 }
 
 /// Looks at the times of the samples themselves, so that nothing between two queries is missed.

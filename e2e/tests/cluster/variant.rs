@@ -48,7 +48,7 @@ pub fn in_namespace(kind: &Kind, namespace: &str, trial: impl FnOnce(&Kubectl) -
     let kubectl = kind.cluster.kubectl.in_namespace(namespace);
     let seen = trial(&kubectl);
     if seen.is_err() {
-        kind.cluster.note_trouble(&kubectl)?;
+        kind.cluster.save_diagnosis(&kubectl)?;
     }
     kubectl.command(["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"]).run()?;
     seen

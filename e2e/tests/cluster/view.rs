@@ -23,10 +23,10 @@ pub struct View<'k> {
     limit: Option<Duration>,
 }
 
-/// How long a check may take that is expected to fail: long enough for two scrapes, whatever the patience.
-const IN_VAIN: Duration = Duration::from_secs(4);
+/// How long a check may take that should fail: two scrapes, whatever the patience.
+const FAILING: Duration = Duration::from_secs(4);
 
-/// How long a new stack may take until a fault shows everywhere: discovery, first samples, first rules.
+/// How long a fault may take to show in a new stack: discovery, first samples, first rules.
 const SEEN: Duration = Duration::from_secs(60);
 
 impl<'k> View<'k> {
@@ -34,9 +34,9 @@ impl<'k> View<'k> {
         Self { kind, stack, limit: None }
     }
 
-    /// Waits until exactly the checks fail that fail of a fault, after those that `before` gives.
+    /// Waits until exactly the checks of a fault fail. The reports of `before` stand in front of theirs.
     pub fn shows<Plant>(mut self, fault: &Fault<Plant>, before: impl Fn() -> Vec<CheckReport>) -> Result<()> {
-        self.limit = Some(IN_VAIN.div_f64(poll::patience()));
+        self.limit = Some(FAILING.div_f64(poll::patience()));
         poll::until("the fault seen", SEEN, Duration::from_millis(100), || match self.checks() {
             Ok(reports) => match fault.is_seen_in(&before().into_iter().chain(reports).collect::<Vec<_>>()) {
                 Ok(()) => Attempt::Ready(()),
@@ -46,7 +46,7 @@ impl<'k> View<'k> {
         })
     }
 
-    /// The lines of those checks that should pass and do not. Where no exporter can be asked, pods cannot be either.
+    /// Returns the lines of the checks that should pass and do not. Where no exporter can be asked, pods cannot be either.
     pub fn failures(&self) -> Result<Vec<String>> {
         let good = |report: &&CheckReport| match report.outcome {
             Outcome::Passed { .. } | Outcome::Omitted { .. } => true,
@@ -56,7 +56,7 @@ impl<'k> View<'k> {
         Ok(self.checks()?.iter().filter(|report| !good(report)).map(CheckReport::text).collect())
     }
 
-    /// Runs every check, all at the same time: what fails in vain is waited for once.
+    /// Runs every check, all at the same time, so that their deadlines overlap.
     fn checks(&self) -> Result<Vec<CheckReport>> {
         let project = &Project::shipped()?;
         let run = |name| checks::run(Subject { backend: self, project }, &Choice::only(&[name]), |_| ()).pop();

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use axum::Router;
-use e2e::backend::kind::kubectl::Kubectl;
 use e2e::tools::pins;
 use fs_err as fs;
 use serde_json::json;
@@ -194,19 +193,6 @@ fn flags_of_the_other_backend() -> Result<()> {
     let nowhere = ["check", "--path.procfs", "/nowhere"];
     ended(lab.command(nowhere).env("LAB_AIRGAP", "1"))?.expect_code(1)?.expect_stderr("--path.procfs /nowhere: ")?;
     lab.expect_nothing_left()
-}
-
-/// Its log goes with it, and evidence is saved later.
-#[test]
-fn a_deleted_pod_leaves_its_last_log() -> Result<()> {
-    let lab = Lab::new()?;
-    let kubectl =
-        "case $* in *--previous*) exit 1 ;; *logs*) echo the reason ;; *delete*) touch \"$0.deleted\" ;; esac";
-    let program = lab.script("kubectl", kubectl)?;
-    Kubectl::new(&program, &lab.dir().join("kubeconfig")).delete_pod("p-1", lab.dir())?;
-    ensure!(fs::read_to_string(lab.dir().join("p-1.log"))? == "the reason\n", "another log");
-    ensure!(lab.dir().join("kubectl.deleted").is_file(), "the pod was not deleted");
-    Ok(())
 }
 
 /// An engine that has no image and reaches no registry.

@@ -26,7 +26,7 @@ use crate::terminal::progress::{Progress, Shown};
 use crate::tools::{self, Tool};
 use crate::wait::interrupt::{self, Interrupted};
 
-/// How long the nodes may take, for which a create that succeeded leaves little to do.
+/// How long the nodes may take after the create, which waits for the control plane.
 const READY: Duration = Duration::from_secs(90);
 
 /// How long a roll-out may take; one in trouble ends sooner.
@@ -140,7 +140,7 @@ impl Cluster {
         fixture.map_or_else(live, |root| Procfs::Fixture(root.to_owned()))
     }
 
-    /// Fails once the cluster has ended. It heals itself, so what is down in it is for the checks to see.
+    /// Fails once the control plane has stopped. What is down in the cluster is for the checks to report.
     pub fn alive(&self) -> Result<()> {
         let control_plane = self.kind.control_plane();
         match docker(["inspect", "--format", "{{.State.Status}}", &control_plane]).read().as_deref() {
@@ -156,9 +156,9 @@ impl Cluster {
         links
     }
 
-    /// Saves what is wrong in a namespace among the logs of the run: pods that are deleted take their logs and events along.
-    pub fn note_trouble(&self, kubectl: &Kubectl) -> Result<()> {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(self.run.dir().join("trouble.log"))?;
+    /// Appends a diagnosis of a namespace to the logs of the run. Once the namespace is deleted, its logs and events are gone.
+    pub fn save_diagnosis(&self, kubectl: &Kubectl) -> Result<()> {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(self.run.dir().join("diagnosis.log"))?;
         Ok(writeln!(file, "{}", diagnosis::describe(kubectl))?)
     }
 
@@ -177,8 +177,7 @@ impl Cluster {
         Ok(folder)
     }
 
-    /// Deletes the cluster, once, or leaves it for `lab down`: where it is to be kept, and where it cannot be deleted,
-    /// which is an error.
+    /// Deletes the cluster, once. One that is to be kept, or cannot be deleted, stays for `lab down`; the latter is an error.
     pub fn stop(&self) -> Result<()> {
         if self.stopped.swap(true, Ordering::Relaxed) {
             return Ok(());

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use fs_err as fs;
 
 use super::objects::Objects;
 use crate::process::command::{Cmd, CommandError};
@@ -54,15 +53,7 @@ impl Kubectl {
         serde_json::from_str(&text).context("kubectl get")
     }
 
-    /// Asks for a pod's deletion, and keeps its last log lines in a directory: evidence is saved later.
-    pub fn delete_pod(&self, pod: &str, dir: &Path) -> Result<()> {
-        let file = dir.join(format!("{pod}.log"));
-        fs::write(&file, self.last_log(pod))?;
-        self.command(["delete", "pod", pod, "--wait=false"]).run()?;
-        Ok(())
-    }
-
-    /// The last log lines of a pod's containers: those of the crash before, where there was one.
+    /// Returns the last log lines of a pod's containers, of those that crashed if any did.
     pub fn last_log(&self, pod: &str) -> String {
         let log = |extra: &[&'static str]| {
             let args = ["logs", pod, "--all-containers", "--tail", "8"].into_iter().chain(extra.iter().copied());

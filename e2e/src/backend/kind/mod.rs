@@ -67,8 +67,8 @@ impl Kind {
         }
     }
 
-    /// Deploys the stack again, reading from another tree, and waits for the roll-out.
-    pub fn redeploy(&mut self, procfs: Option<&Path>, progress: &Progress) -> Result<()> {
+    /// Rolls out exporters that read another tree, and waits until all of the stack runs.
+    pub fn roll_out(&mut self, procfs: Option<&Path>, progress: &Progress) -> Result<()> {
         self.cluster.deploy(procfs, progress)?;
         self.stack.procfs = self.cluster.procfs(procfs);
         Ok(())

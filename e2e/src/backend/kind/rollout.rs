@@ -15,7 +15,7 @@ use crate::wait::poll::{self, Attempt};
 /// How often the cluster is asked.
 const EVERY: Duration = Duration::from_millis(300);
 
-/// How far a roll-out has come.
+/// The state of a roll-out.
 #[derive(Debug, PartialEq, Eq)]
 pub enum State {
     Done,
@@ -24,9 +24,12 @@ pub enum State {
     Stuck(String),
 }
 
-/// A roll-out under observation: since when each trouble has lasted without a break.
+/// A roll-out that is waited for.
 #[derive(Debug, Default)]
-struct Watch(HashMap<String, Instant>);
+struct RollOut {
+    /// Since when each trouble has lasted without a break.
+    troubles: HashMap<String, Instant>,
+}
 
 /// Waits until that many nodes are ready; returns their names.
 pub fn await_nodes(kubectl: &Kubectl, count: usize, limit: Duration) -> Result<BTreeSet<String>> {
@@ -44,9 +47,9 @@ pub fn await_nodes(kubectl: &Kubectl, count: usize, limit: Duration) -> Result<B
 
 /// Waits until every workload of ours runs as its newest template says, a `DaemonSet` on every node.
 pub fn await_workloads(kubectl: &Kubectl, limit: Duration) -> Result<()> {
-    let mut watch = Watch::default();
+    let mut roll_out = RollOut::default();
     wait(kubectl, "the roll-out", "nodes,daemonsets,deployments,pods", limit, |objects| {
-        watch.look(objects, Instant::now())
+        roll_out.state(objects, Instant::now())
     })
 }
 
@@ -55,9 +58,9 @@ fn wait(
     what: &str,
     kinds: &str,
     limit: Duration,
-    mut look: impl FnMut(&Objects) -> State,
+    mut state: impl FnMut(&Objects) -> State,
 ) -> Result<()> {
-    let waited = poll::until(what, limit, EVERY, || match kubectl.get([kinds]).map(|objects| look(&objects)) {
+    let waited = poll::until(what, limit, EVERY, || match kubectl.get([kinds]).map(|objects| state(&objects)) {
         Ok(State::Done) => Attempt::Ready(()),
         Ok(State::Waiting(why)) => Attempt::NotYet(why),
         Ok(State::Stuck(why)) => Attempt::Failed(anyhow!(why)),
@@ -69,24 +72,24 @@ fn wait(
     })
 }
 
-impl Watch {
-    fn look(&mut self, objects: &Objects, now: Instant) -> State {
+impl RollOut {
+    fn state(&mut self, objects: &Objects, now: Instant) -> State {
         let sets = objects.daemon_sets.iter().filter_map(|set| daemon_set(set, objects.nodes.len()));
         let unfinished: Vec<String> = sets.chain(objects.deployments.iter().filter_map(deployment)).collect();
         if unfinished.is_empty() {
             return State::Done;
         }
         let troubles = trouble::of(objects);
-        self.0.retain(|about, _| troubles.iter().any(|trouble| trouble.about == *about));
+        self.troubles.retain(|about, _| troubles.iter().any(|trouble| trouble.about == *about));
         let lasting = troubles.into_iter().find(|trouble| {
-            let since = *self.0.entry(trouble.about.clone()).or_insert(now);
+            let since = *self.troubles.entry(trouble.about.clone()).or_insert(now);
             now.duration_since(since) >= trouble.limit.mul_f64(poll::patience())
         });
         lasting.map_or_else(|| State::Waiting(unfinished.join("; ")), |trouble| State::Stuck(trouble.why))
     }
 }
 
-/// How far it has come; `None` once every node has a new pod that is available.
+/// Progress; `None` once every node has a new pod that is available.
 fn daemon_set(set: &DaemonSet, nodes: usize) -> Option<String> {
     let (name, status) = (&set.metadata.name, &set.status);
     let counts = [status.desired_number_scheduled, status.updated_number_scheduled, status.number_available];
@@ -97,7 +100,7 @@ fn daemon_set(set: &DaemonSet, nodes: usize) -> Option<String> {
     (!is_done).then_some(far)
 }
 
-/// How far it has come; `None` once all of its pods are new and available.
+/// Progress; `None` once all of its pods are new and available.
 fn deployment(deployment: &Deployment) -> Option<String> {
     let (name, wanted, status) = (&deployment.metadata.name, deployment.spec.replicas, &deployment.status);
     let counts = [status.replicas, status.updated_replicas, status.available_replicas];

@@ -1,4 +1,4 @@
-//! Two nodes, a `DaemonSet` and a `Deployment`, as `kubectl get` writes them, and what is made of what happens to them.
+//! Two nodes, a `DaemonSet` and a `Deployment`, as `kubectl get` writes them, and what state of a roll-out that is.
 
 use serde_json::{Value, json};
 
@@ -52,12 +52,12 @@ fn objects(items: &[Value]) -> Objects {
     serde_json::from_value(json!({ "kind": "List", "items": items })).unwrap()
 }
 
-/// What a roll-out comes to that finds these beside two nodes, and a `Deployment` that is not done, for this long.
+/// The state of a roll-out after this time with these beside two nodes and a `Deployment` that is not done.
 fn after(seconds: u64, more: &[Value]) -> State {
     let all = [&[node("a", "True"), node("b", "True"), deployment(2, 1, 1, 0)], more].concat();
-    let (mut watch, began) = (Watch::default(), Instant::now());
-    watch.look(&objects(&all), began);
-    watch.look(&objects(&all), began + patient(seconds))
+    let (mut roll_out, began) = (RollOut::default(), Instant::now());
+    roll_out.state(&objects(&all), began);
+    roll_out.state(&objects(&all), began + patient(seconds))
 }
 
 fn stuck(seconds: u64, more: Value) -> String {
@@ -72,19 +72,19 @@ fn stuck(seconds: u64, more: Value) -> String {
 
 #[test]
 fn it_is_done_when_every_pod_is_new_and_available() {
-    let look = |set: Value, deployment: Value| {
+    let state = |set: Value, deployment: Value| {
         let all = [node("a", "True"), node("b", "True"), set, deployment];
-        Watch::default().look(&objects(&all), Instant::now())
+        RollOut::default().state(&objects(&all), Instant::now())
     };
-    assert_eq!(look(set(2, 2, 2, 2), deployment(2, 1, 1, 1)), State::Done);
+    assert_eq!(state(set(2, 2, 2, 2), deployment(2, 1, 1, 1)), State::Done);
     let far = "DaemonSet e: 1 pods wanted on 2 nodes, 1 updated, 0 available; \
                Deployment p: 1 of 1 pods updated, 1 available, 2 in all";
-    assert_eq!(look(set(2, 1, 1, 0), deployment(2, 2, 1, 1)), State::Waiting(far.into()));
+    assert_eq!(state(set(2, 1, 1, 0), deployment(2, 2, 1, 1)), State::Waiting(far.into()));
     // Counts of an older template, and none at all.
-    assert!(matches!(look(set(1, 2, 2, 2), deployment(2, 1, 1, 1)), State::Waiting(_)));
-    assert!(matches!(look(set(2, 2, 2, 2), deployment(1, 1, 1, 1)), State::Waiting(_)));
+    assert!(matches!(state(set(1, 2, 2, 2), deployment(2, 1, 1, 1)), State::Waiting(_)));
+    assert!(matches!(state(set(2, 2, 2, 2), deployment(1, 1, 1, 1)), State::Waiting(_)));
     let unseen = json!({ "kind": "DaemonSet", "metadata": { "name": "e", "generation": 1 } });
-    assert!(matches!(look(unseen, deployment(2, 1, 1, 1)), State::Waiting(_)));
+    assert!(matches!(state(unseen, deployment(2, 1, 1, 1)), State::Waiting(_)));
 }
 
 #[test]
@@ -145,11 +145,11 @@ fn a_node_that_is_not_ready_or_left_out_is_named() {
 
 #[test]
 fn trouble_that_passes_is_forgotten() {
-    let (mut watch, began) = (Watch::default(), Instant::now());
+    let (mut roll_out, began) = (RollOut::default(), Instant::now());
     let fine = objects(&[deployment(2, 1, 1, 0)]);
     let crashing = objects(&[deployment(2, 1, 1, 0), pod(&waiting("CrashLoopBackOff"), 1, false)]);
     let running_again = objects(&[deployment(2, 1, 1, 0), pod(&json!({ "running": {} }), 2, false)]);
-    let mut at = |seconds, objects| match watch.look(objects, began + patient(seconds)) {
+    let mut at = |seconds, objects| match roll_out.state(objects, began + patient(seconds)) {
         State::Stuck(why) => Some(why),
         _ => None,
     };
