@@ -126,8 +126,9 @@ pub fn logs(run: &Found) -> Result<String> {
 
 /// Deletes the cluster of an abandoned run.
 pub fn sweep(run: &Found) -> Result<()> {
-    let kind = tools::find_present(Tool::Kind).context("its cluster cannot be deleted without kind")?;
-    KindCli::new(&kind.path, &run.id, &run.dir).delete()
+    let found = tools::find_present(Tool::Kind).map(|kind| kind.path);
+    let kind = found.or_else(|missing| airgap::kind().or(Err(missing)));
+    KindCli::new(&kind.context("its cluster cannot be deleted without kind")?, &run.id, &run.dir).delete()
 }
 
 /// Whether a variable of the environment is set to something else than nothing, `0`, `no`, `off` or `false`.
