@@ -16,6 +16,9 @@ pub const KIND: &str = "0.33.0";
 pub const KIND_NODE: &str =
     "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5";
 
+/// kube-state-metrics: the tag of its image, which the cluster tier deploys.
+pub const KUBE_STATE_METRICS: &str = "2.20.0";
+
 /// kubectl's release: the version of the node image.
 pub const KUBECTL: &str = "1.37.0";
 

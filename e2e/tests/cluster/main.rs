@@ -7,6 +7,7 @@ mod admission;
 #[path = "../support/fault.rs"]
 mod fault;
 mod faults;
+mod kube_state_metrics;
 mod kubernetes;
 mod operator;
 mod policies;
@@ -76,6 +77,9 @@ fn main() -> ExitCode {
             trial(resilience::a_killed_container_is_scraped_within_10_s),
             trial(resilience::a_restarted_prometheus_keeps_discovering),
             trial(resilience::a_stopped_worker_is_down_and_no_other),
+            // It leaves one node of three, so it is the last.
+            trial(kube_state_metrics::a_node_that_leaves_raises_no_alert_and_a_lost_one_does)
+                .unless(kube_state_metrics::without_its_image),
         ],
     );
     if shared::own_kubeconfig() != before {

@@ -149,7 +149,7 @@ fn deploy(kind: &Kind, namespace: &str, patches: Patches<'_>) -> Result<()> {
     let patch =
         |(kind, name, patch): &(&str, &str, &str)| json!({ "target": { "kind": kind, "name": name }, "patch": patch });
     let (exporter, tag) = split(&kind.cluster.images[&Image::Exporter]);
-    let components = ["pod-monitor", "prometheus-rule", "kube-prometheus"];
+    let components = ["pod-monitor", "prometheus-rule", "kube-prometheus", "kube-state-metrics"];
     let components = components.map(|name| format!("../overlay/kustomize/components/{name}"));
     let kustomization = json!({
         "namespace": namespace,

@@ -24,7 +24,7 @@ impl Shared for Kind {
         let options = Options {
             nodes: 3,
             airgap,
-            grafana,
+            optional: grafana.then_some(Image::Grafana).into_iter().chain([Image::KubeStateMetrics]).collect(),
             images: Vec::new(),
             procfs: None,
             ports: Ports::Any,

@@ -46,6 +46,7 @@ fn pins() -> Vec<Pin> {
         ("Grafana's build", pins::GRAFANA_BUILD.into(), vec![(SOURCE, 1)]),
         ("kind", pins::KIND.into(), vec![(SOURCE, 1), ("e2e/airgap/programs/build", 1)]),
         ("the SHA-256 of kind", in_file("scripts/kind", "sha256="), vec![("scripts/kind", 1)]),
+        ("kube-state-metrics", pins::KUBE_STATE_METRICS.into(), vec![(SOURCE, 1)]),
         ("Kubernetes", pins::KUBECTL.into(), vec![(SOURCE, 2), (E2E, 1)]),
         ("the node image", digest.into(), vec![(SOURCE, 1), (E2E, 1)]),
         ("prometheus-operator", in_file(E2E, "OPERATOR_VERSION: v"), vec![(E2E, 1)]),

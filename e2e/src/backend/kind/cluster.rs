@@ -65,9 +65,9 @@ impl Cluster {
         let kind = (!airgapped || !has_own_node).then(|| find(Tool::Kind, oldest)).transpose()?;
         let kubectl = find(Tool::Kubectl, Tool::Kubectl.minimum())?;
         let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
-        // There is no package of Grafana, but an image of it may be named.
-        let has_grafana = !airgapped || images::chosen(Image::Grafana, &options.images).is_some();
-        wanted.extend((options.grafana && has_grafana).then_some(Image::Grafana));
+        // There is no package of these, but an image may be named.
+        let has = |image| !airgapped || images::chosen(image, &options.images).is_some();
+        wanted.extend(options.optional.iter().filter(|image| has(**image)));
         let images = images::ensure(&docker, &wanted, &options.images, airgapped, progress)?;
         let kind = kind.map_or_else(airgap::kind, |found| Ok(found.path))?;
         let run = Run::create("kind")?;
@@ -123,7 +123,7 @@ impl Cluster {
             Ok::<_, Error>(format!("http://{address}"))
         };
         let [exporter, prometheus, grafana] = NODE_PORTS;
-        let grafana = match options.grafana {
+        let grafana = match options.optional.contains(&Image::Grafana) {
             true if self.images.contains_key(&Image::Grafana) => Part::Here(Grafana::new(at(grafana)?)),
             true => {
                 Part::Missing("the airgap mode has no Grafana: use an image of it with `--image grafana=REF`".into())

@@ -26,6 +26,8 @@ pub enum Image {
     Prometheus,
     /// Grafana.
     Grafana,
+    /// kube-state-metrics, which only a test deploys.
+    KubeStateMetrics,
     /// The nodes.
     Node,
 }
@@ -40,21 +42,22 @@ pub struct Override {
 /// The reference of each image that a cluster gets. Without Grafana there is none of it.
 pub type Images = BTreeMap<Image, String>;
 
-const ALL: [(Image, &str); 4] = [
+const ALL: [(Image, &str); 5] = [
     (Image::Exporter, "exporter"),
     (Image::Prometheus, "prometheus"),
     (Image::Grafana, "grafana"),
+    (Image::KubeStateMetrics, "kube-state-metrics"),
     (Image::Node, "node"),
 ];
 
 impl Image {
-    /// The name that a manifest calls it by, which kustomize replaces. The node's image stands in no manifest.
+    /// The name that the shipped manifests call it by, which kustomize replaces; `None` for an image that they do not use.
     pub fn in_manifests(self) -> Option<&'static str> {
         match self {
             Self::Exporter => Some("ghcr.io/mini-node-exporter/mini-node-exporter"),
             Self::Prometheus => Some("prom/prometheus"),
             Self::Grafana => Some("grafana/grafana"),
-            Self::Node => None,
+            Self::KubeStateMetrics | Self::Node => None,
         }
     }
 
@@ -81,7 +84,7 @@ impl FromStr for Override {
 /// The image that was named: by the last override, else by the environment, such as `LAB_IMAGE_GRAFANA`.
 pub fn chosen(image: Image, overrides: &[Override]) -> Option<String> {
     let last = overrides.iter().rev().find(|choice| choice.image == image).map(|choice| choice.reference.clone());
-    let variable = || std::env::var(format!("LAB_IMAGE_{}", image.name().to_uppercase())).ok();
+    let variable = || std::env::var(format!("LAB_IMAGE_{}", image.name().to_uppercase().replace('-', "_"))).ok();
     last.or_else(variable).filter(|reference| !reference.is_empty())
 }
 
@@ -120,6 +123,7 @@ fn instead_of(image: Image) -> String {
     match image {
         Image::Exporter => format!("without `--image {name}=…` the workspace's own is built"),
         Image::Grafana => format!("use another with `--image {name}=REF`, or none with `--without grafana`"),
+        Image::KubeStateMetrics => format!("use another with `--image {name}=REF`"),
         Image::Prometheus | Image::Node => {
             format!("use another with `--image {name}=REF`, or one that needs no registry with `--airgap`")
         }
@@ -162,6 +166,9 @@ fn pinned(image: Image) -> String {
         Image::Exporter => "mini-node-exporter".into(),
         Image::Prometheus => format!("prom/prometheus:v{}", pins::PROMETHEUS),
         Image::Grafana => format!("grafana/grafana:{}", pins::GRAFANA),
+        Image::KubeStateMetrics => {
+            format!("registry.k8s.io/kube-state-metrics/kube-state-metrics:v{}", pins::KUBE_STATE_METRICS)
+        }
         Image::Node => pins::KIND_NODE.into(),
     }
 }
@@ -217,6 +224,9 @@ mod tests {
     fn an_override_names_a_known_image() {
         assert_eq!("grafana=mine:1".parse::<Override>().unwrap().reference, "mine:1");
         let unknown = "graphana=mine:1".parse::<Override>().unwrap_err().to_string();
-        assert_eq!(unknown, "unknown image `graphana`; expected exporter, prometheus, grafana, node");
+        assert_eq!(
+            unknown,
+            "unknown image `graphana`; expected exporter, prometheus, grafana, kube-state-metrics, node"
+        );
     }
 }

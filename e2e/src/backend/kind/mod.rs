@@ -28,7 +28,7 @@ use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 
 use cluster::Cluster;
-use images::Override;
+use images::{Image, Override};
 use kind_cli::KindCli;
 use kubectl::Kubectl;
 
@@ -39,8 +39,8 @@ pub struct Options {
     pub nodes: usize,
     /// Whether node and Prometheus are images of our own making, for which no registry is needed.
     pub airgap: bool,
-    /// Whether Grafana is wanted.
-    pub grafana: bool,
+    /// Which of Grafana and kube-state-metrics are wanted. The nodes get an image of the latter, which is not deployed.
+    pub optional: Vec<Image>,
     /// Images to use instead of ours.
     pub images: Vec<Override>,
     /// A tree that the exporters read instead of the nodes' own procfs.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use e2e::backend::Ports;
-use e2e::backend::kind::{self, images::Override};
+use e2e::backend::kind::images::{self, Image, Override};
 use e2e::backend::local::{self, Fleet, WantedGrafana};
+use e2e::backend::{Ports, kind};
 use e2e::stack::nodes::ITSELF;
 use e2e::terminal::exit::Usage;
 use e2e::workspace::project::Project;
@@ -57,7 +57,8 @@ pub struct Start {
     /// With kind: use images made of Debian packages and Go modules, and build those that are missing; also `LAB_AIRGAP=1`.
     #[arg(long)]
     pub airgap: bool,
-    /// With kind: use this image for exporter, prometheus, grafana or node; also `LAB_IMAGE_NAME=REF`.
+    /// With kind: use this image for exporter, prometheus, grafana or node, or load that of kube-state-metrics; also
+    /// `LAB_IMAGE_NAME=REF`.
     #[arg(long = "image", value_name = "NAME=REF")]
     pub images: Vec<Override>,
     /// With kind: keep the cluster after this process exits, until `lab down`.
@@ -262,10 +263,12 @@ impl Start {
 
     /// The options of the kind backend.
     pub fn kind(&self, ports: Ports) -> kind::Options {
+        let grafana = (!self.without.contains(&Part::Grafana)).then_some(Image::Grafana);
+        let is_named = images::chosen(Image::KubeStateMetrics, &self.images).is_some();
         kind::Options {
             nodes: self.nodes.unwrap_or(3).into(),
             airgap: self.airgap || kind::is_on("LAB_AIRGAP"),
-            grafana: !self.without.contains(&Part::Grafana),
+            optional: grafana.into_iter().chain(is_named.then_some(Image::KubeStateMetrics)).collect(),
             images: self.images.clone(),
             procfs: self.procfs.clone(),
             ports,
