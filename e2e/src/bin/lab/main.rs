@@ -41,9 +41,13 @@ fn run(cli: Cli) -> Result<Exit> {
     poll::check_patience().map_err(|error| Usage(error.to_string()))?;
     let progress = &Progress::showing(if cli.quiet { Shown::Trouble } else { Shown::All });
     match cli.command.unwrap_or(Command::Up(cli.up)) {
-        Command::Up(mut args) => args.start.complete().map_err(Into::into).and_then(|()| up::up(&args, progress)),
+        Command::Up(mut args) => {
+            args.start.complete()?;
+            up::up(&args, progress)
+        }
         Command::Check(mut args) => {
-            args.start.complete().map_err(Into::into).and_then(|()| check::check(&args, progress))
+            args.start.complete()?;
+            check::check(&args, progress)
         }
         Command::Status(args) => status::status(&args),
         Command::Down(which) => down::down(&which, progress),

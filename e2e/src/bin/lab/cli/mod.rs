@@ -303,6 +303,10 @@ mod tests {
                 "--target :1 --target :2 --command app",
                 "`--command` starts one program: name its address with one `--target`",
             ),
+            (
+                "--target :1 --target :1/m",
+                "`--target` names an address twice, and its series would have the same labels",
+            ),
             ("--target :1 --scrape-interval 99ms", "`--scrape-interval` is at least 100ms"),
             (
                 "--target :1 --job prometheus",

@@ -251,6 +251,9 @@ impl Start {
             _ if command.is_some() && target.len() > 1 => {
                 Err("`--command` starts one program: name its address with one `--target`".into())
             }
+            _ if (1..target.len()).any(|at| target[..at].iter().any(|other| other.address == target[at].address)) => {
+                Err("`--target` names an address twice, and its series would have the same labels".into())
+            }
             _ if job.as_deref() == Some(ITSELF) => Err(format!(
                 "`--job {ITSELF}` is the job in which the lab's Prometheus scrapes itself; choose another name"
             )),
