@@ -83,7 +83,7 @@ release-check *tag:
 # Change our rules one clause at a time, and list the changes that no unit test notices. Takes minutes; `--only arm` or `--only RULE` less.
 [group('test')]
 mutate *arguments:
-    cargo lab mutate kustomize/prometheus/rules/*.yml kustomize/components/kube-state-metrics/node-leaving.yml --tests kustomize/prometheus/rules/tests/*.yml "$@"
+    scripts/mutate "$@"
 
 # Measure the cost of a scrape beside a floor and node_exporter; writes docs/bench.json. Arguments such as `--peer NAME=COMMAND`.
 [group('test')]
