@@ -198,7 +198,7 @@ fn why_missing(
     }
     let Some(name) = name else { return Ok(Some("no series".to_owned())) };
     if query(&format!("count({name})"))?.is_empty() {
-        return Ok(Some(format!("no series of `{name}` any more")));
+        return Ok((!known.rules.contains(name)).then(|| format!("no series of `{name}` any more")));
     }
     for matcher in asking.iter().filter(|matcher| matcher.name != "__name__") {
         let label = &matcher.name;

@@ -6,7 +6,7 @@ use super::*;
 fn judge(rules: &str) -> Outcome {
     let loads = ["1m", "5m"].map(|duration| (json!({ "duration": duration, "job": "node" }), 1.0));
     let (one, none) = (vector(&[(json!({}), 1.0)]), vector(&[]));
-    let names = plain(&json!({ "status": "success", "data": ["node_load", "up"] }));
+    let names = plain(&json!({ "status": "success", "data": ["node_load", "up", "once:recorded"] }));
     let loaded =
         ok(&json!({ "groups": [{ "name": "g", "interval": 1, "rules": [{ "name": "Elsewhere", "health": "ok" }] }] }));
     let found = [
@@ -84,7 +84,12 @@ fn a_selector_that_need_not_find_anything_is_not_asked_for() {
         assert!(matches!(outcome, Outcome::Passed { .. }), "{expr}: {outcome:?}");
     }
     let of_a_rule = "groups: [{name: g, rules: [{record: a:b, expr: up}, {alert: A, expr: 'a:b{x=\"y\"} > 1'}]}]";
-    assert_snapshot!(shown([judge(of_a_rule), judge(&rules(&["up unless gone > 5"]))]), @"
+    // Such as what is recorded of a node only while it is absent.
+    let of_once =
+        "groups: [{name: g, rules: [{record: 'once:recorded', expr: up}, {alert: A, expr: 'once:recorded > 1'}]}]";
+    let seen = [of_a_rule, of_once, &rules(&["up unless gone > 5"])].map(judge);
+    assert_snapshot!(shown(seen), @"
+    pass 2 selectors of 2 rules found; 0 excused by comments
     pass 2 selectors of 2 rules found; 0 excused by comments
     FAIL a series for every selector: last seen: 1 selector finds no series:
       `gone` in A: no metric `gone`
