@@ -51,6 +51,16 @@ pub trait Backend {
         None
     }
 
+    /// Whether it started a program that it can restart.
+    fn can_restart(&self) -> bool {
+        false
+    }
+
+    /// Restarts the program once, and waits until it answers.
+    fn restart(&self) -> Result<()> {
+        anyhow::bail!("there is no program to restart")
+    }
+
     /// How long a check may wait that would like to wait for `wanted`.
     fn check_limit(&self, wanted: Duration) -> Duration {
         wanted

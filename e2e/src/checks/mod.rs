@@ -6,6 +6,7 @@ mod labels;
 mod load;
 mod panels;
 pub mod report;
+mod restart;
 mod rules;
 mod series;
 mod targets;
@@ -134,6 +135,12 @@ pub const CHECKS: &[Check] = &[
         of: Of::Any,
         proves: "every range of rate and its kin holds two samples, and Grafana knows the scrape interval",
         run: windows::windows_fit,
+    },
+    Check {
+        name: "labels-stable",
+        of: Of::Any,
+        proves: "no series changes its labels when the program of --command is restarted",
+        run: restart::labels_stable,
     },
 ];
 

@@ -57,7 +57,7 @@ fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
 /// A selector, and the rules that have it.
 struct Selector {
     series: VectorSelector,
-    /// The longest of its ranges, for a range selector.
+    /// The shortest of its ranges; none where it has to find something now.
     range: Option<Duration>,
     rules: BTreeSet<String>,
 }
@@ -93,7 +93,7 @@ fn asked(rules: &[&Rule]) -> Asked {
             selector.matchers.matchers.retain(|matcher| !has_excused_value(rule, &written, matcher));
             let known = asked.selectors.entry(selector.to_string());
             let known = known.or_insert_with(|| Selector { series: selector, range, rules: BTreeSet::new() });
-            known.range = known.range.max(range);
+            known.range = known.range.min(range);
             known.rules.insert(rule.name().to_owned());
         }
     }

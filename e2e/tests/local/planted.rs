@@ -1,6 +1,7 @@
 //! The harness is worth what it catches: faults that people really make, with exactly those checks that fail and a text
 //! that the report must hold. Faults of a scrape job share one Prometheus, each as a job of its own.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -10,9 +11,12 @@ use axum::Router;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use e2e::backend::Backend as _;
+use e2e::backend::local::Options;
 use e2e::checks::report::CheckReport;
 use e2e::checks::{self, Choice, Subject};
+use e2e::process::command::Cmd;
 use e2e::wait::poll::{self, Attempt};
+use e2e::workspace::description::{CommandLine, Endpoint};
 use e2e::workspace::project::Project;
 use e2e::workspace::root;
 use e2e::workspace::rules::RuleFile;
@@ -223,6 +227,24 @@ fn a_rule_that_finds_no_series_and_a_range_that_is_too_short_are_named() -> Resu
         is_seen(&fault, || checks::run(Subject { backend: &altered, project: &project }, &choice, |_| {}))?;
     }
     Ok(())
+}
+
+/// The small exporter in `fixtures/exporter`, whose process id is made a label.
+#[test]
+fn a_label_that_changes_at_a_restart_is_named() -> Result<()> {
+    let (dir, address) = (tempfile::tempdir()?, TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string());
+    let source = fs_err::read_to_string(root().join("fixtures/exporter/shop.rs"))?;
+    let planted = source.replace(r#"{{item=\"tea\"}} {}", "#, r#"{{item=\"{}\"}} {}", std::process::id(), "#);
+    fs_err::write(dir.path().join("shop.rs"), planted)?;
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    Cmd::new(rustc).arg("shop.rs").dir(dir.path()).limit(Duration::from_secs(120)).run()?;
+    let target = Endpoint { scheme: "http".into(), address: address.clone(), path: "/metrics".into() };
+    let command = CommandLine { program: dir.path().join("shop"), args: vec![address], dir: dir.path().into() };
+    let project = Project { job: "shop".into(), targets: vec![target], command: Some(command), ..Project::default() };
+    let own = Own::start(Options { project: project.clone(), ..Options::default() })?;
+    let fault = Fault { plant: (), fails: &["labels-stable"], says: "`item` of shop_stock_items, such as from `" };
+    let reports = checks::run(Subject { backend: &own.local, project: &project }, &Choice::default(), |_| {});
+    fault.is_seen_in(&reports)
 }
 
 /// Serves an exposition of which promtool has something to say; returns its address.

@@ -61,7 +61,7 @@ impl Own {
     pub fn start(options: Options) -> Result<Self> {
         lab::begin()?;
         let state = tempfile::tempdir()?;
-        let project = Project::shipped()?;
+        let project = if options.project.is_ours() { Project::shipped()? } else { options.project };
         let options =
             Options { project, exporter: Some(lab::exporter()?), prometheus: Some(lab::prometheus()?), ..options };
         let run = Run::create_in(state.path().into(), "local")?;

@@ -13,15 +13,15 @@ use crate::workspace::description::{CommandLine, Endpoint};
 /// How long it may take until it answers.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Starts a program, and waits until it accepts connections at its target's address.
-pub(super) fn start(command: &CommandLine, target: &Endpoint, run: &Run) -> Result<Process> {
+/// Starts a program, and waits until it accepts connections at its target's address. Its log gets this name.
+pub(super) fn start(command: &CommandLine, target: &Endpoint, run: &Run, log: &str) -> Result<Process> {
     let address = &target.address;
     ensure!(
         connect(address).is_err(),
         "another program answers at {address} already: stop it, or scrape it without `--command`"
     );
     let args: Vec<OsString> = command.args.iter().map(Into::into).collect();
-    let log = run.dir().join("command.log");
+    let log = run.dir().join(log);
     let process = Process::start_in(&command.dir, "command", &command.program, &args, &[], log)?;
     process.wait_until(&format!("answering at {address}"), LIMIT, || connect(address))?;
     Ok(process)

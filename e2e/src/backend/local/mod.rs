@@ -10,6 +10,7 @@ pub mod scenario_nodes;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -27,7 +28,7 @@ use crate::terminal::out;
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::wait::interrupt;
-use crate::workspace::description::Endpoint;
+use crate::workspace::description::{CommandLine, Endpoint};
 use crate::workspace::exporter;
 use crate::workspace::project::Project;
 use crate::workspace::rules::RuleFile;
@@ -73,6 +74,11 @@ impl Options {
         of_scenario.or(of_fleet).or(self.project.scrape_interval).unwrap_or(Duration::from_secs(1))
     }
 
+    /// The program that is started for the one target of another.
+    fn command(&self) -> Option<(&CommandLine, &Endpoint)> {
+        self.project.command.as_ref().zip(self.project.targets.first())
+    }
+
     /// Whether an exporter's binary is needed.
     fn has_exporter(&self) -> bool {
         self.project.is_ours() && (self.fleet.is_none() || self.scenario.is_some())
@@ -98,6 +104,9 @@ pub struct Local {
     stack: Stack,
     links: Vec<(String, String)>,
     parts: Parts,
+    /// The program that can be restarted, and the process of it that was.
+    command: Option<(CommandLine, Endpoint)>,
+    restarted: OnceLock<Process>,
     scrape_interval: Duration,
     /// How many bytes Grafana had logged when the stack was up.
     logged_by_grafana: usize,
@@ -137,12 +146,14 @@ impl Local {
         run.record("local", links.clone())?;
         let logged_by_grafana = parts.grafana.as_ref().map_or(0, |grafana| grafana.log_text().len());
         let scrape_interval = options.scrape_interval();
-        Ok(Self { stack, links, parts, scrape_interval, logged_by_grafana, up: Instant::now(), run })
+        let command = options.command().map(|(command, target)| (command.clone(), target.clone()));
+        let (restarted, up) = (OnceLock::new(), Instant::now());
+        Ok(Self { stack, links, parts, command, restarted, scrape_interval, logged_by_grafana, up, run })
     }
 
     /// The process of the exporter, of all that are simulated, or of the command.
     pub fn exporter(&self) -> Option<&Process> {
-        self.parts.exporter.as_ref()
+        self.restarted.get().or(self.parts.exporter.as_ref())
     }
 
     /// Prometheus' process.
@@ -173,20 +184,31 @@ impl Backend for Local {
     }
 
     fn alive(&self) -> Result<()> {
-        let Parts { exporter, scenario_nodes, prometheus, grafana } = &self.parts;
-        exporter.iter().try_for_each(Process::alive)?;
+        let Parts { scenario_nodes, prometheus, grafana, .. } = &self.parts;
+        self.exporter().into_iter().try_for_each(Process::alive)?;
         scenario_nodes.iter().try_for_each(ScenarioNodes::alive)?;
         prometheus.alive()?;
         grafana.iter().try_for_each(Process::alive)
     }
 
     fn complaints(&self) -> Vec<String> {
-        let processes = self.parts.exporter.iter().chain([&self.parts.prometheus]);
+        let processes = self.exporter().into_iter().chain([&self.parts.prometheus]);
         let mut lines: Vec<String> = processes.flat_map(|process| log::complaints(&process.log_text())).collect();
         if let Some(grafana) = &self.parts.grafana {
             lines.extend(grafana::complaints(&grafana.log_text(), self.logged_by_grafana));
         }
         lines
+    }
+
+    fn can_restart(&self) -> bool {
+        self.command.is_some() && self.restarted.get().is_none()
+    }
+
+    fn restart(&self) -> Result<()> {
+        let (command, target) = self.command.as_ref().context("there is no program to restart")?;
+        self.exporter().into_iter().try_for_each(Process::stop)?;
+        let process = command::start(command, target, &self.run, "command-restarted.log")?;
+        self.restarted.set(process).ok().context("the program was restarted already")
     }
 
     fn check_limit(&self, wanted: Duration) -> Duration {
@@ -202,8 +224,8 @@ impl Backend for Local {
 
     fn stop(&self) -> Result<()> {
         // In the reverse order of the start, so that no part logs the loss of another.
-        let Parts { exporter, scenario_nodes, prometheus, grafana } = &self.parts;
-        let parts = grafana.iter().chain([prometheus]).chain(exporter);
+        let Parts { scenario_nodes, prometheus, grafana, .. } = &self.parts;
+        let parts = grafana.iter().chain([prometheus]).chain(self.exporter());
         let killed: Vec<String> = parts.filter_map(|part| part.stop().err()).map(|error| error.to_string()).collect();
         scenario_nodes.iter().for_each(ScenarioNodes::stop);
         ensure!(killed.is_empty(), "{}", killed.join("; "));
@@ -293,8 +315,9 @@ fn start_command(
     progress: &Progress,
     run: &Run,
 ) -> Result<(Exporters, serde_json::Value)> {
-    let command = options.project.command.as_ref().zip(targets.first());
-    let start = |(command, target)| progress.step("start the command", |_| command::start(command, target, run));
+    let command = options.command();
+    let start =
+        |(command, target)| progress.step("start the command", |_| command::start(command, target, run, "command.log"));
     let config = prometheus::of_targets(&options.project.job, targets, options.scrape_interval());
     let exporters = Exporters {
         process: command.map(start).transpose()?,

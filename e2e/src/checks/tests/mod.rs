@@ -6,6 +6,7 @@ mod grafana;
 mod labels;
 mod load;
 mod panels;
+mod restart;
 mod rules;
 mod series;
 mod targets;
@@ -116,6 +117,7 @@ fn another_exporters_targets_get_the_checks_for_any() {
     omit no dashboard; name some with `--dashboards`
     omit no dashboard; name some with `--dashboards`
     omit no rules and no dashboard; name some with `--rules` and `--dashboards`
+    omit nothing to restart; name a program with `--command`
     ");
     assert_snapshot!(shown(judge("x:2").take(1).map(|(_, outcome)| outcome)), @"FAIL every target up: last seen: no target with a label `instance` for x:2; targets: http:///metrics is up");
 }
