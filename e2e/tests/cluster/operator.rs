@@ -155,7 +155,7 @@ fn deploy(kind: &Kind, namespace: &str, patches: Patches<'_>) -> Result<()> {
         "namespace": namespace,
         "resources": ["../overlay/kustomize/overlays/production", "prometheus.yaml", "service.yaml"],
         "components": components,
-        "images": [{ "name": "mini-node-exporter", "newName": exporter, "newTag": tag }],
+        "images": [{ "name": Image::Exporter.in_manifests(), "newName": exporter, "newTag": tag }],
         "patches": own.iter().chain(patches).map(patch).collect::<Vec<Value>>(),
     });
     fs::write(place.join("kustomization.yaml"), kustomization.to_string())?;
