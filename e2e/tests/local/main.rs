@@ -12,6 +12,7 @@
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
 //! | `existing` | `lab check` on a stack that already runs |
 //! | `others` | the lab around a program of somebody else, described by flags or a file |
+//! | `your_exporter` | the commands of `docs/your-exporter.md` on that program, and the action of `action.yml` |
 //! | `ends` | however a lab ends, it leaves nothing behind |
 //! | `environment` | the caller's environment: proxies, variables of other tools, programs that hang, missing files |
 //! | `places` | odd machines: no locks, odd paths, no checkout, builds without a version |
@@ -62,3 +63,4 @@ mod tls_client;
 mod transcript;
 mod usage;
 mod watching;
+mod your_exporter;

@@ -100,13 +100,13 @@ fn a_file_with_an_unknown_key() -> Result<()> {
 }
 
 /// The exporter and its files in a folder of their own, with an address that is free.
-struct Shop {
-    lab: Lab,
-    address: String,
+pub struct Shop {
+    pub lab: Lab,
+    pub address: String,
 }
 
 impl Shop {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let shop = Self { lab: Lab::new()?, address: free_address()? };
         let (from, to) = (workspace::root().join("fixtures/exporter"), shop.folder());
         fs::create_dir(&to)?;
@@ -119,11 +119,11 @@ impl Shop {
         Ok(shop)
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.lab.dir().join("shop")
     }
 
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.folder().join("lab.toml")
     }
 
@@ -138,7 +138,7 @@ impl Shop {
         ended(self.lab.command(words).dir(self.folder()))
     }
 
-    fn start(&self) -> Result<Process> {
+    pub fn start(&self) -> Result<Process> {
         let log = self.lab.dir().join("shop.log");
         let process = Process::start("shop", &self.folder().join("shop"), &[(&self.address).into()], &[], log)?;
         process.wait_for_line("its address", Duration::from_secs(30), |line| {
