@@ -91,7 +91,9 @@ fn the_job_of_another_exporter() -> Result<()> {
     samples(&own)?;
     let lab = Lab::new()?;
     let base = own.local.stack().prometheus.base();
-    let shown = check(&lab, base, &["--job", "prometheus"])?.expect_code(0)?.stdout;
+    // What the newest Prometheus exposes of itself breaks rules of its own linter.
+    let words = ["--job", "prometheus", "--skip", "exposition-lints"];
+    let shown = check(&lab, base, &words)?.expect_code(0)?.stdout;
     for line in ["pass targets-up", "1 of 1 up", "pass rules-healthy", "omit panels-have-data"] {
         ensure!(shown.contains(line), "no `{line}` in {shown}");
     }

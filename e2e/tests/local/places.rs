@@ -118,12 +118,12 @@ fn without_a_checkout() -> Result<()> {
     let words =
         |words: &[&str], parts: &[OsString]| [&words.iter().map(OsString::from).collect::<Vec<_>>(), parts].concat();
     let parts = lab.parts();
-    // What is scraped is a Prometheus, which every machine with a lab has.
+    // What is scraped is a Prometheus, which every machine with a lab has; the newest breaks rules of its own linter.
     let other = lab.start(&["up"], &parts)?;
     other.id()?;
     let address = ended(lab.command(["status"]))?.stdout;
     let address = address.lines().find_map(|line| line.strip_prefix("prometheus  http://")).context("no address")?;
-    for up in [&["up", "--for", "1s"][..], &["check"]] {
+    for up in [&["up", "--for", "1s"][..], &["check", "--skip", "exposition-lints"]] {
         run(&words(&[up, &["--target", address]].concat(), &parts[2..]))?.expect_code(0)?;
     }
     let doctor = run(&words(&["doctor"], &[]))?.expect_code(0)?.stdout;
