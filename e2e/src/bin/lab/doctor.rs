@@ -83,20 +83,16 @@ fn programs(args: &Doctor) -> Result<Vec<Row>> {
     let grafana = args.grafana_home.as_deref().map(local::grafana_in).transpose()?;
     let docker = ["version", "--format", "{{.Server.Version}}"];
     let lab = workspace::lab();
+    let downloads = format!("`{lab} check --without grafana` downloads it");
     let mut rows = vec![
         on_path("everything", "cargo", &["--version"], "install Rust, see https://rustup.rs"),
         on_path("downloads", "tar", &["--version"], "install `tar`"),
-        tool(
-            "local",
-            Tool::Prometheus,
-            args.prometheus.as_deref(),
-            &format!("`{lab} check --without grafana` downloads it"),
-        ),
+        tool("local", Tool::Prometheus, args.prometheus.as_deref(), &downloads),
         tool("local, optional", Tool::Grafana, grafana.as_deref(), &format!("`{lab}` downloads it")),
         on_path("kind", "docker", &docker, "install Docker"),
         tool("kind", Tool::Kind, None, "`cargo lab check --backend kind` downloads it"),
         tool("kind, tests", Tool::Kubectl, None, "`cargo test` downloads it"),
-        tool("local, tests", Tool::Promtool, None, "`cargo lab check --without grafana` downloads it"),
+        tool("local, tests", Tool::Promtool, None, &downloads),
         on_path(
             "kind --airgap",
             "apt-get",
