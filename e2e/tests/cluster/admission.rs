@@ -9,6 +9,7 @@ use e2e::backend::kind::kubectl::NAMESPACE;
 use e2e::backend::kind::{Kind, airgap};
 use e2e::terminal::out::Mark;
 use e2e::terminal::progress::Progress;
+use e2e::wait::poll::{self, Attempt};
 use fs_err as fs;
 use serde_json::json;
 
@@ -108,8 +109,16 @@ fn dry_run(kind: &Kind, namespace: &str, tree: &Path, missing: &[&str]) -> Resul
     fs::write(&file, documents.collect::<Vec<_>>().join("\n---\n"))?;
     let namespace = format!("--namespace={namespace}");
     let apply =
-        kubectl.command(["apply", "--dry-run=server", "--validate=strict", &namespace, "--filename"]).arg(&file);
-    let admitted = apply.limit(Duration::from_secs(60)).run().with_context(|| tree.display().to_string())?;
+        || kubectl.command(["apply", "--dry-run=server", "--validate=strict", &namespace, "--filename"]).arg(&file);
+    // A trial beside this one may remove an object between kubectl's look at it and the patch.
+    let run = || match apply().limit(Duration::from_secs(60)).run() {
+        Ok(admitted) => Attempt::Ready(admitted),
+        Err(error) if error.to_string().contains("(NotFound)") => Attempt::NotYet(error.to_string()),
+        Err(error) => Attempt::Failed(error.into()),
+    };
+    let every = Duration::from_secs(1);
+    let admitted = poll::until("the dry run", Duration::from_secs(60), every, run);
+    let admitted = admitted.with_context(|| tree.display().to_string())?;
     // A pod template that the namespace would refuse is only warned of.
     ensure!(!admitted.stderr.contains("would violate"), "{}: {}", tree.display(), admitted.stderr);
     Ok(())
