@@ -183,8 +183,9 @@ impl Choice {
     }
 }
 
-/// Runs the chosen checks that are for this stack in order and passes on each report as soon as it is complete; a check that fails does not keep
-/// the next from being run. An interrupt ends the series; the check that it cut short is not reported.
+/// Runs the chosen checks that are for this stack in order and passes on each report as soon as it is complete; a check
+/// that fails does not keep the next from being run. An interrupt ends the series; the check that it cut short is not
+/// reported.
 pub fn run(subject: Subject<'_>, choice: &Choice, mut report: impl FnMut(&CheckReport)) -> Vec<CheckReport> {
     let named = |names: &[String], check: &Check| names.iter().any(|name| name == check.name);
     let possible = CHECKS.iter().filter(|check| check.is_possible(subject.stack().is_ours()));

@@ -29,16 +29,23 @@ pub(super) fn rules_find_series(subject: Subject<'_>) -> Outcome {
     if subject.project.rules.is_empty() {
         return NO_RULES;
     }
-    run(subject).into()
+    let rules: Vec<&Rule> = subject.project.rules.iter().flat_map(RuleFile::rules).collect();
+    let asked = asked(&rules);
+    if asked.selectors.is_empty() && asked.excused == 0 {
+        return match asked.unread.first() {
+            Some(unread) => Outcome::Skipped { reason: unread.clone() },
+            None => Outcome::Omitted { reason: "no selector in the rules has to find a series" },
+        };
+    }
+    run(subject, &rules, asked).into()
 }
 
-fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
-    let rules: Vec<&Rule> = subject.project.rules.iter().flat_map(RuleFile::rules).collect();
-    let Asked { selectors, excused, unread } = asked(&rules);
+fn run(subject: Subject<'_>, rules: &[&Rule], asked: Asked) -> Result<(String, Vec<String>)> {
+    let Asked { selectors, excused, unread } = asked;
     let prometheus = &subject.stack().prometheus;
     let mut missing: Vec<&Selector> = selectors.values().collect();
     subject.poll("a series for every selector", FIRST_SAMPLE, || {
-        let known = Known::ask(prometheus, &rules)?;
+        let known = Known::ask(prometheus, rules)?;
         let mut findings = Vec::new();
         for selector in std::mem::take(&mut missing) {
             if let Some(reason) = why_missing(selector, &known, &|query| prometheus.query(query))? {

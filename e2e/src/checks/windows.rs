@@ -40,10 +40,10 @@ pub(super) fn windows_fit(subject: Subject<'_>) -> Outcome {
     if subject.project.rules.is_empty() && subject.project.dashboards.is_empty() {
         return Outcome::Omitted { reason: "no rules and no dashboard; name some with `--rules` and `--dashboards`" };
     }
-    run(subject).into()
+    run(subject).unwrap_or_else(|error| Err::<String, _>(error).into())
 }
 
-fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
+fn run(subject: Subject<'_>) -> Result<Outcome> {
     let stack = subject.stack();
     let windows = subject.poll("the queries of rules and dashboards", FIRST_SAMPLE, || windows(subject))?;
     let intervals = subject.poll("the scrape intervals", FIRST_SAMPLE, || Intervals::ask(stack))?;
@@ -61,19 +61,19 @@ fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
     }
     if !findings.is_empty() {
         let count = out::count(findings.len(), "problem", "problems");
-        bail!(
-            "{count}:
-  {}",
-            findings.join(
-                "
-  "
-            )
-        );
+        bail!("{count}:\n  {}", findings.join("\n  "));
+    }
+    if windows.is_empty() {
+        return Ok(Outcome::Omitted { reason: "no range of `rate` or its kin in the rules and dashboards" });
+    }
+    if unknown == windows.len() {
+        let ranges = out::count(unknown, "range", "ranges");
+        return Ok(Outcome::Skipped { reason: format!("no target has the series of {ranges}") });
     }
     let judged = out::count(windows.len() - unknown, "range holds", "ranges hold");
     let rest =
         if unknown == 0 { String::new() } else { format!("; {unknown} not checked, whose series no target has") };
-    Ok((format!("{judged} two samples or more{rest}"), notes))
+    Ok(Outcome::from(Ok((format!("{judged} two samples or more{rest}"), notes))))
 }
 
 /// The range of a function.

@@ -51,11 +51,11 @@ fn a_range_holds_two_samples_of_the_interval_at_which_its_series_are_scraped() {
          note: `rate(x[30s] offset 1h)` in rule `A`: 30s with a sample every 15s; use 1m or more
     FAIL 1 problem:
       `increase((x[29s]))` in rule `A`: 29s with a sample every 15s; use 1m or more
-    pass 0 ranges hold two samples or more
+    omit no range of `rate` or its kin in the rules and dashboards
     FAIL 1 problem:
       `irate(a:b[1m])` in rule `A`: 1m with a sample every 1m; use 4m or more
-    pass 0 ranges hold two samples or more; 1 not checked, whose series no target has
-    pass 0 ranges hold two samples or more
+    skip no target has the series of 1 range
+    omit no range of `rate` or its kin in the rules and dashboards
     " );
 }
 
