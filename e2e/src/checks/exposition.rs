@@ -2,11 +2,13 @@
 
 use std::cell::LazyCell;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
+use crate::client::exporter::Exporter;
 use crate::client::http::{Answer, Server};
 use crate::client::prometheus::Target;
 use crate::process::command::Cmd;
@@ -17,6 +19,9 @@ use crate::tools::{self, Tool};
 
 /// At most this many targets are asked.
 const ASKED: usize = 10;
+
+/// How long an exporter may take to answer at all; `exporter-ready` waits as long.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// The content types that Prometheus reads and promtool checks.
 const CONTENT_TYPE: &str = "text/plain";
@@ -37,6 +42,9 @@ pub(super) fn exposition_lints(subject: Subject<'_>) -> Outcome {
 /// As [`exposition_lints`], by a linter; without one the check is skipped.
 pub(super) fn judge(subject: Subject<'_>, lint: &dyn Fn(&str) -> Result<Vec<String>>) -> Outcome {
     let stack = subject.stack();
+    if let Err(error) = stack.exporters.iter().take(ASKED).try_for_each(|exporter| answers(subject, exporter)) {
+        return Outcome::Skipped { reason: out::plain(&format!("cannot reach the exporters: {error:#}")) };
+    }
     let expositions = match subject.poll("an exposition", FIRST_SAMPLE, || expositions(stack)) {
         Ok(Ok(expositions)) => expositions,
         Ok(Err(reason)) => return Outcome::Skipped { reason: out::plain(&reason) },
@@ -47,6 +55,11 @@ pub(super) fn judge(subject: Subject<'_>, lint: &dyn Fn(&str) -> Result<Vec<Stri
         Err(error) => return Outcome::Skipped { reason: out::plain(&format!("{error:#}")) },
     };
     Outcome::from(problems_or_times(subject, &expositions, &problems))
+}
+
+/// Waits for any answer of an exporter. A Service may lead to it only after a while.
+fn answers(subject: Subject<'_>, exporter: &Exporter) -> Result<()> {
+    subject.poll("an exposition", ANSWER, || exporter.exposition()).map(drop)
 }
 
 fn problems_or_times(

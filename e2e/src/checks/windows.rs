@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use promql_parser::parser::{self, Expr, VectorSelector};
 
 use super::panels;
@@ -44,21 +44,24 @@ pub(super) fn windows_fit(subject: Subject<'_>) -> Outcome {
 }
 
 fn run(subject: Subject<'_>) -> Result<Outcome> {
-    let stack = subject.stack();
     let windows = subject.poll("the queries of rules and dashboards", FIRST_SAMPLE, || windows(subject))?;
-    let intervals = subject.poll("the scrape intervals", FIRST_SAMPLE, || Intervals::ask(stack))?;
-    let mut findings: Vec<String> = assumed_interval(subject, &intervals)?.into_iter().collect();
-    let (mut notes, mut unknown) = (Vec::new(), 0);
-    for window in &windows {
-        match intervals.of(&window.selector, &stack.prometheus)? {
-            Some(interval) if window.range < 2 * interval => findings.push(window.finding(interval)),
-            Some(interval) if window.range < ADVISED * interval => {
-                notes.push(format!("note: {}", window.finding(interval)));
-            }
-            Some(_) => {}
-            None => unknown += 1,
+    let mut unknown = 0;
+    let known = subject.poll("a series of the ranges", FIRST_SAMPLE, || {
+        unknown = 0;
+        let judged = judge(subject, &windows)?;
+        unknown = judged.unknown;
+        let is_known = windows.is_empty() || unknown < windows.len() || !judged.findings.is_empty();
+        ensure!(is_known, "no target has the series of {}", ranges(unknown));
+        Ok(judged)
+    });
+    let Judged { findings, notes, .. } = match known {
+        Ok(judged) => judged,
+        // That they are missing is for `rules-find-series` and `panels-have-data` to say.
+        Err(_) if unknown > 0 => {
+            return Ok(Outcome::Skipped { reason: format!("no target has the series of {}", ranges(unknown)) });
         }
-    }
+        Err(error) => return Err(error),
+    };
     if !findings.is_empty() {
         let count = out::count(findings.len(), "problem", "problems");
         bail!("{count}:\n  {}", findings.join("\n  "));
@@ -66,14 +69,39 @@ fn run(subject: Subject<'_>) -> Result<Outcome> {
     if windows.is_empty() {
         return Ok(Outcome::Omitted { reason: "no range of `rate` or its kin in the rules and dashboards" });
     }
-    if unknown == windows.len() {
-        let ranges = out::count(unknown, "range", "ranges");
-        return Ok(Outcome::Skipped { reason: format!("no target has the series of {ranges}") });
-    }
     let judged = out::count(windows.len() - unknown, "range holds", "ranges hold");
     let rest =
         if unknown == 0 { String::new() } else { format!("; {unknown} not checked, whose series no target has") };
     Ok(Outcome::from(Ok((format!("{judged} two samples or more{rest}"), notes))))
+}
+
+/// What is wrong, what could be better, and of how many ranges no target has the series.
+struct Judged {
+    findings: Vec<String>,
+    notes: Vec<String>,
+    unknown: usize,
+}
+
+fn judge(subject: Subject<'_>, windows: &[Window]) -> Result<Judged> {
+    let stack = subject.stack();
+    let intervals = Intervals::ask(stack)?;
+    let findings = assumed_interval(subject, &intervals)?.into_iter().collect();
+    let mut judged = Judged { findings, notes: Vec::new(), unknown: 0 };
+    for window in windows {
+        match intervals.of(&window.selector, &stack.prometheus)? {
+            Some(interval) if window.range < 2 * interval => judged.findings.push(window.finding(interval)),
+            Some(interval) if window.range < ADVISED * interval => {
+                judged.notes.push(format!("note: {}", window.finding(interval)));
+            }
+            Some(_) => {}
+            None => judged.unknown += 1,
+        }
+    }
+    Ok(judged)
+}
+
+fn ranges(count: usize) -> String {
+    out::count(count, "range", "ranges")
 }
 
 /// The range of a function.

@@ -1,5 +1,9 @@
 //! `exposition-lints`.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::thread;
+
 use super::*;
 use crate::checks::exposition;
 
@@ -17,7 +21,11 @@ fn judge(answer: &str, seconds: f64) -> Outcome {
 }
 
 fn linted(stack: &Stack, lint: &dyn Fn(&str) -> anyhow::Result<Vec<String>>) -> Outcome {
-    let backend = Backend { stack: stack.clone(), limit: Duration::ZERO, ended: false };
+    linted_within(Duration::ZERO, stack, lint)
+}
+
+fn linted_within(limit: Duration, stack: &Stack, lint: &dyn Fn(&str) -> anyhow::Result<Vec<String>>) -> Outcome {
+    let backend = Backend { stack: stack.clone(), limit, ended: false };
     exposition::judge(Subject { backend: &backend, project: &Project::default() }, lint)
 }
 
@@ -63,4 +71,34 @@ fn what_cannot_be_read_from_here_is_skipped() {
     skip promtool could not be found
     FAIL an exposition: last seen: Prometheus has no target in job `mini-node-exporter`
     ");
+}
+
+/// In a cluster a Service leads to the exporters only after a while.
+#[test]
+fn an_exporter_that_refuses_the_first_connection_is_asked_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        drop(listener.accept());
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            BufReader::new(&stream)
+                .lines()
+                .take_while(|line| line.as_ref().is_ok_and(|it| !it.is_empty()))
+                .for_each(drop);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n", GOOD.len());
+            write!(stream, "{head}Connection: close\r\n\r\n{GOOD}").unwrap();
+        }
+    });
+    let stack = Stack { exporters: vec![Exporter::new(format!("http://{address}"))], ..scraping(&[target("a", "up")]) };
+    assert_snapshot!(shown([linted_within(Duration::from_secs(20), &stack, &|_| Ok(Vec::new()))]), @"
+    pass 1 exposition without a problem
+         http://ADDRESS/metrics: 1 sample, 51 bytes
+    ");
+    let refusing = Stack { exporters: vec![Exporter::new("http://127.0.0.1:1")], ..stack };
+    let seen = shown([linted(&refusing, &|_| Ok(Vec::new()))]);
+    assert!(
+        seen.starts_with("skip cannot reach the exporters: an exposition: last seen: GET http://ADDRESS"),
+        "{seen}"
+    );
 }

@@ -90,3 +90,13 @@ fn grafana_knows_the_interval() {
 fn nothing_to_check_is_no_pass() {
     assert_snapshot!(shown([judge(&Project::default(), Part::Omitted)]), @"omit no rules and no dashboard; name some with `--rules` and `--dashboards`");
 }
+
+#[test]
+fn a_series_that_comes_late_is_waited_for() {
+    let late = [(asking("group by (job, instance) (x)"), vector(&[]))].into_iter().chain(answers()).collect::<Vec<_>>();
+    let stack = stack(Procfs::Unseen, &borrowed(&late));
+    let backend = Backend { stack, limit: Duration::from_secs(20), ended: false };
+    let project = rule("rate(x[1m])");
+    let seen = only(Subject { backend: &backend, project: &project }, "windows-fit");
+    assert_snapshot!(shown([seen]), @"pass 1 range holds two samples or more");
+}
