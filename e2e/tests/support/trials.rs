@@ -4,7 +4,7 @@
 use std::any;
 use std::borrow::Borrow;
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
@@ -82,12 +82,18 @@ pub fn run<T: Shared>(needs: &str, trials: Vec<Trial<T>>) -> ExitCode {
     let held = Arc::new(RwLock::new(Held::Nothing));
     let (overlapping, alone): (Vec<_>, Vec<_>) =
         trials.into_iter().partition(|trial| matches!(trial.body, Body::Overlapping(_)));
+    let failures = Arc::new(Mutex::new(Vec::new()));
     let mut failed = false;
     for (threads, trials) in [(OVERLAPPING, overlapping), (1, alone)] {
         let test = |trial: Trial<T>| {
-            let held = Arc::clone(&held);
+            let (held, failures) = (Arc::clone(&held), Arc::clone(&failures));
             libtest_mimic::Trial::ignorable_test(trial.name, move || {
-                Held::run(&held, &trial).map_err(|error| Failed::from(format!("{error:#}")))
+                Held::run(&held, &trial).map_err(|error| {
+                    let text = format!("{error:#}");
+                    let line = format!("{}: {text}", trial.name);
+                    failures.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                    Failed::from(text)
+                })
             })
         };
         let tests: Vec<_> =
@@ -99,8 +105,12 @@ pub fn run<T: Shared>(needs: &str, trials: Vec<Trial<T>>) -> ExitCode {
     }
     let code = if failed { ExitCode::from(101) } else { ExitCode::SUCCESS };
     let held = std::mem::replace(&mut *held.write().unwrap_or_else(PoisonError::into_inner), Held::Nothing);
-    let Held::Made(shared) = held else { return code };
-    match shared.end(failed) {
+    let ended = if let Held::Made(shared) = held { shared.end(failed) } else { Ok(()) };
+    // Those of the trials that overlap stand above all that came after them.
+    for failure in failures.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        eprintln!("failed: {failure}");
+    }
+    match ended {
         Ok(()) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
