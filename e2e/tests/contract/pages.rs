@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::{assert_none, shipped};
 
 /// A block begins with its language.
-const LANGUAGES: [&str; 5] = ["mermaid", "sh", "text", "toml", "yaml"];
+const LANGUAGES: [&str; 6] = ["ini", "mermaid", "sh", "text", "toml", "yaml"];
 
 static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\]\(([^)\s]+)\)").unwrap());
 static SPAN: LazyLock<Regex> = LazyLock::new(|| Regex::new("`([^`]+)`").unwrap());
@@ -60,6 +60,12 @@ impl Page {
         let lines = self.blocks.iter().filter(|(language, _)| language == "sh").flat_map(|(_, lines)| lines);
         let commands = lines.map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned());
         commands.filter(|command| !command.is_empty() && !command.starts_with('#')).collect()
+    }
+
+    /// Its blocks in a language.
+    pub fn blocks(&self, language: &str) -> Vec<String> {
+        let blocks = self.blocks.iter().filter(|(own, _)| own == language);
+        blocks.map(|(_, lines)| lines.join("\n")).collect()
     }
 
     /// What stands as code in its prose, each on one line.

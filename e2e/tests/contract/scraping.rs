@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use e2e::backend::local::prometheus;
 use e2e::stack::JOB;
+use e2e::workspace::rules::RULES;
 use serde_json::Value;
 
 use crate::catalogue::Labels;
+use crate::pages::Page;
+use crate::promtool;
 use crate::shipped::{self, PROMETHEUS_CONFIG};
 
 /// Each scrape job and the labels that it attaches.
@@ -61,6 +64,21 @@ fn what_is_exposed_is_stored_as_it_is() {
             assert_eq!(job["metric_relabel_configs"], Value::Null, "{place}: job {}", job["job_name"]);
         }
     }
+}
+
+#[test]
+fn machines_without_kubernetes_get_the_labels_that_the_rules_need() {
+    let page = "docs/systemd.md";
+    let blocks = Page::read(page.into(), &shipped::read(page)).blocks("yaml");
+    let config: Value = serde_saphyr::from_str(&blocks[0]).unwrap();
+    let jobs = attached(&config);
+    assert_eq!(jobs.into_values().collect::<Vec<_>>(), [["instance", "job", "node"].map(str::to_owned).into()]);
+    assert_eq!(config["scrape_configs"][0]["static_configs"][0]["labels"]["job"], JOB);
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::os::unix::fs::symlink(shipped::path(RULES), directory.path().join("rules")).unwrap();
+    let file = directory.path().join("prometheus.yml");
+    fs_err::write(&file, &blocks[0]).unwrap();
+    promtool::run(["check", "config"], vec![file]);
 }
 
 /// An alert is late by up to one evaluation.

@@ -96,6 +96,32 @@ fn an_example_is_an_overlay_outside_the_tree() {
     assert_eq!(copied.documents, example("kube-prometheus-stack").documents);
 }
 
+/// The page's own block, on production with the rules.
+#[test]
+fn the_common_changes_change_what_they_say() {
+    let page = fs_err::read_to_string(workspace::root().join("kustomize/README.md")).unwrap();
+    let changes = page.split("### Common changes").nth(1).unwrap().split("```").nth(1).unwrap();
+    let rendering = outside_the_tree("common changes", |directory, tree| {
+        let resources = format!("resources: [{tree}/overlays/production]");
+        let components = format!("components: [{tree}/components/prometheus-rule]");
+        let changes = changes.strip_prefix("yaml\n").unwrap();
+        let text = format!("{resources}\n{components}\n{changes}");
+        fs_err::write(directory.join("kustomization.yaml"), text).unwrap();
+    });
+    assert_eq!(admitted(&rendering), "observability");
+    let account = rendering.object("ServiceAccount", "mini-node-exporter");
+    assert_eq!(account["imagePullSecrets"], json!([{ "name": "registry" }]));
+    let rules = rendering.object("PrometheusRule", "mini-node-exporter");
+    let groups = list(rules, "/spec/groups");
+    let names =
+        |group: &Value| list(group, "/rules").iter().map(|it| text(it, "/alert").to_owned()).collect::<Vec<_>>();
+    let shipped = workspace::root().join("kustomize/components/prometheus-rule/prometheus-rule.yaml");
+    let mut expected = names(&list(&yaml(&shipped), "/spec/groups")[0]);
+    expected.retain(|alert| alert != "MiniNodeExporterUpTooLong");
+    assert_eq!(names(&groups[0]), expected);
+    assert!(text(&groups[1], "/rules/0/expr").starts_with("16 * "), "{}", groups[1]);
+}
+
 #[test]
 fn user_workload_monitoring_is_admitted_and_chooses_the_user() {
     let rendering = example("openshift-user-workload-monitoring");
