@@ -49,6 +49,9 @@ pub struct Dashboard {
     /// What Grafana asks for when it is imported.
     #[serde(default, rename = "__inputs", deserialize_with = "or_default")]
     inputs: Vec<Input>,
+    /// Its model, if Grafana cannot be provisioned with the file as it is: one that wraps it, or has inputs.
+    #[serde(skip)]
+    model: Option<Value>,
 }
 
 /// A panel, or a row.
@@ -146,22 +149,47 @@ impl Dashboard {
 
     /// Reads a dashboard's text: alone, as Grafana's API wraps it, or as a Kubernetes object.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut value: Value = serde_json::from_str(text).context("not a classic dashboard")?;
-        let name = value["metadata"]["name"].take();
+        let file: Value = serde_json::from_str(text).context("not a classic dashboard")?;
+        let mut model = &file;
         for wrapper in ["dashboard", "spec"] {
-            if value[wrapper].is_object() {
-                value = value[wrapper].take();
-            }
+            model = model.get(wrapper).filter(|inner| inner.is_object()).unwrap_or(model);
         }
         ensure!(
-            !value["elements"].is_object(),
+            !model["elements"].is_object(),
             "a dashboard in Grafana's schema V2, which `lab` does not read; export it as JSON with the model `Classic`"
         );
-        let mut dashboard: Self = serde_json::from_value(value).context("not a classic dashboard")?;
+        let mut dashboard = Self::deserialize(model).context("not a classic dashboard")?;
         if dashboard.uid.is_empty() {
-            name.as_str().unwrap_or_default().clone_into(&mut dashboard.uid);
+            file["metadata"]["name"].as_str().unwrap_or_default().clone_into(&mut dashboard.uid);
+        }
+        if *model != file || !dashboard.inputs.is_empty() {
+            dashboard.model = Some(model.clone());
         }
         Ok(dashboard)
+    }
+
+    /// What Grafana makes of it when it is imported with this Prometheus: its model with the inputs filled in; `None` if
+    /// that is the file as it is.
+    pub fn imported(&self, datasource: &str) -> Option<Value> {
+        let mut model = self.model.clone()?;
+        for input in &self.inputs {
+            let is_prometheus = input.plugin_id.as_deref().is_some_and(|plugin| PROMETHEUS.contains(&plugin));
+            let value = input.value.as_deref().or(is_prometheus.then_some(datasource));
+            if let Some(value) = value {
+                fill_in(&mut model, &format!("${{{}}}", input.name), value);
+            }
+        }
+        let fields = model.as_object_mut()?;
+        fields.remove("__inputs");
+        if !self.uid.is_empty() {
+            fields.insert("uid".into(), self.uid.as_str().into());
+        }
+        Some(model)
+    }
+
+    /// Whether a data source is one that is chosen when the dashboard is imported.
+    pub fn is_input(&self, datasource: &str) -> bool {
+        self.inputs.iter().any(|input| datasource == format!("${{{}}}", input.name))
     }
 
     /// Every panel and row, those in collapsed rows too.
@@ -264,6 +292,16 @@ impl Panel {
     }
 }
 
+/// Replaces a name in every text of a document.
+fn fill_in(document: &mut Value, name: &str, value: &str) {
+    match document {
+        Value::String(text) => *text = text.replace(name, value),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill_in(item, name, value)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| fill_in(field, name, value)),
+        _ => {}
+    }
+}
+
 /// What stands there, or the default where that is `null`.
 pub(super) fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
@@ -326,6 +364,7 @@ mod tests {
         let resource =
             r#"{"apiVersion": "dashboard.grafana.app/v1", "metadata": {"name": "n"}, "spec": {"title": "t"}}"#;
         assert_eq!(read(resource).unwrap(), ("n".into(), 0));
+        assert_eq!(read("[]").unwrap_err().to_string(), "not a classic dashboard");
         for text in [r#"{"title": "t", "elements": {}, "layout": {}}"#, r#"{"spec": {"title": "t", "elements": {}}}"#] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains("schema V2") && error.contains("`Classic`"), "{error}");

@@ -22,7 +22,7 @@ pub fn differences(file: &Dashboard, held: &Dashboard) -> Vec<String> {
     for (id, panel) in &wanted {
         match held.get(id) {
             None => lines.0.push(format!("panel {id} `{}` is missing", panel.title)),
-            Some(held) => lines.compare_panels(panel, held),
+            Some(held) => lines.compare_panels(panel, held, file.is_input(datasource(panel))),
         }
     }
     // Grafana makes rows of what older dashboards have instead of them.
@@ -42,7 +42,8 @@ impl Lines {
         }
     }
 
-    fn compare_panels(&mut self, file: &Panel, held: &Panel) {
+    /// `is_chosen` says that the data source was chosen when the dashboard was imported.
+    fn compare_panels(&mut self, file: &Panel, held: &Panel, is_chosen: bool) {
         if file.library_panel.is_some() {
             return;
         }
@@ -52,7 +53,7 @@ impl Lines {
         }
         self.compare(&what("title"), &file.title, &held.title);
         // A row shows no data; newer versions drop or add its data source at will.
-        if !file.is_row() {
+        if !file.is_row() && !is_chosen {
             self.compare(&what("data source"), datasource(file), datasource(held));
         }
         let has_letters = file.targets.iter().all(|target| !target.ref_id.is_empty());
@@ -92,6 +93,12 @@ mod tests {
     fn what_grafana_adds_is_no_difference() {
         let held = FILE.replace("\"uid\": \"u\"", "\"uid\": \"u\", \"id\": 7, \"schemaVersion\": 41, \"version\": 3");
         assert_eq!(differences(&dashboard(FILE), &dashboard(&held)), [""; 0]);
+    }
+
+    #[test]
+    fn the_data_source_with_which_a_dashboard_was_imported_is_no_difference() {
+        let file = FILE.replace("\"uid\": \"u\"", r#""__inputs": [{"name": "ds", "type": "datasource"}], "uid": "u""#);
+        assert_eq!(differences(&dashboard(&file), &dashboard(&FILE.replace("${ds}", "chosen"))), [""; 0]);
     }
 
     #[test]

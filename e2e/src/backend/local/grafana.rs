@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 
-use super::{free, on_a_free_port};
+use super::{DATASOURCE, free, on_a_free_port};
 use crate::backend::Ports;
 use crate::client::grafana::Grafana;
 use crate::process::child::Process;
@@ -130,12 +130,16 @@ fn provision(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Links the dashboards, whose files Grafana reads again when they change; returns the first one.
+/// Links the dashboards, whose files Grafana reads again when they change, and writes those that have to be imported;
+/// returns the first one.
 fn link(dashboards: &[Dashboard], dir: &Path) -> Result<Option<PathBuf>> {
     fs::create_dir_all(dir)?;
     let links = dashboards.iter().map(|dashboard| {
         let link = free(dir, &dashboard.path, &["json"]);
-        symlink(&dashboard.path, &link)?;
+        match dashboard.imported(DATASOURCE) {
+            Some(model) => fs::write(&link, model.to_string())?,
+            None => symlink(&dashboard.path, &link)?,
+        }
         Ok(link)
     });
     Ok(links.collect::<Result<Vec<_>>>()?.into_iter().next())
@@ -213,6 +217,8 @@ fn home_of(program: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn touch(path: &Path) -> PathBuf {
@@ -292,6 +298,38 @@ mod tests {
             assert_eq!(Dashboard::read(&to.join(name)).unwrap().title, title);
         }
         assert_eq!(link(&[], &dir.path().join("none")).unwrap(), None);
+    }
+
+    /// As Grafana's API, an export for others and a Kubernetes object have it.
+    #[test]
+    fn grafana_is_given_the_dashboard_that_a_file_wraps() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |name: &str, text: &str| {
+            let file = dir.path().join(name);
+            fs::write(&file, text).unwrap();
+            Dashboard::read(&file).unwrap()
+        };
+        let inputs = r#"[{"name": "DS_P", "type": "datasource", "pluginId": "prometheus"},
+            {"name": "DS_L", "type": "datasource", "pluginId": "loki"}, {"name": "VAR_V", "type": "constant", "value": "\"v\""}]"#;
+        let panels = r#"[{"datasource": "${DS_P}"}, {"datasource": {"uid": "${DS_L}"}, "title": "${VAR_V}"}]"#;
+        let dashboards = [
+            read("api.json", r#"{"dashboard": {"uid": "u", "title": "t"}, "meta": {}}"#),
+            read("object.json", r#"{"metadata": {"name": "n"}, "spec": {"title": "t"}}"#),
+            read("export.json", &format!(r#"{{"__inputs": {inputs}, "title": "t", "panels": {panels}}}"#)),
+        ];
+        let to = dir.path().join("linked");
+        link(&dashboards, &to).unwrap();
+        for (name, model) in [
+            ("api.json", json!({ "uid": "u", "title": "t" })),
+            ("object.json", json!({ "uid": "n", "title": "t" })),
+            (
+                "export.json",
+                json!({ "title": "t", "panels": [{ "datasource": DATASOURCE }, { "datasource": { "uid": "${DS_L}" }, "title": "\"v\"" }] }),
+            ),
+        ] {
+            let text = fs::read_to_string(to.join(name)).unwrap();
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), model);
+        }
     }
 
     #[test]
