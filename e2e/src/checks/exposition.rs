@@ -84,17 +84,21 @@ struct Exposition {
 impl Exposition {
     fn problems(&self, lint: &dyn Fn(&str) -> Result<Vec<String>>) -> Result<Vec<String>> {
         let Self { url, content_type, body } = self;
-        let media = content_type.split(';').next().unwrap_or_default().trim();
         let mut problems = Vec::new();
-        if media != CONTENT_TYPE && !OTHERS.contains(&media) {
+        if self.media() != CONTENT_TYPE && !OTHERS.contains(&self.media()) {
             problems.push(format!("{url}: its content type is `{content_type}`; expected `text/plain; version=0.0.4`"));
         }
         if self.samples() == 0 {
             problems.push(format!("{url}: no sample in {}", out::count(body.len(), "byte", "bytes")));
-        } else if !OTHERS.contains(&media) {
+        } else if !OTHERS.contains(&self.media()) {
             problems.extend(by_text(&lint(body)?).into_iter().map(|problem| format!("{url}: {problem}")));
         }
         Ok(problems)
+    }
+
+    /// Its content type without parameters.
+    fn media(&self) -> &str {
+        self.content_type.split(';').next().unwrap_or_default().trim()
     }
 
     fn samples(&self) -> usize {
@@ -103,7 +107,10 @@ impl Exposition {
 
     fn line(&self) -> String {
         let (samples, bytes) = (self.samples(), self.body.len());
-        format!("{}: {}, {}", self.url, out::count(samples, "sample", "samples"), out::count(bytes, "byte", "bytes"))
+        let [samples, bytes] = [out::count(samples, "sample", "samples"), out::count(bytes, "byte", "bytes")];
+        let media = Some(self.media()).filter(|media| OTHERS.contains(media));
+        let rest = media.map(|media| format!("; not linted: promtool does not read {media}")).unwrap_or_default();
+        format!("{}: {samples}, {bytes}{rest}", self.url)
     }
 }
 
@@ -114,7 +121,7 @@ fn expositions(stack: &Stack) -> Result<Result<Vec<Exposition>, String>> {
         stack.exporters.iter().map(|exporter| (format!("{}/metrics", exporter.base()), exporter.exposition()));
     let targets = if stack.exporters.is_empty() { stack.prometheus.targets(&stack.job)? } else { Vec::new() };
     let by_target = targets.into_iter().map(|target| {
-        let answer = Server::new(&target.scrape_url).get("", &[]);
+        let answer = Server::new(&target.scrape_url).exposition("");
         (target.scrape_url, answer)
     });
     let mut expositions = Vec::new();

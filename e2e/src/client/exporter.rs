@@ -31,7 +31,7 @@ impl Exporter {
 
     /// What it exposes, whatever the status.
     pub fn exposition(&self) -> Result<Answer> {
-        self.0.get("/metrics", &[])
+        self.0.exposition("/metrics")
     }
 
     /// The name that its samples carry.

@@ -111,6 +111,14 @@ impl Server {
         request.read(sent)
     }
 
+    /// Asks for metrics, in Prometheus' text format where there is a choice.
+    pub fn exposition(&self, path: &str) -> Result<Answer> {
+        let request = self.request("GET", path);
+        let accept = "text/plain;version=0.0.4,*/*;q=0.1";
+        let sent = self.authorized(self.agent.get(&request.url)).header("Accept", accept).call();
+        request.read(sent)
+    }
+
     /// Sends a JSON document to a path.
     pub fn post(&self, path: &str, body: &Value) -> Result<Answer> {
         let request = self.request("POST", path);

@@ -53,7 +53,7 @@ fn an_exposition_is_as_prometheus_wants_it() {
     FAIL 1 problem:
       http://ADDRESS/metrics: its content type is `application/json`; expected `text/plain; version=0.0.4`
     pass 1 exposition without a problem; the slowest scrape takes 0.000 s of 10 s
-         http://ADDRESS/metrics: 1 sample, 12 bytes
+         http://ADDRESS/metrics: 1 sample, 12 bytes; not linted: promtool does not read application/openmetrics-text
     FAIL an exposition: last seen: GET http://ADDRESS/metrics: 404 Not Found
     skip cannot read the targets from here: GET http://ADDRESS/metrics: 401 Unauthorized
     ");
