@@ -241,7 +241,7 @@ mod tests {
         "#);
         let junit = report.junit().unwrap();
         for part in [
-            r#"<testsuite name="local" tests="4" failures="1" skipped="2""#,
+            r#"<testsuite name="local" tests="4" errors="0" failures="1" skipped="2""#,
             r#"<failure message="2 &lt; 3"/>"#,
             r#"<skipped message="no Grafana"/>"#,
             r#"<testcase name="load" classname="lab" time="0.500">"#,

@@ -2,9 +2,11 @@
 
 use std::io;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
+
+use super::out;
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -32,7 +34,27 @@ pub struct Case<'a> {
 pub enum Verdict {
     Passed,
     Failed(String),
+    /// It was not run.
+    Error(String),
     Skipped(String),
+}
+
+/// Runs a program that ends with a report. If it fails before that, and the report is for a CI system, writes one that says
+/// why.
+pub fn reporting<T>(program: &str, format: Format, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    run().inspect_err(|error| {
+        if format == Format::Junit {
+            // The error is shown whether or not this can be written.
+            drop(failure(program, error).map(|text| out::line(&text)));
+        }
+    })
+}
+
+/// A JUnit document of one test case: an error.
+fn failure(program: &str, error: &Error) -> Result<String> {
+    let text = out::plain(&format!("{error:#}"));
+    let verdict = Verdict::Error(text.lines().next().unwrap_or_default().to_owned());
+    junit(program, program, &[], &[Case { name: program.to_owned(), class: "lab", seconds: 0.0, verdict, text: &text }])
 }
 
 /// A JUnit document of one suite.
@@ -41,6 +63,7 @@ pub fn junit(program: &str, suite: &str, properties: &[(String, &str)], cases: &
     let attributes = [
         ("name", suite),
         ("tests", &cases.len().to_string()),
+        ("errors", &count(|verdict| matches!(verdict, Verdict::Error(_)))),
         ("failures", &count(|verdict| matches!(verdict, Verdict::Failed(_)))),
         ("skipped", &count(|verdict| matches!(verdict, Verdict::Skipped(_)))),
     ];
@@ -69,6 +92,7 @@ impl Case<'_> {
             let outcome = match &self.verdict {
                 Verdict::Passed => None,
                 Verdict::Failed(message) => Some(("failure", message)),
+                Verdict::Error(message) => Some(("error", message)),
                 Verdict::Skipped(message) => Some(("skipped", message)),
             };
             if let Some((kind, message)) = outcome {

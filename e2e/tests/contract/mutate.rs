@@ -62,7 +62,7 @@ fn each_format_shows_what_became_of_each_change() {
     let (code, junit) = mutate(RULES, TESTS, &["--format", "junit", "--only", "job:up:sum"]);
     assert_eq!(code, 0, "{junit}");
     for part in [
-        r#"<testsuite name="rules" tests="2" failures="0" skipped="0">"#,
+        r#"<testsuite name="rules" tests="2" errors="0" failures="0" skipped="0">"#,
         r#"<testcase name="job:up:sum: by loses job" classname="own.yml""#,
     ] {
         assert!(junit.contains(part), "no {part} in\n{junit}");

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use axum::Router;
-use axum::http::{StatusCode, Uri};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use e2e::tools::digest::sha256;
 use e2e::workspace;
 use fs_err as fs;
@@ -65,13 +66,24 @@ fn the_action_passes_as_lab_does() -> Result<()> {
 #[test]
 fn the_action_fails_as_lab_does() -> Result<()> {
     let shop = Shop::new()?;
-    let without_help = serve(Router::new().fallback(|| async { "orders_total 1\n" })).replace("http://", "");
+    // promtool reads the text format only.
+    let exposition = |headers: HeaderMap| async move {
+        let is_text = headers[ACCEPT].as_bytes().starts_with(b"text/plain");
+        let kind = if is_text { "text/plain; version=0.0.4" } else { "application/openmetrics-text; version=1.0.0" };
+        ([(CONTENT_TYPE, kind)], if is_text { "orders_total 1\n" } else { "orders_total 1\n# EOF\n" })
+    };
+    let without_help = serve(Router::new().fallback(exposition)).replace("http://", "");
     let arguments = format!("--target {without_help} --only exposition-lints");
     let (ended, folder) = action(&shop, &inputs(&[("arguments", &arguments)]), NOWHERE)?;
     ended.expect_code(1)?;
     let junit = fs::read_to_string(folder.join("junit.xml"))?;
     ensure!(junit.contains("<failure") && junit.contains("no help text"), "{junit}");
     ensure!(fs::read_dir(folder.join(EVIDENCE))?.count() == 1, "no evidence");
+    // Nothing was checked, and the report says why.
+    let (ended, folder) = action(&shop, &inputs(&[("arguments", "--command ./nowhere")]), NOWHERE)?;
+    ended.expect_code(1)?;
+    let junit = fs::read_to_string(folder.join("junit.xml"))?;
+    ensure!(junit.contains("errors=\"1\"") && junit.contains("No such file or directory"), "{junit}");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use e2e::stack::JOB;
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, OutError};
 use e2e::terminal::progress::Progress;
-use e2e::terminal::report::Format;
+use e2e::terminal::report::{self, Format};
 use e2e::wait::interrupt;
 use e2e::workspace::project::Project;
 use fs_err as fs;
@@ -17,11 +17,28 @@ use fs_err as fs;
 use crate::cli;
 use crate::start::start;
 
-pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
+pub fn check(mut args: cli::Check, progress: &Progress) -> Result<Exit> {
     if args.list {
         out::table(&list())?;
         return Ok(Exit::Ok);
     }
+    let (report, stopped) = report::reporting("lab check", args.format, || {
+        args.start.complete()?;
+        checked(&args, progress)
+    })?;
+    let written = match args.format {
+        Format::Text => out::line(&report.summary()),
+        Format::Json => out::line(&report.json()?),
+        Format::Junit => out::line(&report.junit()?),
+    };
+    match written {
+        Err(error) if !error.reader_has_gone() => Err(OutError::into(error)),
+        _ => stopped.map(|()| report.exit()),
+    }
+}
+
+/// What the checks found, and whether the stack stopped.
+fn checked(args: &cli::Check, progress: &Progress) -> Result<(Report, Result<()>)> {
     let existing = args.existing().map_err(Usage)?;
     let choice = Choice { only: args.only.clone(), skip: args.skip.clone() };
     let project = Project::read(&args.start.description)?;
@@ -60,15 +77,7 @@ pub fn check(args: &cli::Check, progress: &Progress) -> Result<Exit> {
     let stopped = backend.stop();
     drop(backend);
     interrupted.with_context(|| format!("{} done", out::count(report.checks.len(), "check", "checks")))?;
-    let written = match args.format {
-        Format::Text => out::line(&report.summary()),
-        Format::Json => out::line(&report.json()?),
-        Format::Junit => out::line(&report.junit()?),
-    };
-    match written {
-        Err(error) if !error.reader_has_gone() => Err(OutError::into(error)),
-        _ => stopped.map(|()| report.exit()),
-    }
+    Ok((report, stopped))
 }
 
 /// Each check, whose targets it is for, and what it proves.

@@ -45,10 +45,7 @@ fn run(cli: Cli) -> Result<Exit> {
             args.start.complete()?;
             up::up(&args, progress)
         }
-        Command::Check(mut args) => {
-            args.start.complete()?;
-            check::check(&args, progress)
-        }
+        Command::Check(args) => check::check(args, progress),
         Command::Status(args) => status::status(&args),
         Command::Down(which) => down::down(&which, progress),
         Command::Logs(which) => logs::logs(&which),

@@ -7,7 +7,7 @@ use e2e::mutate::{self, Options};
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
 use e2e::terminal::progress::Progress;
-use e2e::terminal::report::Format;
+use e2e::terminal::report::{self, Format};
 use e2e::tools::{self, Tool};
 use e2e::wait::interrupt;
 
@@ -15,10 +15,12 @@ use crate::cli;
 
 pub fn mutate(args: &cli::Mutate, progress: &Progress) -> Result<Exit> {
     interrupt::listen()?;
-    let promtool = progress.step("find promtool", |step| tools::find(Tool::Promtool, None, step))?.path;
     let began = Instant::now();
-    let (rules, tests, only) = (args.rules.clone(), args.tests.clone(), args.only.clone());
-    let report = mutate::run(Options { rules, tests, only, promtool }, progress)?;
+    let report = report::reporting("lab mutate", args.format, || {
+        let promtool = progress.step("find promtool", |step| tools::find(Tool::Promtool, None, step))?.path;
+        let (rules, tests, only) = (args.rules.clone(), args.tests.clone(), args.only.clone());
+        mutate::run(Options { rules, tests, only, promtool }, progress)
+    })?;
     out::line(&match args.format {
         Format::Text => report.text(began.elapsed()),
         Format::Json => report.json()?,
