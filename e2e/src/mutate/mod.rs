@@ -19,6 +19,7 @@ use fs_err as fs;
 
 use crate::terminal::out;
 use crate::terminal::progress::{Progress, Step};
+use crate::wait::interrupt;
 pub use report::Report;
 use report::{Outcome, Tried};
 use rules::{Mutant, RuleFile};
@@ -96,7 +97,7 @@ fn expect_passes(suite: &Suite, subjects: &[Subject]) -> Result<Vec<f64>> {
             copy.put(&subject.places, &subject.rules.rewritten)?;
         }
         let began = Instant::now();
-        if !copy.passes(test)? {
+        if copy.failure(test)?.is_some() {
             suite.run(test).context("the tests fail before anything is changed; mend them first")?;
             bail!("{} fails with rules that are only written in another way", suite.tests[test].path.display());
         }
@@ -109,12 +110,9 @@ fn try_all(suite: &Suite, mutants: &[(&Subject, &Mutant)], step: &Step) -> Resul
     let tried = in_parallel(suite, mutants.len(), |copy, index| {
         let (subject, mutant) = mutants[index];
         let began = Instant::now();
-        let test = subject.noticing(copy, mutant)?.map(|test| relative(&suite.tests[test].path));
-        let outcome = match (test, mutant.excuse.clone()) {
-            (Some(test), None) => Outcome::Noticed { test },
-            (Some(test), Some(_)) => Outcome::Needless { test },
-            (None, Some(reason)) => Outcome::Excused { reason },
-            (None, None) => Outcome::Unnoticed,
+        let outcome = match subject.outcome(suite, copy, mutant) {
+            Err(_) if interrupt::seen() => Outcome::Untried,
+            outcome => outcome?,
         };
         missed.fetch_add(usize::from(matches!(outcome, Outcome::Unnoticed)), Ordering::Relaxed);
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
@@ -138,22 +136,33 @@ impl Subject {
         Ok(Self { name, rules, places, tests: Mutex::new(tests) })
     }
 
-    /// The first test that fails with a change.
-    fn noticing(&self, copy: &Copy, mutant: &Mutant) -> Result<Option<usize>> {
+    fn outcome(&self, suite: &Suite, copy: &Copy, mutant: &Mutant) -> Result<Outcome> {
+        let noticed = self.noticed(copy, mutant)?.map(|(test, failed)| (relative(&suite.tests[test].path), failed));
+        Ok(match (noticed, mutant.excuse.clone()) {
+            (Some((test, failed)), None) => Outcome::Noticed { test, failed },
+            (Some((test, _)), Some(_)) => Outcome::Needless { test },
+            (None, Some(reason)) => Outcome::Excused { reason },
+            (None, None) => Outcome::Unnoticed,
+        })
+    }
+
+    /// The first test that fails with a change, and its first expectation that is not met.
+    fn noticed(&self, copy: &Copy, mutant: &Mutant) -> Result<Option<(usize, String)>> {
+        interrupt::check()?;
         let tests = || self.tests.lock().unwrap_or_else(PoisonError::into_inner);
         copy.put(&self.places, &mutant.text)?;
-        let mut noticing = None;
+        let mut noticed = None;
         let mut candidates = tests().clone();
         candidates.sort_by(|one, other| one.rank().total_cmp(&other.rank()));
         for Candidate { test, .. } in candidates {
-            if !copy.passes(test)? {
+            if let Some(failed) = copy.failure(test)? {
                 tests().iter_mut().for_each(|other| other.count(other.test == test));
-                noticing = Some(test);
+                noticed = Some((test, failed));
                 break;
             }
         }
         copy.put(&self.places, &self.rules.text)?;
-        Ok(noticing)
+        Ok(noticed)
     }
 
     /// The rules whose expressions were not changed.

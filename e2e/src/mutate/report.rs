@@ -36,8 +36,8 @@ pub struct Tried {
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// This test failed.
-    Noticed { test: String },
+    /// This test failed, first with this expectation.
+    Noticed { test: String, failed: String },
     /// Every test passed.
     Unnoticed,
     /// Every test passed, for a reason that the rule file gives.
@@ -46,6 +46,8 @@ pub enum Outcome {
     Needless { test: String },
     /// The expression cannot be taken apart.
     Skipped { reason: String },
+    /// An interrupt came first.
+    Untried,
 }
 
 impl Tried {
@@ -53,7 +55,7 @@ impl Tried {
     fn text(&self) -> Option<String> {
         let Self { file, line, rule, change, .. } = self;
         let (mark, said) = match &self.outcome {
-            Outcome::Noticed { .. } => return None,
+            Outcome::Noticed { .. } | Outcome::Untried => return None,
             Outcome::Unnoticed => (Mark::Fail, format!("no test notices `{change}` in `{}`", self.shown_clause())),
             Outcome::Needless { test } => (Mark::Fail, format!("{test} notices `{change}`; remove the excuse")),
             Outcome::Excused { reason } => (Mark::Omit, format!("`{change}` is excused: {reason}")),
@@ -73,6 +75,7 @@ impl Tried {
             Outcome::Unnoticed => Verdict::Failed("no test notices the change".into()),
             Outcome::Needless { test } => Verdict::Failed(format!("{test} notices the change; remove the excuse")),
             Outcome::Excused { reason } | Outcome::Skipped { reason } => Verdict::Skipped(reason.clone()),
+            Outcome::Untried => Verdict::Skipped("interrupted".to_owned()),
         };
         let name = format!("{}: {}", self.rule, self.change);
         Case { name, class: &self.file, seconds: self.seconds, verdict, text: &self.clause }
@@ -82,7 +85,7 @@ impl Tried {
 impl Report {
     /// Failed if no test notices a change or an excuse is not needed; skipped if an expression was not changed.
     pub fn exit(&self) -> Exit {
-        let [_, unnoticed, _, needless, skipped] = self.counts();
+        let [_, unnoticed, _, needless, skipped, _] = self.counts();
         match (unnoticed + needless, skipped) {
             (1.., _) => Exit::Failed,
             (_, 1..) => Exit::Skipped,
@@ -93,12 +96,13 @@ impl Report {
     /// What a person should read, and the score: the noticed ones among those that are not excused.
     pub fn text(&self, took: Duration) -> String {
         let mut lines: Vec<String> = self.changes.iter().filter_map(Tried::text).collect();
-        let [noticed, unnoticed, excused, needless, skipped] = self.counts();
+        let [noticed, unnoticed, excused, needless, skipped, untried] = self.counts();
         let (noticed, all) = (noticed + needless, noticed + needless + unnoticed);
         lines.push(format!(
-            "{noticed} of {all} changes noticed ({} %), {excused} excused, {}; took {:.1} s",
+            "{noticed} of {all} changes noticed ({} %), {excused} excused, {}{}; took {:.1} s",
             100 * noticed / all.max(1),
             out::count(skipped, "expression skipped", "expressions skipped"),
+            if untried > 0 { format!(", {untried} not tried") } else { String::new() },
             took.as_secs_f64()
         ));
         lines.join("\n")
@@ -114,14 +118,20 @@ impl Report {
         junit("lab mutate", "rules", &[], &self.changes.iter().map(Tried::case).collect::<Vec<_>>())
     }
 
-    /// How many changes were noticed, unnoticed, excused, excused without need, and skipped.
-    fn counts(&self) -> [usize; 5] {
-        let kinds: [fn(&Outcome) -> bool; 5] = [
+    /// Whether every change was tried.
+    pub fn is_complete(&self) -> bool {
+        self.counts()[5] == 0
+    }
+
+    /// How many changes were noticed, unnoticed, excused, excused without need, skipped, and not tried.
+    fn counts(&self) -> [usize; 6] {
+        let kinds: [fn(&Outcome) -> bool; 6] = [
             |outcome| matches!(outcome, Outcome::Noticed { .. }),
             |outcome| matches!(outcome, Outcome::Unnoticed),
             |outcome| matches!(outcome, Outcome::Excused { .. }),
             |outcome| matches!(outcome, Outcome::Needless { .. }),
             |outcome| matches!(outcome, Outcome::Skipped { .. }),
+            |outcome| matches!(outcome, Outcome::Untried),
         ];
         kinds.map(|is| self.changes.iter().filter(|change| is(&change.outcome)).count())
     }

@@ -109,11 +109,11 @@ impl Copy<'_> {
         Ok(places.iter().try_for_each(|path| fs::write(self.place(path), text))?)
     }
 
-    /// Whether the tests of a file pass.
-    pub fn passes(&self, test: usize) -> Result<bool> {
+    /// The first expectation in a file of tests that is not met, as promtool names it.
+    pub fn failure(&self, test: usize) -> Result<Option<String>> {
         match self.suite.promtool(&self.place(&self.suite.tests[test].path)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.code() == Some(1) => Ok(false),
+            Ok(()) => Ok(None),
+            Err(error) if error.code() == Some(1) => Ok(Some(first_failed(&error.output().stderr))),
             Err(error) => Err(error.into()),
         }
     }
@@ -121,6 +121,13 @@ impl Copy<'_> {
     fn place(&self, path: &Path) -> PathBuf {
         self.dir.path().join(path.strip_prefix("/").unwrap_or(path))
     }
+}
+
+/// The first line below `FAILED:`, or below the name of a group of tests there.
+fn first_failed(said: &str) -> String {
+    let mut lines = said.lines().map(str::trim).skip_while(|line| *line != "FAILED:").skip(1);
+    let first = lines.find(|line| !line.starts_with("name:")).unwrap_or_default();
+    first.trim_end_matches(',').to_owned()
 }
 
 /// The path without `.` and `..`, of which promtool takes the second away as text, too.

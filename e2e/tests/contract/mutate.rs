@@ -1,10 +1,16 @@
 //! `lab mutate` on rules of its own: what no test notices is named, and nothing passes that was not judged.
 
-use std::process::Command;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use e2e::wait::poll::{self, Attempt};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::promtool;
 
@@ -59,6 +65,7 @@ fn each_format_shows_what_became_of_each_change() {
     assert_eq!((code, of("change").len()), (1, 3));
     assert_eq!(of("outcome"), [r#""excused""#, r#""noticed""#, r#""unnoticed""#]);
     assert_eq!(of("test")[1], r#""tests.yml""#);
+    assert_eq!(of("failed")[1], r#""alertname: Down, time: 14m""#);
     let (code, junit) = mutate(RULES, TESTS, &["--format", "junit", "--only", "job:up:sum"]);
     assert_eq!(code, 0, "{junit}");
     for part in [
@@ -97,17 +104,65 @@ fn what_was_not_judged_does_not_pass() {
     }
 }
 
-/// Rules and their tests in a folder of their own. The tests find the rules by a pattern, and through a link.
+#[test]
+fn an_interrupt_keeps_what_was_found() {
+    let dir = folder(RULES, TESTS);
+    // Hangs with one change, once the other two were judged.
+    let script = format!(
+        r#"#!/bin/sh
+        case $3 in *tests.yml) ;; *) exec {promtool} "$@" ;; esac
+        if grep -qrs 10m "${{3%/*}}"; then
+            until [ "$(wc -l <ended)" = 3 ]; do sleep 0.1; done
+            touch hangs
+            exec sleep 60
+        fi
+        {promtool} "$@"
+        status=$?
+        echo >>ended
+        exit $status
+        "#,
+        promtool = promtool::promtool().display()
+    );
+    let stand_in = dir.path().join("promtool");
+    fs::write(&stand_in, script).unwrap();
+    fs::set_permissions(&stand_in, Permissions::from_mode(0o755)).unwrap();
+    let words = ["--format", "json", "--only", "for", "--only", "Down: > becomes >="];
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let mut lab = lab(&dir, &words);
+    let running = lab.env("PATH", path).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    poll::until("the hanging promtool", Duration::from_secs(30), Duration::from_millis(20), || {
+        if dir.path().join("hangs").exists() { Attempt::Ready(()) } else { Attempt::NotYet("none".into()) }
+    })
+    .unwrap();
+    kill_process(Pid::from_child(&running), Signal::INT).unwrap();
+    let output = running.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("interrupted"), "{}: {said}", output.status);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let outcomes: Vec<_> = json["changes"].as_array().unwrap().iter().map(|it| it["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["excused", "noticed", "untried"]);
+}
+
 fn mutate(rules: &str, tests: &str, words: &[&str]) -> (i32, String) {
     // Downloaded where it is missing.
     promtool::promtool();
+    let output = lab(&folder(rules, tests), words).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.code().unwrap(), said.concat())
+}
+
+/// Rules and their tests in a folder of their own. The tests find the rules by a pattern, and through a link.
+fn folder(rules: &str, tests: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("rules")).unwrap();
     fs::write(dir.path().join("own.yml"), rules).unwrap();
     symlink("../own.yml", dir.path().join("rules/linked.yml")).unwrap();
     fs::write(dir.path().join("tests.yml"), tests).unwrap();
-    let words = ["mutate", "own.yml", "--quiet", "--tests", "tests.yml"].iter().chain(words);
-    let output = Command::new(env!("CARGO_BIN_EXE_lab")).args(words).current_dir(dir.path()).output().unwrap();
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    (output.status.code().unwrap(), said.concat())
+    dir
+}
+
+fn lab(dir: &TempDir, words: &[&str]) -> Command {
+    let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
+    lab.args(["mutate", "own.yml", "--quiet", "--tests", "tests.yml"]).args(words).current_dir(dir.path());
+    lab
 }

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use e2e::mutate::{self, Options};
 use e2e::terminal::exit::Exit;
 use e2e::terminal::out;
 use e2e::terminal::progress::Progress;
 use e2e::terminal::report::{self, Format};
 use e2e::tools::{self, Tool};
-use e2e::wait::interrupt;
+use e2e::wait::interrupt::{self, Interrupted};
 
 use crate::cli;
 
@@ -26,5 +26,6 @@ pub fn mutate(args: &cli::Mutate, progress: &Progress) -> Result<Exit> {
         Format::Json => report.json()?,
         Format::Junit => report.junit()?,
     })?;
+    ensure!(report.is_complete(), Interrupted);
     Ok(report.exit())
 }
