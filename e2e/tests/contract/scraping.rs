@@ -72,7 +72,10 @@ fn machines_without_kubernetes_get_the_labels_that_the_rules_need() {
     let blocks = Page::read(page.into(), &shipped::read(page)).blocks("yaml");
     let config: Value = serde_saphyr::from_str(&blocks[0]).unwrap();
     let jobs = attached(&config);
-    assert_eq!(jobs.into_values().collect::<Vec<_>>(), [["instance", "job", "node"].map(str::to_owned).into()]);
+    assert_eq!(
+        jobs.into_values().collect::<Vec<_>>(),
+        [["cluster", "instance", "job", "node"].map(str::to_owned).into()]
+    );
     assert_eq!(config["scrape_configs"][0]["static_configs"][0]["labels"]["job"], JOB);
     let directory = tempfile::tempdir().unwrap();
     fs_err::os::unix::fs::symlink(shipped::path(RULES), directory.path().join("rules")).unwrap();

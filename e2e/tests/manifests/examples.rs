@@ -96,18 +96,10 @@ fn an_example_is_an_overlay_outside_the_tree() {
     assert_eq!(copied.documents, example("kube-prometheus-stack").documents);
 }
 
-/// The page's own block, on production with the rules.
+/// The page's own blocks, on production with prometheus-operator's objects.
 #[test]
 fn the_common_changes_change_what_they_say() {
-    let page = fs_err::read_to_string(workspace::root().join("kustomize/README.md")).unwrap();
-    let changes = page.split("### Common changes").nth(1).unwrap().split("```").nth(1).unwrap();
-    let rendering = outside_the_tree("common changes", |directory, tree| {
-        let resources = format!("resources: [{tree}/overlays/production]");
-        let components = format!("components: [{tree}/components/prometheus-rule]");
-        let changes = changes.strip_prefix("yaml\n").unwrap();
-        let text = format!("{resources}\n{components}\n{changes}");
-        fs_err::write(directory.join("kustomization.yaml"), text).unwrap();
-    });
+    let rendering = changed("### Common changes");
     assert_eq!(admitted(&rendering), "observability");
     let account = rendering.object("ServiceAccount", "mini-node-exporter");
     assert_eq!(account["imagePullSecrets"], json!([{ "name": "registry" }]));
@@ -161,6 +153,27 @@ fn cert_manager_issues_what_both_sides_ask_for() {
     }
     let authority = text(rendering.object("Issuer", "mini-node-exporter"), "/spec/ca/secretName");
     assert_eq!(certificate(authority)["isCA"], json!(true));
+}
+
+#[test]
+fn a_cluster_among_several_has_a_label() {
+    let rendering = changed("### Several clusters");
+    let endpoint = at(rendering.object("PodMonitor", "mini-node-exporter"), "/spec/podMetricsEndpoints/0");
+    let label = json!({ "targetLabel": "cluster", "replacement": "north" });
+    assert_eq!(list(endpoint, "/relabelings").last(), Some(&label));
+}
+
+/// Production, changed by the first block of YAML below a heading of the page.
+fn changed(heading: &str) -> Rendering {
+    let page = fs_err::read_to_string(workspace::root().join("kustomize/README.md")).unwrap();
+    let below = page.split(heading).nth(1).unwrap();
+    let changes = below.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    outside_the_tree(heading, |directory, tree| {
+        let resources = format!("resources: [{tree}/overlays/production]");
+        let components = format!("components: [{tree}/components/prometheus-rule, {tree}/components/pod-monitor]");
+        let text = format!("{resources}\n{components}\n{changes}");
+        fs_err::write(directory.join("kustomization.yaml"), text).unwrap();
+    })
 }
 
 fn example(name: &str) -> Rendering {
