@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
@@ -12,9 +12,6 @@ use crate::wait::poll::Final;
 use crate::workspace::opening::Lookup;
 use crate::workspace::queries::{Queries, Query, Report};
 use crate::workspace::variables;
-
-/// Prometheus has answered all queries by then. Grafana asks for whole steps only, so that the newest may be missing.
-const THROUGH_GRAFANA: Duration = Duration::from_secs(10);
 
 /// No panel is empty.
 pub(super) fn panels_have_data(subject: Subject<'_>) -> Outcome {
@@ -28,20 +25,24 @@ fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
     let stack = subject.stack();
     let (interval, assumed) = scrape_interval(subject)?;
     let find = |lookup: &Lookup| stack.prometheus.find(lookup);
-    let from_prometheus = |query: &Query| Ok(stack.prometheus.query(&query.expr)?.len());
+    let grafana = stack.grafana.here().map(|grafana| anyhow::Ok((grafana, subject.datasource()?))).transpose()?;
+    let ask = |query: &Query| {
+        let found = stack.prometheus.query(&query.expr)?.len();
+        if let Some((grafana, datasource)) = &grafana
+            && found > 0
+        {
+            let shown = grafana.answers(datasource, query)?;
+            ensure!(shown > 0 || !query.needs_samples, "no samples through Grafana, although Prometheus has some");
+        }
+        Ok(found)
+    };
     let (queries, report) = subject.poll("samples for every panel", FIRST_SAMPLE, || {
         let queries = Queries::of(&subject.project.dashboards, interval, &find)?;
-        let report = complete(queries.ask(from_prometheus))?;
+        let report = complete(queries.ask(ask))?;
         Ok((queries, report))
     })?;
-    let through = match stack.grafana.here() {
-        Some(grafana) => {
-            let datasource = subject.datasource()?;
-            let through_grafana = |query: &Query| grafana.answers(&datasource, query);
-            let attempt = || complete(queries.ask(through_grafana));
-            subject.poll("samples for every panel through Grafana", THROUGH_GRAFANA, attempt)?;
-            "from Prometheus and through Grafana"
-        }
+    let through = match &grafana {
+        Some(_) => "from Prometheus and through Grafana",
         None => "from Prometheus; there is no Grafana to ask",
     };
     let (count, omitted) = (report.answers.len(), &queries.omitted);

@@ -44,10 +44,22 @@ fn every_panel_has_samples_from_prometheus_and_through_grafana() {
     pass all 1 queries answered from Prometheus and through Grafana
          panel 1 `P`: samples A 1
     FAIL samples for every panel: last seen: no samples: panel 1 `P`, query A (`up`)
-    FAIL samples for every panel through Grafana: last seen: no samples: panel 1 `P`, query A (`up`)
+    FAIL samples for every panel: last seen: no samples through Grafana, although Prometheus has some: panel 1 `P`, query A
     FAIL samples for every panel: last seen: no samples: panel 1 `P`, query A (`up`)
     FAIL query `up`: parse error: panel 1 `P`, query A
     ");
+}
+
+/// Another query that finds nothing does not hide it.
+#[test]
+fn grafana_is_asked_for_what_prometheus_has_whatever_it_lacks() {
+    let frames = plain(&json!({ "results": { "A": { "frames": [] } } }));
+    let grafana = Grafana::new(answering(&[datasources("prometheus", "1s"), ("/api/ds/query", frames)]));
+    let answers = [("/api/v1/query?query=up", vector(&[(json!({}), 1.0)])), ("/api/v1/query?query=x", vector(&[]))];
+    let stack = Stack { grafana: Part::Here(grafana), ..stack(Procfs::Unseen, &answers) };
+    let mut both = project("up");
+    both.dashboards.extend(project("x").dashboards);
+    assert_snapshot!(shown([judged_by("panels-have-data", &stack, &both)]), @"FAIL samples for every panel: last seen: no samples through Grafana, although Prometheus has some: panel 1 `P`, query A; no samples: panel 1 `P`, query A (`x`)");
 }
 
 /// Its error is Prometheus' own text.
