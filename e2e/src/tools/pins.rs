@@ -3,6 +3,9 @@
 /// Prometheus: its image's tag and its release.
 pub const PROMETHEUS: &str = "3.15.0";
 
+/// Alertmanager: its image's tag and its release.
+pub const ALERTMANAGER: &str = "0.35.0";
+
 /// Grafana: its image's tag and its release.
 pub const GRAFANA: &str = "13.2.3";
 

@@ -42,6 +42,11 @@ fn pins() -> Vec<Pin> {
             vec![("scripts/newest-prometheus", 1)],
         ),
         ("Prometheus' long-term support", in_file(E2E, "prom/prometheus:v"), vec![(E2E, 1)]),
+        (
+            "Alertmanager",
+            pins::ALERTMANAGER.into(),
+            vec![(SOURCE, 1), ("kustomize/alertmanager/kustomization.yaml", 2)],
+        ),
         ("Grafana", pins::GRAFANA.into(), vec![(SOURCE, 1), ("kustomize/grafana/kustomization.yaml", 2)]),
         ("Grafana's build", pins::GRAFANA_BUILD.into(), vec![(SOURCE, 1)]),
         ("kind", pins::KIND.into(), vec![(SOURCE, 1), ("e2e/airgap/programs/build", 1)]),
@@ -95,8 +100,12 @@ fn kubectl_has_the_version_of_the_node_image() {
 fn no_program_has_two_versions() {
     let pair = Regex::new(r"([A-Za-z][\w/.-]*)(?:@|==|:)v?([0-9a-f]{40} # \S+|\d+\.\d+\.\d+)").unwrap();
     // A manifest names these apart from their versions.
-    let images =
-        [("prom/prometheus", pins::PROMETHEUS), ("grafana/grafana", pins::GRAFANA), ("kindest/node", pins::KUBECTL)];
+    let images = [
+        ("prom/prometheus", pins::PROMETHEUS),
+        ("prom/alertmanager", pins::ALERTMANAGER),
+        ("grafana/grafana", pins::GRAFANA),
+        ("kindest/node", pins::KUBECTL),
+    ];
     let mut versions: BTreeMap<String, BTreeSet<String>> =
         images.map(|(name, pin)| (name.into(), [pin.into()].into())).into();
     for (file, text) in files().filter(|(file, _)| extension(file) != "rs") {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::references::dangling;
 use crate::render::{
-    Rendering, assert_none, at, containers, directories, kustomize_page, list, outside_the_tree, text,
+    Rendering, assert_none, at, containers, directories, kustomize_page, list, outside_the_tree, text, yaml,
 };
 
 /// Each tree as the page names it, and its directory below `kustomize/`.
@@ -20,7 +20,9 @@ const PER_PROCESS: usize = 32;
 /// Whether a rendering has what a component adds.
 type Effect = fn(&Rendering) -> bool;
 
-const EFFECTS: [(&str, Effect); 15] = [
+const EFFECTS: [(&str, Effect); 17] = [
+    ("alertmanager", |it| it.names("Deployment").contains("alertmanager")),
+    ("alertmanager-config", |it| it.names("AlertmanagerConfig").len() == 1),
     ("cpus", |it| exporter_has_arg(it, "--collector.cpus")),
     ("dashboard", |it| {
         let maps = it.of_kind("ConfigMap");
@@ -217,4 +219,24 @@ fn prometheus_config(rendering: &Rendering) -> Option<Value> {
     let file = mounts.iter().find(|mount| mount["mountPath"] == "/etc/prometheus/prometheus.yml")?;
     let map = rendering.of_kind("ConfigMap").find(|it| text(it, "/metadata/name").starts_with("prometheus-config-"))?;
     serde_saphyr::from_str(map["data"][text(file, "/subPath")].as_str()?).ok()
+}
+
+/// Prometheus-operator spells the inhibitions in its own way.
+#[test]
+fn both_alertmanagers_have_the_same_inhibitions() {
+    let read = |file: &str| yaml(&workspace::root().join("kustomize").join(file));
+    let resource = read("components/alertmanager-config/alertmanager-config.yaml");
+    let spelled = |matcher: &Value| {
+        let regex = matcher["matchType"] == "=~";
+        let value = text(matcher, "/value");
+        let value = if regex { format!("{value:?}") } else { value.to_owned() };
+        json!(format!("{} {} {value}", text(matcher, "/name"), text(matcher, "/matchType")))
+    };
+    let rule = |rule: &Value| {
+        let matchers = |field| list(rule, field).iter().map(spelled).collect::<Vec<_>>();
+        json!({ "source_matchers": matchers("/sourceMatch"), "target_matchers": matchers("/targetMatch"),
+            "equal": rule["equal"] })
+    };
+    let rules: Vec<Value> = list(&resource, "/spec/inhibitRules").iter().map(rule).collect();
+    assert_eq!(json!(rules), read("alertmanager/alertmanager.yml")["inhibit_rules"]);
 }

@@ -93,7 +93,8 @@ fn production_bounds_the_exporter_and_ranks_it() {
 fn production_closes_the_exporter_and_the_stack_what_it_can() {
     for rendering in render::all() {
         let expected: &[&str] = match rendering.name.as_str() {
-            "stack" | "kind" => &["grafana", "prometheus"],
+            "stack" => &["alertmanager", "grafana", "prometheus"],
+            "kind" => &["grafana", "prometheus"],
             "airgap" => &["prometheus"],
             _ => &["mini-node-exporter"],
         };
@@ -114,6 +115,9 @@ fn production_closes_the_exporter_and_the_stack_what_it_can() {
     assert_eq!(prometheus["policyTypes"], json!(["Ingress", "Egress"]));
     assert_eq!(prometheus["ingress"], json!([{"ports": [port("TCP", 9090)]}]));
     assert_eq!(prometheus["egress"], json!([{"ports": [{"protocol": "TCP"}]}]));
+    let alertmanager = &render::named("stack").object("NetworkPolicy", "alertmanager")["spec"];
+    assert_eq!(alertmanager["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(alertmanager["ingress"], json!([{"from": [pods("prometheus")], "ports": [port("TCP", 9093)]}]));
     let grafana = &render::named("stack").object("NetworkPolicy", "grafana")["spec"];
     assert_eq!(grafana["policyTypes"], json!(["Ingress", "Egress"]));
     assert_eq!(grafana["ingress"], json!([{"ports": [port("TCP", 3000)]}]));

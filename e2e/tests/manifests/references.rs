@@ -94,7 +94,7 @@ fn network_policies_and_pod_monitors_select_the_pods_of_their_name() {
             }
         }
     }
-    let policies = ["grafana", "mini-node-exporter", "prometheus"].map(|name| ("NetworkPolicy", name));
+    let policies = ["alertmanager", "grafana", "mini-node-exporter", "prometheus"].map(|name| ("NetworkPolicy", name));
     assert_eq!(Vec::from_iter(seen), [&policies[..], &[("PodMonitor", "mini-node-exporter")]].concat());
 }
 

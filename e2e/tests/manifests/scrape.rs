@@ -103,6 +103,19 @@ fn discovery_asks_for_what_the_role_grants() {
     assert_eq!(discovery, json!({"role": "pod", "namespaces": {"own_namespace": true}}));
 }
 
+/// Among all pods of the stack, one of each workload.
+#[test]
+fn alerts_go_to_the_alertmanager_of_the_namespace() {
+    let config = yaml(&workspace::root().join("kustomize/prometheus/prometheus.yml"));
+    let [discovery] = list(&config, "/alerting/alertmanagers") else { panic!("there is one discovery") };
+    let relabelings: Vec<Relabel> = serde_json::from_value(discovery["relabel_configs"].clone()).unwrap();
+    assert_eq!(discovery["kubernetes_sd_configs"], job("mini-node-exporter")["kubernetes_sd_configs"]);
+    let found = discovered(render::named("stack"), &POD).into_iter();
+    let kept = found.filter(|target| relabeled(target.clone(), &relabelings).is_some());
+    let addresses: Vec<_> = kept.map(|target| target["__address__"].clone()).collect();
+    assert_eq!(addresses, [format!("{}:9093", POD.ip)]);
+}
+
 #[test]
 fn prometheus_scrapes_itself() {
     assert_eq!(job("prometheus")["static_configs"], json!([{"targets": ["localhost:9090"]}]));

@@ -48,6 +48,7 @@ fn every_image_has_the_version_that_the_harness_pins() {
     let pinned = [
         render::exporter_image(),
         format!("prom/prometheus:v{}", pins::PROMETHEUS),
+        format!("prom/alertmanager:v{}", pins::ALERTMANAGER),
         format!("grafana/grafana:{}", pins::GRAFANA),
     ];
     of_each_container(|container| {
