@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::Backend;
 use super::kind::objects::{DaemonSet, Objects, Pod};
 use crate::client::access::Access;
+use crate::client::alertmanager::Alertmanager;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
 use crate::client::prometheus::{Prometheus, Target};
@@ -37,8 +38,12 @@ const EXPORTER: &str = "--selector=app.kubernetes.io/name=mini-node-exporter";
 #[derive(Debug)]
 pub struct Options {
     pub prometheus: String,
+    /// The address of an Alertmanager, where there is one to ask.
+    pub alertmanager: Option<String>,
+    /// Whether Prometheus should send its alerts to one.
+    pub has_alertmanager: bool,
     pub grafana: Option<String>,
-    /// Credentials for Prometheus.
+    /// Credentials for Prometheus and Alertmanager.
     pub access: Access,
     /// Credentials for Grafana.
     pub grafana_access: Access,
@@ -93,6 +98,7 @@ impl Existing {
             scraped,
             job: options.job.clone(),
             own: false,
+            alertmanager: find_alertmanager(options),
             datasource,
             ..Stack::own(BTreeSet::new(), exporters, prometheus, grafana, Procfs::Unseen)
         };
@@ -164,6 +170,12 @@ fn as_scraped(names: BTreeSet<String>, targets: &[Target]) -> BTreeSet<String> {
         if own.is_empty() { vec![name] } else { own }
     };
     names.into_iter().flat_map(scraped).collect()
+}
+
+/// The Alertmanager, where there is one.
+fn find_alertmanager(options: &Options) -> Part<Option<Alertmanager>> {
+    let named = options.alertmanager.as_ref().map(|base| Alertmanager::elsewhere(base, &options.access));
+    if options.has_alertmanager { Part::Here(named) } else { Part::Omitted }
 }
 
 /// Grafana, and the data source in it that leads to Prometheus: the dashboard's own, or else what it falls back to.

@@ -1,5 +1,6 @@
 //! The checks: what must be true of a stack, whatever backend it runs on. Their names are stable.
 
+mod alertmanager;
 mod exposition;
 mod grafana;
 mod labels;
@@ -105,6 +106,24 @@ pub const CHECKS: &[Check] = &[
         of: Of::Any,
         proves: "every selector in every rule finds a series, or is excused by a comment for pint",
         run: series::rules_find_series,
+    },
+    Check {
+        name: "alertmanager-ready",
+        of: Of::Any,
+        proves: "Alertmanager is up and takes alerts",
+        run: alertmanager::alertmanager_ready,
+    },
+    Check {
+        name: "alertmanagers-known",
+        of: Of::Any,
+        proves: "Prometheus sends its alerts to an Alertmanager",
+        run: alertmanager::alertmanagers_known,
+    },
+    Check {
+        name: "alerts-delivered",
+        of: Of::Any,
+        proves: "a synthetic alert reaches its receiver, and NodesDown and Absent inhibit the alerts that they explain",
+        run: alertmanager::alerts_delivered,
     },
     Check {
         name: "grafana-healthy",

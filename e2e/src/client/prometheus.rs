@@ -127,6 +127,9 @@ pub struct Rule {
     pub name: String,
     /// `ok`, `err`, or `unknown` before its first evaluation.
     pub health: String,
+    /// `alerting` or `recording`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
     /// What its last evaluation failed of.
     #[serde(default)]
     pub last_error: String,
@@ -237,6 +240,13 @@ impl Prometheus {
         self.lists("/api/v1/scrape_pools", &[])?.scrape_pools.context("no `scrapePools`")
     }
 
+    /// The addresses of the Alertmanagers that alerts are sent to.
+    pub fn alertmanagers(&self) -> Result<Vec<String>> {
+        let found =
+            self.lists("/api/v1/alertmanagers", &[])?.active_alertmanagers.context("no `activeAlertmanagers`")?;
+        Ok(found.into_iter().map(|found| found.url).collect())
+    }
+
     /// The loaded rule groups.
     pub fn rules(&self) -> Result<Vec<RuleGroup>> {
         self.lists("/api/v1/rules", &[])?.groups.context("no `groups`")
@@ -284,6 +294,7 @@ struct Lists {
     active_targets: Option<Vec<Target>>,
     dropped_targets: Option<Vec<DroppedTarget>>,
     scrape_pools: Option<Vec<String>>,
+    active_alertmanagers: Option<Vec<ActiveAlertmanager>>,
     groups: Option<Vec<RuleGroup>>,
 }
 
@@ -291,6 +302,11 @@ struct Lists {
 #[serde(rename_all = "camelCase")]
 struct DroppedTarget {
     discovered_labels: Labels,
+}
+
+#[derive(Deserialize)]
+struct ActiveAlertmanager {
+    url: String,
 }
 
 #[derive(Deserialize)]

@@ -45,7 +45,8 @@ impl StandIn {
         Self::of(Router::new().fallback(std::future::pending::<Response>))
     }
 
-    fn of(router: Router) -> Self {
+    /// Serves this.
+    pub fn of(router: Router) -> Self {
         Self { base: serve(router) }
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use fs_err as fs;
 
+use crate::client::alertmanager::Alertmanager;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
 use crate::client::prometheus::{Labels, Prometheus, node_of};
@@ -32,6 +33,8 @@ pub struct Stack {
     /// The exporters that can be reached from here.
     pub exporters: Vec<Exporter>,
     pub prometheus: Prometheus,
+    /// The Alertmanager, or why there is none; `Here(None)` where only Prometheus knows its address.
+    pub alertmanager: Part<Option<Alertmanager>>,
     /// The Grafana, or why there is none.
     pub grafana: Part<Grafana>,
     /// The uid of Grafana's data source, where it is not the one that the dashboard opens with.
@@ -81,6 +84,7 @@ impl Stack {
             own: true,
             exporters,
             prometheus,
+            alertmanager: Part::Omitted,
             grafana,
             datasource: None,
             dashboard: Some(dashboard::UID.into()),
@@ -113,6 +117,9 @@ impl Stack {
             self.exporters.first().map(|exporter| ("exporter".to_owned(), format!("{}/metrics", exporter.base())));
         let mut links: Vec<_> = exporter.into_iter().collect();
         links.push(("prometheus".to_owned(), self.prometheus.base().to_owned()));
+        if let Some(Some(alertmanager)) = self.alertmanager.here() {
+            links.push(("alertmanager".to_owned(), alertmanager.base().to_owned()));
+        }
         if let Some(grafana) = self.grafana.here() {
             let page = self.dashboard.as_deref().map(|uid| grafana.link(uid));
             links.push(("grafana".to_owned(), page.unwrap_or_else(|| grafana.base().to_owned())));

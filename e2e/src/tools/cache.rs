@@ -24,10 +24,13 @@ pub(super) fn programs(tool: Tool) -> Result<Vec<PathBuf>> {
     let places = ["usr/bin", "bin", ""];
     Ok(newest_first(names.collect())
         .iter()
-        .filter_map(|name| {
-            places.iter().map(|place| tools.join(name).join(place).join(tool.name())).find(|file| file.is_file())
-        })
+        .filter_map(|name| places.iter().find_map(|place| program(tool, &tools.join(name).join(place))))
         .collect())
+}
+
+/// The tool's program in a folder, by whichever name it has there.
+pub(super) fn program(tool: Tool, folder: &Path) -> Option<PathBuf> {
+    tool.names().iter().map(|name| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Sorted by the versions in the names: as text 3.5.0 would come before 3.10.0.

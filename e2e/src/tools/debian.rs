@@ -2,6 +2,8 @@
 //! unpacked into the cache: no root, nothing installed, the system's own lists untouched.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,7 +35,13 @@ pub(super) fn fetch(tool: Tool, step: &Step) -> Result<PathBuf> {
     // The file's name is such as `prometheus_2.53.3+ds1-2_amd64.deb`.
     let name = archive.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let version = name.split('_').nth(1).unwrap_or(DEBIAN_SUITE);
-    Ok(cache::publish(tool, &format!("debian-{package}-{version}"), &tree)?.join("usr/bin").join(tool.name()))
+    if tool == Tool::Alertmanager {
+        let program = tree.join("usr/bin").join(tool.name());
+        fs::write(&program, include_str!("debian/alertmanager"))?;
+        fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    }
+    let programs = cache::publish(tool, &format!("debian-{package}-{version}"), &tree)?.join("usr/bin");
+    cache::program(tool, &programs).with_context(|| format!("Debian's package `{package}` holds no {}", tool.name()))
 }
 
 /// The mirror that this machine is set up for, or the one that `DEBIAN_MIRROR` names.

@@ -10,6 +10,8 @@ pub enum Tool {
     Prometheus,
     /// Prometheus' checker of configurations and rules.
     Promtool,
+    /// Alertmanager, which sends Prometheus' alerts to people.
+    Alertmanager,
     /// Grafana.
     Grafana,
     /// Kubernetes in Docker.
@@ -24,11 +26,23 @@ impl Tool {
         self.names()[0]
     }
 
+    /// Its name as people write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Prometheus => "Prometheus",
+            Self::Alertmanager => "Alertmanager",
+            Self::Grafana => "Grafana",
+            Self::Promtool | Self::Kind | Self::Kubectl => self.name(),
+        }
+    }
+
     /// The file names under which it may be on `PATH`.
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             Self::Prometheus => &["prometheus"],
             Self::Promtool => &["promtool"],
+            // The second is Debian's.
+            Self::Alertmanager => &["alertmanager", "prometheus-alertmanager"],
             Self::Grafana => &["grafana", "grafana-server"],
             Self::Kind => &["kind"],
             Self::Kubectl => &["kubectl"],
@@ -38,7 +52,7 @@ impl Tool {
     /// The arguments that print its version.
     pub fn version_args(self) -> &'static [&'static str] {
         match self {
-            Self::Prometheus | Self::Promtool => &["--version"],
+            Self::Prometheus | Self::Promtool | Self::Alertmanager => &["--version"],
             // The one spelling that both `grafana` and the older `grafana-server` know.
             Self::Grafana => &["-v"],
             Self::Kind => &["version"],
@@ -50,6 +64,7 @@ impl Tool {
     pub fn minimum(self) -> Version {
         match self {
             Self::Prometheus | Self::Promtool => Version(2, 42, 0),
+            Self::Alertmanager => Version(0, 25, 0),
             Self::Grafana => Version(9, 0, 0),
             Self::Kind => Version(0, 20, 0),
             // The first with kustomize 5, whose components and patches the manifests use.
@@ -68,13 +83,14 @@ impl Tool {
     pub(super) fn folder(self) -> &'static str {
         match self {
             Self::Prometheus | Self::Promtool => Self::Prometheus.name(),
-            Self::Grafana | Self::Kind | Self::Kubectl => self.name(),
+            Self::Alertmanager | Self::Grafana | Self::Kind | Self::Kubectl => self.name(),
         }
     }
 
     /// The Debian package that holds it.
     pub fn debian_package(self) -> Option<&'static str> {
         match self {
+            Self::Alertmanager => Some("prometheus-alertmanager"),
             Self::Grafana => None,
             Self::Prometheus | Self::Promtool | Self::Kind | Self::Kubectl => Some(self.name()),
         }
@@ -84,6 +100,7 @@ impl Tool {
     pub(super) fn release(self, (os, arch): (&str, &str)) -> Release {
         let version = match self {
             Self::Prometheus | Self::Promtool => pins::PROMETHEUS.to_owned(),
+            Self::Alertmanager => pins::ALERTMANAGER.to_owned(),
             Self::Grafana => pins::GRAFANA.to_owned(),
             Self::Kind => pins::KIND.to_owned(),
             Self::Kubectl => pins::KUBECTL.to_owned(),
@@ -103,9 +120,10 @@ impl Tool {
                 let url = format!("https://dl.k8s.io/release/v{version}/bin/{os}/{arch}/kubectl");
                 (url.clone(), format!("{url}.sha256"), None)
             }
-            Self::Prometheus | Self::Promtool => {
-                let base = format!("https://github.com/prometheus/prometheus/releases/download/v{version}");
-                let url = format!("{base}/prometheus-{version}.{os}-{arch}.tar.gz");
+            Self::Prometheus | Self::Promtool | Self::Alertmanager => {
+                let project = self.folder();
+                let base = format!("https://github.com/prometheus/{project}/releases/download/v{version}");
+                let url = format!("{base}/{project}-{version}.{os}-{arch}.tar.gz");
                 (url, format!("{base}/sha256sums.txt"), Some(self.name()))
             }
         };
@@ -117,6 +135,9 @@ impl Tool {
         match self {
             Self::Prometheus => "unpack a release of Prometheus and pass `--prometheus FILE`, or put it on PATH",
             Self::Promtool => "put the promtool of a Prometheus release on PATH",
+            Self::Alertmanager => {
+                "unpack a release of Alertmanager and pass `--alertmanager FILE`, put it on PATH, or use `--without alertmanager`"
+            }
             Self::Grafana => {
                 "unpack a release of Grafana and pass `--grafana-home DIR`, put `grafana` on PATH, or use `--without grafana`"
             }

@@ -40,6 +40,9 @@ pub struct Description {
     #[arg(long, value_name = "FILE|DIR|GLOB")]
     #[serde(deserialize_with = "list")]
     pub dashboards: Vec<String>,
+    /// Start Alertmanager with this configuration, in which the lab itself takes the place of every receiver.
+    #[arg(long, value_name = "FILE")]
+    pub alertmanager_config: Option<PathBuf>,
 }
 
 /// Where a target is scraped.
@@ -69,6 +72,9 @@ impl Description {
         for name in read.rules.iter_mut().chain(&mut read.dashboards) {
             *name = dir.join(&*name).display().to_string();
         }
+        if let Some(config) = &mut read.alertmanager_config {
+            *config = dir.join(&config);
+        }
         if let Some(command) = &mut read.command {
             command.dir = dir;
         }
@@ -90,6 +96,7 @@ impl Description {
             scrape_interval: self.scrape_interval.or(other.scrape_interval),
             rules: first(self.rules, other.rules),
             dashboards: first(self.dashboards, other.dashboards),
+            alertmanager_config: self.alertmanager_config.or(other.alertmanager_config),
         }
     }
 }
@@ -223,13 +230,16 @@ mod tests {
                 .map_err(|error| format!("{error:#}").replace(&dir.path().display().to_string(), ""))
         };
         let all = read(
-            "target = ':1'\ncommand = './app x'\njob = 'j'\nscrape-interval = '5s'\nrules = ['a', '/b']\ndashboards = 'c/*.json'",
+            "target = ':1'\ncommand = './app x'\njob = 'j'\nscrape-interval = '5s'\nrules = ['a', '/b']\ndashboards = 'c/*.json'\n\
+             alertmanager-config = 'd.yml'",
         );
-        let Description { target, command, job, scrape_interval, rules, dashboards } = all.unwrap();
+        let Description { target, command, job, scrape_interval, rules, dashboards, alertmanager_config } =
+            all.unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
         assert_eq!((target, command.unwrap().dir), (vec![":1".parse().unwrap()], dir.path().into()));
         assert_eq!((job.as_deref(), *scrape_interval.unwrap()), (Some("j"), std::time::Duration::from_secs(5)));
         assert_eq!((rules, dashboards), (vec![at("a"), "/b".into()], vec![at("c/*.json")]));
+        assert_eq!(alertmanager_config, Some(dir.path().join("d.yml")));
         for (text, error) in [
             ("tarket = ':1'", "/lab.toml: unknown key `tarket`; the nearest one is `target`"),
             (

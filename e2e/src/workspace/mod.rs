@@ -23,9 +23,10 @@ use fs_err as fs;
 use include_dir::{Dir, include_dir};
 
 /// The folders of the checkout that every lab needs, by their paths in it.
-static EMBEDDED: [(&str, Dir<'_>); 3] = [
+static EMBEDDED: [(&str, Dir<'_>); 4] = [
     ("fixtures/scenarios", include_dir!("$CARGO_MANIFEST_DIR/../fixtures/scenarios")),
     ("grafana", include_dir!("$CARGO_MANIFEST_DIR/../grafana")),
+    ("kustomize/alertmanager", include_dir!("$CARGO_MANIFEST_DIR/../kustomize/alertmanager")),
     ("kustomize/prometheus/rules", include_dir!("$CARGO_MANIFEST_DIR/../kustomize/prometheus/rules")),
 ];
 

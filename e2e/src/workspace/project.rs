@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use fs_err as fs;
+use serde_json::Value;
 
 use super::dashboard::{self, Dashboard};
 use super::description::{CommandLine, Description, Endpoint};
@@ -32,6 +34,8 @@ pub struct Project {
     pub dashboards: Vec<Dashboard>,
     /// None, as with dashboards.
     pub rules: Vec<RuleFile>,
+    /// Alertmanager's configuration; the shipped one if none was named.
+    pub alertmanager: Option<Value>,
 }
 
 /// This repository's exporter, without its files.
@@ -44,9 +48,13 @@ impl Default for Project {
             command: None,
             dashboards: Vec::new(),
             rules: Vec::new(),
+            alertmanager: None,
         }
     }
 }
+
+/// The shipped configuration of Alertmanager.
+const ALERTMANAGER: &str = "kustomize/alertmanager/alertmanager.yml";
 
 impl Project {
     /// This repository's exporter, with its files.
@@ -63,8 +71,10 @@ impl Project {
         let rules = rules.iter().map(|path| RuleFile::read(path)).collect::<Result<Vec<_>>>()?;
         let has_rules = rules.iter().flat_map(RuleFile::rules).next().is_some();
         ensure!(has_rules || rules.is_empty(), "--rules {}: no rules there", description.rules.join(", "));
+        let alertmanager = description.alertmanager_config.as_deref().map(alertmanager).transpose()?;
         let job = job.unwrap_or_else(|| if target.is_empty() { JOB } else { OTHER_JOB }.to_owned());
-        Ok(Self { job, scrape_interval: scrape_interval.map(Into::into), targets: target, command, dashboards, rules })
+        let scrape_interval = scrape_interval.map(Into::into);
+        Ok(Self { job, scrape_interval, targets: target, command, dashboards, rules, alertmanager })
     }
 
     /// Adds the shipped files of each kind of which none was named.
@@ -76,6 +86,11 @@ impl Project {
             self.rules = RuleFile::read_all(&shipped(RULES)?)?;
         }
         Ok(self)
+    }
+
+    /// Alertmanager's configuration.
+    pub fn alertmanager_config(&self) -> Result<Value> {
+        self.alertmanager.clone().map_or_else(|| alertmanager(&shipped(ALERTMANAGER)?), Ok)
     }
 
     /// Whether the exporter is this repository's.
@@ -93,6 +108,13 @@ impl Project {
         let values = self.dashboards.first().map(Dashboard::values).unwrap_or_default();
         values.get("datasource").cloned().context("the dashboard has no variable `datasource`")
     }
+}
+
+fn alertmanager(file: &Path) -> Result<Value> {
+    let config: Value =
+        serde_saphyr::from_str(&fs::read_to_string(file)?).with_context(|| file.display().to_string())?;
+    ensure!(config["route"].is_object(), "{}: not a configuration of Alertmanager: it has no `route`", file.display());
+    Ok(config)
 }
 
 /// The files that a flag names: each by its path, its folder or a pattern.

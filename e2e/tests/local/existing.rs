@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::response::IntoResponse as _;
 use e2e::backend::Backend as _;
 use e2e::backend::local::prometheus::config;
+use e2e::backend::local::{Options, WantedProgram};
 use e2e::client::access::Access;
 use e2e::client::prometheus::Prometheus;
 use e2e::process::child::Process;
@@ -19,10 +20,10 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
 
 use crate::lab::{self, Lab};
-use crate::passing::OMITTED;
+use crate::passing::is_omitted;
 use crate::running::Ended;
 use crate::serve::serve;
-use crate::stacks::{live, samples, shared};
+use crate::stacks::{CASE, Own, live, samples, shared};
 
 /// The password `s3cret` as bcrypt has it, at the least cost.
 const HASH: &str = "$2b$04$LjKtYpbAxJ6bsqOwDEHbJ.wvo47Ltysmh9DMtEoNU9wGB8VTOh2VS";
@@ -38,7 +39,7 @@ fn a_lab_that_another_process_runs() -> Result<()> {
     let report: Value = serde_json::from_str(&ended.stdout).context(ended.stdout)?;
     ensure!(report["backend"] == "existing", "{report}");
     for check in report["checks"].as_array().context("no checks")? {
-        let outcome = if OMITTED.iter().any(|name| check["name"] == *name) { "omitted" } else { "passed" };
+        let outcome = if is_omitted(check["name"].as_str().unwrap_or_default()) { "omitted" } else { "passed" };
         ensure!(check["outcome"] == outcome, "{check}");
     }
     lab.expect_nothing_left()
@@ -68,7 +69,8 @@ fn a_check_that_fails() -> Result<()> {
     samples(&own)?;
     let lab = Lab::bare()?.with_promtool()?;
     let base = own.local.stack().prometheus.base();
-    let shown = lab.transcript(&["check", "--prometheus", base, "--skip", "panels-have-data"], &[])?;
+    let words = ["check", "--prometheus", base, "--skip", "panels-have-data", "--without", "alertmanager"];
+    let shown = lab.transcript(&words, &[])?;
     lab.assert_snapshot("check_of_a_node_that_stands_still", &shown);
     ensure!(lab.evidence().len() == 1, "the report of a failure is kept");
     lab.expect_nothing_left()
@@ -100,6 +102,37 @@ fn the_job_of_another_exporter() -> Result<()> {
     ensure!(!shown.contains("uptime") && !shown.contains("node-labels"), "{shown}");
     let only = check(&lab, base, &["--job", "prometheus", "--only", "uptime"])?.expect_code(2)?;
     only.expect_stderr("the check `uptime` is for targets of mini-node-exporter")?;
+    lab.expect_nothing_left()
+}
+
+/// Nobody is paged: no alert is sent.
+#[test]
+fn an_alertmanager_beside_it() -> Result<()> {
+    let own = Own::start(Options {
+        procfs: Some(lab::fixture(CASE)),
+        alertmanager: Some(WantedProgram::File(lab::alertmanager()?)),
+        ..Options::default()
+    })?;
+    samples(&own)?;
+    let alertmanager = own.local.stack().alertmanager.here().and_then(Option::as_ref).context("no Alertmanager")?;
+    let (lab, base) = (Lab::new()?, own.local.stack().prometheus.base());
+    let check = |words: &[&str]| {
+        let only = ["alertmanager-ready", "alertmanagers-known", "alerts-delivered"].map(|name| ["--only", name]);
+        lab.run(&[&["check", "--prometheus", base], only.as_flattened(), words].concat(), &[])
+    };
+    let shown = check(&["--alertmanager", alertmanager.base()])?.expect_code(0)?.stdout;
+    for line in ["pass alertmanager-ready", "pass alertmanagers-known", "omit alerts-delivered"] {
+        ensure!(shown.contains(line), "no `{line}` in {shown}");
+    }
+    ensure!(alertmanager.alerts("alertname", "LabProbe")?.is_empty(), "an alert was sent");
+    let shown = check(&[])?.expect_code(0)?.stdout;
+    ensure!(shown.contains("omit alertmanager-ready") && shown.contains("pass alertmanagers-known"), "{shown}");
+    // With rules, and without anything that is told of their alerts.
+    let own = shared()?;
+    samples(&own)?;
+    let known = ["check", "--prometheus", own.local.stack().prometheus.base(), "--only", "alertmanagers-known"];
+    let shown = lab.run(&known, &[])?.expect_code(1)?.stdout;
+    ensure!(shown.contains("its alerts reach nobody"), "{shown}");
     lab.expect_nothing_left()
 }
 
@@ -208,7 +241,7 @@ pub fn behind_tls_and_a_password() -> Result<()> {
 }
 
 fn check(lab: &Lab, base: &str, words: &[&str]) -> Result<Ended> {
-    let command = ["check", "--prometheus", base].into_iter().chain(words.iter().copied());
+    let command = ["check", "--prometheus", base, "--without", "alertmanager"].into_iter().chain(words.iter().copied());
     lab.run(&command.collect::<Vec<_>>(), &[])
 }
 

@@ -25,6 +25,22 @@ fn prometheus() -> Result<()> {
     world.shows(&[&["scenario", "run", "quiet-day"], &flags[..]].concat(), "another Prometheus")
 }
 
+/// The sink takes the place of what a receiver is made of, and everything else stays.
+#[test]
+fn alertmanager_and_its_configuration() -> Result<()> {
+    let world = World::new()?;
+    let does = "PATH=/usr/bin:/bin; echo another Alertmanager; tr -d ' \\n' <alertmanager.yml; exit 3";
+    let named = world.script("named", &saying("alertmanager, version 0.30.0", does))?;
+    let config = world.lab.dir().join("mine.yml").display().to_string();
+    fs::write(&config, "{ route: { receiver: mine }, receivers: [{ name: mine, email_configs: [{ to: a@b }] }] }")?;
+    let words = world.with_real(&["check", "--alertmanager", &named, "--alertmanager-config", &config]);
+    let shown = world.shown(&words)?;
+    let sink = r#"{"name":"mine","webhook_configs":[{"url":"http://127.0.0.1:"#;
+    ensure!(shown.contains("another Alertmanager") && shown.contains(sink), "{shown}");
+    fs::write(&config, "receivers: []")?;
+    world.shows(&words, "mine.yml: not a configuration of Alertmanager: it has no `route`")
+}
+
 #[test]
 fn grafana() -> Result<()> {
     let world = World::new()?;

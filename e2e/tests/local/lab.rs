@@ -77,10 +77,10 @@ impl Lab {
         self.dir.path()
     }
 
-    /// Flags that name the programs, so that no test looks for them, and leave Grafana out.
+    /// Flags that name the programs, so that no test looks for them, and leave the others out.
     pub fn parts(&self) -> Vec<OsString> {
         let mut parts = self.programs();
-        parts.extend(["--without".into(), "grafana".into()]);
+        parts.extend(["--without", "grafana", "--without", "alertmanager"].map(Into::into));
         parts
     }
 
@@ -288,6 +288,12 @@ pub fn prometheus() -> Result<PathBuf> {
 pub fn promtool() -> Result<PathBuf> {
     static FOUND: Mutex<Option<PathBuf>> = Mutex::new(None);
     once(&FOUND, |step| Ok(tools::find(Tool::Promtool, None, step)?.path))
+}
+
+/// A real Alertmanager, as the harness finds it.
+pub fn alertmanager() -> Result<PathBuf> {
+    static FOUND: Mutex<Option<PathBuf>> = Mutex::new(None);
+    once(&FOUND, |step| Ok(tools::find(Tool::Alertmanager, None, step)?.path))
 }
 
 fn once(found: &Mutex<Option<PathBuf>>, find: impl FnOnce(&Step) -> Result<PathBuf>) -> Result<PathBuf> {

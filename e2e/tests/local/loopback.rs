@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 use rustix::process::{Pid, Signal};
 
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 
 #[test]
 fn every_socket_of_a_lab() -> Result<()> {
-    expect_loopback(&["up"], &["mini-node-exporter", "prometheus"])
+    expect_loopback(&["up"], &["mini-node-exporter", "prometheus", "lab"])
 }
 
 /// The fleet's nodes in one process, which is `lab` by its path `/proc/self/exe`, and a scenario's in one each.
@@ -26,9 +26,12 @@ fn every_socket_of_a_fleet_and_of_a_scenario() -> Result<()> {
 
 fn expect_loopback(words: &[&str], listening: &[&str]) -> Result<()> {
     let lab = Lab::new()?;
-    let parts = lab.parts();
-    let fleet = words.contains(&"--nodes");
-    let running = lab.start(words, if fleet { &parts[2..] } else { &parts })?;
+    let mut parts = lab.programs();
+    parts.extend(["--without".into(), "grafana".into(), "--alertmanager".into(), lab::alertmanager()?.into()]);
+    if words.contains(&"--nodes") {
+        parts.drain(..2);
+    }
+    let running = lab.start(words, &parts)?;
     running.wait_for(" is up until ")?;
     let mut seen = BTreeSet::new();
     for (pid, name) in lab.processes() {

@@ -7,6 +7,7 @@
 //! | `planted` | faults: exactly these checks fail of each, and name the cause |
 //! | `fleet` | simulated nodes, in clusters whose nodes have the same names |
 //! | `scenarios` | every shipped scenario passes, and every alert fires and resolves |
+//! | `pages` | what Alertmanager delivers: 300 nodes that are down are one page |
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
 //! | `outages` | what each panel of the dashboard shows while nodes are lost |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
@@ -46,6 +47,7 @@ mod lab;
 mod loopback;
 mod others;
 mod outages;
+mod pages;
 mod passing;
 mod places;
 mod planted;

@@ -11,10 +11,13 @@ use axum::Router;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use e2e::backend::Backend as _;
-use e2e::backend::local::Options;
+use e2e::backend::local::{Options, WantedProgram, alertmanager};
 use e2e::checks::report::CheckReport;
 use e2e::checks::{self, Choice, Subject};
+use e2e::client::alertmanager::{Alertmanager, Pages};
+use e2e::client::http::Server;
 use e2e::process::command::Cmd;
+use e2e::stack::Part;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace::description::{CommandLine, Endpoint};
 use e2e::workspace::project::Project;
@@ -24,9 +27,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::serve::serve;
-use crate::stacks::{Altered, Own};
+use crate::stacks::{Altered, CASE, Own};
 
 /// The checks of what is scraped, which can be made of one job among several.
 const OF_A_JOB: [&str; 6] = ["targets-up", "exposition-lints", "one-target-per-node", "node-labels", "uptime", "load"];
@@ -245,6 +248,83 @@ fn a_label_that_changes_at_a_restart_is_named() -> Result<()> {
     let fault = Fault { plant: (), fails: &["labels-stable"], says: "`item` of shop_stock_items, such as from `" };
     let reports = checks::run(Subject { backend: &own.local, project: &project }, &Choice::default(), |_| {});
     fault.is_seen_in(&reports)
+}
+
+type ConfigFault = Fault<fn(&mut Value)>;
+
+/// Of an Alertmanager's configuration. The last one makes requests fail, which are counted.
+const FAULTS_OF_ALERTMANAGER: &[(&str, ConfigFault)] = &[
+    (
+        "a route to a receiver that is made of nothing",
+        Fault {
+            plant: |config| {
+                config["route"]["receiver"] = json!("nobody");
+                config["receivers"].as_array_mut().expect("a list").push(json!({ "name": "nobody" }));
+            },
+            fails: &["alerts-delivered"],
+            says: "its route leads to the receiver `nobody`; no request to a receiver failed",
+        },
+    ),
+    (
+        "an inhibition dropped",
+        Fault {
+            plant: |config| drop(config["inhibit_rules"].as_array_mut().expect("a list").remove(0)),
+            fails: &["alerts-delivered"],
+            says: "MiniNodeExporterTargetDown is delivered beside MiniNodeExporterNodesDown",
+        },
+    ),
+    (
+        "a receiver that is down",
+        Fault {
+            plant: |config| config["receivers"][0]["webhook_configs"][0]["url"] = json!("http://127.0.0.1:1/"),
+            fails: &["alerts-delivered"],
+            says: "its route leads to the receiver `pages`; ",
+        },
+    ),
+];
+
+#[test]
+fn what_keeps_an_alert_from_people_is_named() -> Result<()> {
+    let own = Own::start(Options {
+        procfs: Some(lab::fixture(CASE)),
+        alertmanager: Some(WantedProgram::File(lab::alertmanager()?)),
+        ..Options::default()
+    })?;
+    own.settle()?;
+    let (stack, shipped, dir) = (own.local.stack(), Project::shipped()?, own.local.run().dir());
+    let run = || checks::run(Subject { backend: &own.local, project: &shipped }, &Choice::default(), |_| {});
+    let alertmanager = stack.alertmanager.here().and_then(Option::as_ref).context("no Alertmanager")?;
+    let file = dir.join(alertmanager::CONFIG);
+    let right: Value = serde_json::from_slice(&fs_err::read(&file)?)?;
+    let reload = |config: &Value| -> Result<()> {
+        fs_err::write(&file, config.to_string())?;
+        Server::new(alertmanager.base()).post("/-/reload", &Value::Null)?.text()?;
+        Ok(())
+    };
+    for (name, fault) in FAULTS_OF_ALERTMANAGER {
+        let mut config = right.clone();
+        (fault.plant)(&mut config);
+        reload(&config)?;
+        fault.is_seen_in(&run()).with_context(|| (*name).to_owned())?;
+    }
+    reload(&right)?;
+    let file = dir.join("prometheus.yml");
+    let mut config: Value = serde_json::from_slice(&fs_err::read(&file)?)?;
+    config.as_object_mut().and_then(|config| config.remove("alerting")).context("no `alerting`")?;
+    fs_err::write(&file, config.to_string())?;
+    own.local.prometheus().signal(Signal::HUP);
+    let fault = Fault { plant: (), fails: &["alertmanagers-known"], says: "Prometheus has found none" };
+    is_seen(&fault, run)
+}
+
+#[test]
+fn an_alertmanager_that_is_down_fails_every_check_of_it() -> Result<()> {
+    let nowhere = Alertmanager::new("http://127.0.0.1:1", Pages::default());
+    let altered = Altered::shared(|stack| stack.alertmanager = Part::Here(Some(nowhere)))?;
+    let fails = &["alertmanager-ready", "alertmanagers-known", "alerts-delivered"];
+    let fault = Fault { plant: (), fails, says: "GET http://127.0.0.1:1/-/ready: io: Connection refused" };
+    let shipped = Project::shipped()?;
+    is_seen(&fault, || checks::run(Subject { backend: &altered, project: &shipped }, &Choice::only(fails), |_| {}))
 }
 
 /// Serves an exposition of which promtool has something to say; returns its address.

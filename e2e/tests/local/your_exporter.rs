@@ -146,7 +146,9 @@ fn inputs(given: &[(&str, &str)]) -> Map<String, Value> {
 /// minutes. This `lab` leaves Grafana out, which not every machine has, and does not stay for ever.
 fn path_with_stand_ins(shop: &Shop) -> Result<OsString> {
     let lab = env!("CARGO_BIN_EXE_lab");
-    let lab = format!("[ \"$1\" != up ] || set -- \"$@\" --for 1s\nexec '{lab}' \"$@\" --without grafana");
+    let lab = format!(
+        "[ \"$1\" != up ] || set -- \"$@\" --for 1s\nexec '{lab}' \"$@\" --without grafana --without alertmanager"
+    );
     let lab = shop.lab.script("bin/lab", &lab)?;
     let (root, repository) = (workspace::root().display(), env!("CARGO_PKG_REPOSITORY"));
     shop.lab.script("bin/git", &format!("[ \"$*\" = 'clone {repository}' ] && ln -s '{root}' mini-node-exporter"))?;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 
-use super::{DATASOURCE, free, on_a_free_port};
+use super::{DATASOURCE, find_optional, free, on_a_free_port};
 use crate::backend::Ports;
 use crate::client::grafana::Grafana;
 use crate::process::child::Process;
@@ -16,7 +16,7 @@ use crate::process::log;
 use crate::run::Run;
 use crate::stack::Part;
 use crate::terminal::progress::Progress;
-use crate::tools::{self, Tool};
+use crate::tools::Tool;
 use crate::workspace;
 use crate::workspace::dashboard::Dashboard;
 
@@ -48,33 +48,18 @@ pub(super) fn find(wanted: Option<&Wanted>, progress: &Progress) -> Result<Part<
             let program = grafana_in(&dir)?;
             return Ok(Part::Here(Home { program, dir }));
         }
-        Some(Wanted::Program(path)) => {
-            progress
-                .step("find Grafana", |step| tools::find(Tool::Grafana, Some(path), step))
-                .with_context(|| format!("--grafana {}", path.display()))?
-                .path
-        }
-        Some(Wanted::Any) => {
-            let found = progress.step("find Grafana", |step| {
-                let found = tools::find(Tool::Grafana, None, step);
-                if found.is_err() {
-                    step.came_to("not found");
-                }
-                Ok(found)
-            })?;
-            match found {
-                Ok(found) => found.path,
-                Err(error) => return Ok(Part::Missing(format!("{error:#}"))),
-            }
-        }
+        Some(Wanted::Program(path)) => find_optional(Tool::Grafana, Some(path), progress)?,
+        Some(Wanted::Any) => find_optional(Tool::Grafana, None, progress)?,
     };
-    let dir = home_of(&program).with_context(|| {
-        format!(
-            "{}: no folder with conf/defaults.ini belongs to it; name it with `--grafana-home DIR`",
-            program.display()
-        )
-    })?;
-    Ok(Part::Here(Home { program: program_in(&dir).unwrap_or(program), dir }))
+    program.try_map(|program| {
+        let dir = home_of(&program).with_context(|| {
+            format!(
+                "{}: no folder with conf/defaults.ini belongs to it; name it with `--grafana-home DIR`",
+                program.display()
+            )
+        })?;
+        Ok(Home { program: program_in(&dir).unwrap_or(program), dir })
+    })
 }
 
 /// Starts Grafana, provisioned from the workspace's one copy and with these dashboards, and waits until it is healthy.

@@ -1,11 +1,13 @@
-//! The local backend: exporter or another program, Prometheus and Grafana as children of this process, on loopback, in the
-//! run's own directory. No Docker, no root.
+//! The local backend: exporter or another program, Prometheus, Alertmanager and Grafana as children of this process, on
+//! loopback, in the run's own directory. No Docker, no root.
 
+pub mod alertmanager;
 mod command;
 pub mod fleet;
 mod grafana;
 pub mod prometheus;
 pub mod scenario_nodes;
+mod sink;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -60,10 +62,20 @@ pub struct Options {
     pub exporter: Option<PathBuf>,
     /// Prometheus' binary; searched for if none is named.
     pub prometheus: Option<PathBuf>,
+    /// Which Alertmanager is wanted; none if there is none.
+    pub alertmanager: Option<WantedProgram>,
     /// Which Grafana is wanted; none if there is none.
     pub grafana: Option<WantedGrafana>,
     /// Which ports to use.
     pub ports: Ports,
+}
+
+/// Which program of an optional part is wanted.
+#[derive(Clone, Debug)]
+pub enum WantedProgram {
+    /// One that can be found.
+    Any,
+    File(PathBuf),
 }
 
 impl Options {
@@ -119,6 +131,7 @@ struct Parts {
     /// The exporter, all that are simulated, or the command; none where nothing but a scenario's nodes is started.
     exporter: Option<Process>,
     scenario_nodes: Option<ScenarioNodes>,
+    alertmanager: Option<alertmanager::Running>,
     prometheus: Process,
     grafana: Option<Process>,
 }
@@ -133,8 +146,15 @@ impl Local {
             step.came_to(found.summary());
             Ok(found)
         })?;
-        let home = grafana::find(options.grafana.as_ref(), progress)?;
-        let started = start_parts(options, progress, &run, binary.as_deref(), &found.path, home);
+        let optional = Optional {
+            alertmanager: match &options.alertmanager {
+                None => Part::Omitted,
+                Some(WantedProgram::Any) => find_optional(Tool::Alertmanager, None, progress)?,
+                Some(WantedProgram::File(path)) => find_optional(Tool::Alertmanager, Some(path), progress)?,
+            },
+            grafana: grafana::find(options.grafana.as_ref(), progress)?,
+        };
+        let started = start_parts(options, progress, &run, binary.as_deref(), &found.path, optional);
         let (stack, parts) = started.map_err(|error| {
             if interrupt::seen() {
                 return error;
@@ -184,15 +204,17 @@ impl Backend for Local {
     }
 
     fn alive(&self) -> Result<()> {
-        let Parts { scenario_nodes, prometheus, grafana, .. } = &self.parts;
+        let Parts { scenario_nodes, alertmanager, prometheus, grafana, .. } = &self.parts;
         self.exporter().into_iter().try_for_each(Process::alive)?;
         scenario_nodes.iter().try_for_each(ScenarioNodes::alive)?;
         prometheus.alive()?;
+        alertmanager.iter().try_for_each(|running| running.process.alive())?;
         grafana.iter().try_for_each(Process::alive)
     }
 
     fn complaints(&self) -> Vec<String> {
-        let processes = self.exporter().into_iter().chain([&self.parts.prometheus]);
+        let alertmanager = self.parts.alertmanager.iter().map(|running| &running.process);
+        let processes = self.exporter().into_iter().chain([&self.parts.prometheus]).chain(alertmanager);
         let mut lines: Vec<String> = processes.flat_map(|process| log::complaints(&process.log_text())).collect();
         if let Some(grafana) = &self.parts.grafana {
             lines.extend(grafana::complaints(&grafana.log_text(), self.logged_by_grafana));
@@ -224,8 +246,9 @@ impl Backend for Local {
 
     fn stop(&self) -> Result<()> {
         // In the reverse order of the start, so that no part logs the loss of another.
-        let Parts { scenario_nodes, prometheus, grafana, .. } = &self.parts;
-        let parts = grafana.iter().chain([prometheus]).chain(self.exporter());
+        let Parts { scenario_nodes, alertmanager, prometheus, grafana, .. } = &self.parts;
+        let alertmanager = alertmanager.iter().map(|running| &running.process);
+        let parts = grafana.iter().chain([prometheus]).chain(alertmanager).chain(self.exporter());
         let killed: Vec<String> = parts.filter_map(|part| part.stop().err()).map(|error| error.to_string()).collect();
         scenario_nodes.iter().for_each(ScenarioNodes::stop);
         ensure!(killed.is_empty(), "{}", killed.join("; "));
@@ -239,32 +262,66 @@ impl Drop for Local {
     }
 }
 
+/// The programs of the optional parts.
+struct Optional {
+    alertmanager: Part<PathBuf>,
+    grafana: Part<grafana::Home>,
+}
+
+/// Looks for the program of an optional part. Not finding it is an error only where one was named.
+fn find_optional(tool: Tool, named: Option<&Path>, progress: &Progress) -> Result<Part<PathBuf>> {
+    let step = format!("find {}", tool.title());
+    if let Some(path) = named {
+        let found = progress.step(&step, |step| tools::find(tool, named, step));
+        return Ok(Part::Here(found.with_context(|| format!("--{} {}", tool.name(), path.display()))?.path));
+    }
+    let found = progress.step(&step, |step| {
+        let found = tools::find(tool, None, step);
+        step.came_to(found.as_ref().map_or("not found".to_owned(), tools::Found::summary));
+        Ok(found)
+    })?;
+    Ok(match found {
+        Ok(found) => Part::Here(found.path),
+        Err(error) => Part::Missing(format!("{error:#}")),
+    })
+}
+
 fn start_parts(
     options: &Options,
     progress: &Progress,
     run: &Run,
     binary: Option<&Path>,
     program: &Path,
-    grafana: Part<grafana::Home>,
+    optional: Optional,
 ) -> Result<(Stack, Parts)> {
-    let start_prometheus = |config: &serde_json::Value| {
+    let mut alertmanager_running = None;
+    let alertmanager = optional.alertmanager.try_map(|program| {
+        let config = options.project.alertmanager_config()?;
+        let (running, alertmanager) = alertmanager::start(&program, &config, options.ports, progress, run)?;
+        alertmanager_running = Some(running);
+        anyhow::Ok(Some(alertmanager))
+    })?;
+    let start_prometheus = |mut config: serde_json::Value| {
+        if let Some(Some(alertmanager)) = alertmanager.here() {
+            config["alerting"] = prometheus::alerting(alertmanager.base());
+        }
         let rules = options.scenario.as_ref().map_or(&options.project.rules, |setup| &setup.rules);
-        let start = |_: &_| prometheus::start(program, config, rules, options.ports, progress, run);
+        let start = |_: &_| prometheus::start(program, &config, rules, options.ports, progress, run);
         progress.step("start Prometheus", start)
     };
     let (exporters, (prometheus, base)) = if options.fleet.is_some() || options.scenario.is_some() {
         // Prometheus first: for five seconds after its start it passes no target on, and meanwhile the nodes start.
-        let started = start_prometheus(&discovering(options))?;
+        let started = start_prometheus(discovering(options))?;
         (simulate(options, progress, run, binary)?, started)
     } else {
         let (exporters, config) = match &options.project.targets[..] {
             [] => start_exporter(options, progress, run, binary)?,
             targets => start_command(options, targets, progress, run)?,
         };
-        (exporters, start_prometheus(&config)?)
+        (exporters, start_prometheus(config)?)
     };
     let mut grafana_process = None;
-    let grafana = grafana.try_map(|home| {
+    let grafana = optional.grafana.try_map(|home| {
         let interval = options.scrape_interval();
         let dashboards = &options.project.dashboards;
         let (process, grafana) = grafana::start(&home, dashboards, &base, interval, options.ports, progress, run)?;
@@ -275,12 +332,14 @@ fn start_parts(
     let stack = Stack {
         scraped,
         job: options.project.job.clone(),
+        alertmanager,
         // Another program's dashboard may open with a data source that is not here.
         datasource: (!options.project.is_ours()).then(|| DATASOURCE.to_owned()),
         dashboard: options.project.dashboards.first().map(|dashboard| dashboard.uid.clone()),
         ..Stack::own(BTreeSet::new(), clients, Prometheus::new(base), grafana, procfs)
     };
-    Ok((stack, Parts { exporter: process, scenario_nodes, prometheus, grafana: grafana_process }))
+    let alertmanager = alertmanager_running;
+    Ok((stack, Parts { exporter: process, scenario_nodes, alertmanager, prometheus, grafana: grafana_process }))
 }
 
 /// The exporters of a stack.

@@ -49,6 +49,11 @@ pub(super) fn of_targets(job: &str, targets: &[Endpoint], interval: Duration) ->
     scraping(interval, &json!({ "job_name": job, "static_configs": groups }))
 }
 
+/// The section of a Prometheus that sends its alerts to the Alertmanager with this base address.
+pub(super) fn alerting(alertmanager: &str) -> Value {
+    json!({ "alertmanagers": [{ "static_configs": [{ "targets": [alertmanager.trim_start_matches("http://")] }] }] })
+}
+
 fn scraping(interval: Duration, exporters: &Value) -> Value {
     let interval = format!("{}ms", interval.as_millis());
     json!({

@@ -88,6 +88,7 @@ fn programs(args: &Doctor) -> Result<Vec<Row>> {
         on_path("everything", "cargo", &["--version"], "install Rust, see https://rustup.rs"),
         on_path("downloads", "tar", &["--version"], "install `tar`"),
         tool("local", Tool::Prometheus, args.prometheus.as_deref(), &downloads),
+        tool("local, optional", Tool::Alertmanager, None, &format!("`{lab}` downloads it")),
         tool("local, optional", Tool::Grafana, grafana.as_deref(), &format!("`{lab}` downloads it")),
         on_path("kind", "docker", &docker, "install Docker"),
         tool("kind", Tool::Kind, None, "`cargo lab check --backend kind` downloads it"),

@@ -24,9 +24,10 @@ pub fn start(
     if let Some(root) = &args.procfs {
         ensure!(root.is_dir(), "--path.procfs {}: no such directory", root.display());
     }
-    let [prometheus, grafana] = [&args.prometheus, &args.grafana].map(|named| named.as_ref().and_then(Named::file));
-    for (flag, file) in [("exporter", args.exporter.as_ref()), ("prometheus", prometheus), ("grafana", grafana)] {
-        expect_file(flag, file)?;
+    let named = [("prometheus", &args.prometheus), ("alertmanager", &args.alertmanager), ("grafana", &args.grafana)];
+    expect_file("exporter", args.exporter.as_ref())?;
+    for (flag, named) in named {
+        expect_file(flag, named.as_ref().and_then(Named::file))?;
     }
     interrupt::listen()?;
     sweep::sweep(progress);

@@ -1,6 +1,7 @@
 //! Each check on both sides of the line between passing and failing, by answers of a Prometheus and a Grafana. What the
 //! real ones answer is shown by the local tier.
 
+mod alertmanager;
 mod exposition;
 mod grafana;
 mod labels;
@@ -97,10 +98,17 @@ fn another_exporters_targets_get_the_checks_for_any() {
     let mut elsewhere = target("", "up");
     elsewhere["labels"] = json!({ "job": JOB, "instance": "x:1" });
     let none = ok(&json!({ "groups": [] }));
-    let answers = [(ACTIVE, active(&[elsewhere])), (POOLS, pools(&[JOB])), (RULES, none)];
+    let alertmanagers = ok(&json!({ "activeAlertmanagers": [{ "url": "http://a:9093/" }] }));
+    let answers = [
+        (ACTIVE, active(&[elsewhere])),
+        (POOLS, pools(&[JOB])),
+        (RULES, none),
+        ("/api/v1/alertmanagers", alertmanagers),
+    ];
     let of = |name: &str| Scraped::Instances([name.to_owned()].into());
     let judge = |instance: &str| {
-        let stack = Stack { scraped: of(instance), ..stack(Procfs::Unseen, &answers) };
+        let alertmanager = Part::Here(None);
+        let stack = Stack { scraped: of(instance), alertmanager, ..stack(Procfs::Unseen, &answers) };
         let backend = Backend { stack, limit: Duration::ZERO, ended: false };
         let subject = Subject { backend: &backend, project: &Project::default() };
         run(subject, &Choice::default(), |_| ()).into_iter().map(|report| (report.name, report.outcome))
@@ -112,6 +120,9 @@ fn another_exporters_targets_get_the_checks_for_any() {
     skip cannot reach the targets from here: GET http:///metrics: http: invalid format
     omit no rules; name some with `--rules`
     omit no rules; name some with `--rules`
+    omit its address is not known; name it with `--alertmanager URL`
+    pass Prometheus sends alerts to http://a:9093/
+    omit its address is not known; name it with `--alertmanager URL`
     omit excluded on request
     omit excluded on request
     omit no dashboard; name some with `--dashboards`

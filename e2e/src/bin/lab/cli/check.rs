@@ -9,7 +9,7 @@ use e2e::client::access::Access;
 use e2e::stack::JOB;
 use e2e::terminal::report::Format;
 
-use super::start::{Named, Row, Stack, Start, path, refuse};
+use super::start::{Named, Part, Row, Stack, Start, path, refuse};
 
 /// The flags of `lab check`.
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ pub struct Existing {
     /// The namespace of the exporters in that context.
     #[arg(long, value_name = "NS", default_value = "mini-node-exporter", requires = "context")]
     pub namespace: String,
-    /// Credentials and certificates for Prometheus, in its own format (as promtool takes it); Grafana's token comes from
+    /// Credentials and certificates for Prometheus and Alertmanager, in their own format (as promtool takes it); Grafana's token comes from
     /// `GRAFANA_TOKEN`.
     #[arg(long = "http.config.file", value_name = "FILE", value_parser = path)]
     pub http_config: Option<PathBuf>,
@@ -52,6 +52,7 @@ impl Check {
     pub fn existing(&self) -> Result<Option<existing::Options>, String> {
         let (start, flags) = (&self.start, &self.existing);
         refuse(&self.rows(), start.stack())?;
+        start.check_parts()?;
         let Some(prometheus) = start.prometheus.as_ref().and_then(Named::address) else { return Ok(None) };
         let access =
             flags.http_config.as_deref().map(Access::read).transpose().map_err(|error| format!("{error:#}"))?;
@@ -59,6 +60,8 @@ impl Check {
         let cluster = flags.context.clone();
         Ok(Some(existing::Options {
             prometheus: prometheus.clone(),
+            alertmanager: start.alertmanager.as_ref().and_then(Named::address).cloned(),
+            has_alertmanager: !start.without.contains(&Part::Alertmanager),
             grafana: start.grafana.as_ref().and_then(Named::address).cloned(),
             access: access.unwrap_or_default(),
             grafana_access: token.as_deref().map(Access::token).unwrap_or_default(),

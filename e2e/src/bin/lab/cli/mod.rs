@@ -235,7 +235,7 @@ mod tests {
             assert_eq!(check(flag), Err(format!("`{name}` needs `--backend kind`")));
             assert_eq!(check(&format!("{flag} --backend kind")), Ok(()));
         }
-        for flag in ["--exporter /e", "--prometheus /p", "--grafana /g", "--grafana-home /h"] {
+        for flag in ["--exporter /e", "--prometheus /p", "--alertmanager /a", "--grafana /g", "--grafana-home /h"] {
             assert!(check(&format!("{flag} --backend kind")).unwrap_err().contains("`--image NAME=REF`"));
             assert_eq!(check(flag), Ok(()));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use e2e::backend::kind::images::{self, Image, Override};
-use e2e::backend::local::{self, Fleet, WantedGrafana};
+use e2e::backend::local::{self, Fleet, WantedGrafana, WantedProgram};
 use e2e::backend::{Ports, kind};
 use e2e::stack::nodes::ITSELF;
 use e2e::terminal::exit::Usage;
@@ -38,13 +38,16 @@ pub struct Start {
     /// Use this Prometheus binary instead of searching for one; `lab check` also takes the address of a running one.
     #[arg(long, value_name = "FILE|URL", value_parser = named)]
     pub prometheus: Option<Named>,
+    /// Use this Alertmanager binary instead of searching for one; `lab check` also takes the address of a running one.
+    #[arg(long, value_name = "FILE|URL", value_parser = named)]
+    pub alertmanager: Option<Named>,
     /// Use this Grafana program instead of searching for one; `lab check` also takes the address of a running one.
-    #[arg(long, value_name = "FILE|URL", value_parser = named, conflicts_with_all = ["grafana_home", "without"])]
+    #[arg(long, value_name = "FILE|URL", value_parser = named, conflicts_with = "grafana_home")]
     pub grafana: Option<Named>,
     /// Use the Grafana in this folder, which holds `bin`, `conf` and `public`.
-    #[arg(long, value_name = "DIR", value_parser = path, conflicts_with = "without")]
+    #[arg(long, value_name = "DIR", value_parser = path)]
     pub grafana_home: Option<PathBuf>,
-    /// Omit a part.
+    /// Omit a part; may be repeated.
     #[arg(long, value_enum, value_name = "PART")]
     pub without: Vec<Part>,
     /// How many nodes. With local: simulated ones, up to 5000; with kind: up to 20, including the control plane, 3 by
@@ -79,6 +82,8 @@ pub enum Backend {
 /// A part that can be omitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
+    /// Alertmanager and the checks that need it.
+    Alertmanager,
     /// Grafana and the checks that need it.
     Grafana,
 }
@@ -101,7 +106,13 @@ impl Start {
         let mut read = Description::read(&file).map_err(|error| Usage(format!("{error:#}")))?;
         if self.stack() == Stack::Existing {
             // It scrapes what it scrapes.
-            read = Description { target: Vec::new(), command: None, scrape_interval: None, ..read };
+            read = Description {
+                target: Vec::new(),
+                command: None,
+                scrape_interval: None,
+                alertmanager_config: None,
+                ..read
+            };
         }
         self.description = std::mem::take(&mut self.description).or(read);
         Ok(())
@@ -115,6 +126,11 @@ impl Start {
             (None, Some(Named::File(program))) => Some(WantedGrafana::Program(program.clone())),
             (None, Some(Named::Address(_)) | None) => Some(WantedGrafana::Any),
         };
+        let alertmanager = match &self.alertmanager {
+            _ if self.without.contains(&Part::Alertmanager) => None,
+            Some(Named::File(program)) => Some(WantedProgram::File(program.clone())),
+            Some(Named::Address(_)) | None => Some(WantedProgram::Any),
+        };
         local::Options {
             project,
             procfs: self.procfs.clone(),
@@ -122,6 +138,7 @@ impl Start {
             fleet: self.nodes.map(|nodes| Fleet { nodes: nodes.into(), clusters: self.clusters.unwrap_or(1).into() }),
             exporter: self.exporter.clone(),
             prometheus: self.prometheus.as_ref().and_then(Named::file).cloned(),
+            alertmanager,
             grafana,
             ports,
         }
@@ -169,7 +186,7 @@ impl Start {
     pub fn rows(&self) -> Vec<Row> {
         use Stack::{Existing, Kind, Local};
         let by_file = |named: &Option<Named>| named.as_ref().is_some_and(|named| named.file().is_some());
-        let Description { target, command, job, scrape_interval, .. } = &self.description;
+        let Description { target, command, job, scrape_interval, alertmanager_config, .. } = &self.description;
         vec![
             ("--target", !target.is_empty(), &[Local]),
             ("--command", command.is_some(), &[Local]),
@@ -179,6 +196,8 @@ impl Start {
             ("--path.procfs", self.procfs.is_some(), &[Local, Kind]),
             ("--exporter", self.exporter.is_some(), &[Local]),
             ("--prometheus", by_file(&self.prometheus), &[Local]),
+            ("--alertmanager", by_file(&self.alertmanager), &[Local]),
+            ("--alertmanager-config", alertmanager_config.is_some(), &[Local]),
             ("--grafana", by_file(&self.grafana), &[Local]),
             ("--grafana-home", self.grafana_home.is_some(), &[Local]),
             ("--without", !self.without.is_empty(), &[Local, Kind, Existing]),
@@ -192,11 +211,13 @@ impl Start {
 
     /// Fails for what the chosen backend cannot start; the error says what to do instead.
     pub fn check(&self) -> Result<(), String> {
-        let address = [&self.prometheus, &self.grafana].into_iter().flatten().find_map(Named::address);
+        let address =
+            [&self.prometheus, &self.alertmanager, &self.grafana].into_iter().flatten().find_map(Named::address);
         if let Some(address) = address {
             return Err(format!("`{address}` already runs; `lab check --prometheus URL` checks it"));
         }
         refuse(&self.rows(), self.stack())?;
+        self.check_parts()?;
         self.check_description()?;
         self.check_place()?;
         match (self.backend, self.nodes) {
@@ -209,6 +230,19 @@ impl Start {
                 Err("`--clusters` is more than `--nodes`: each cluster needs a node".into())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Fails for a part that is named and omitted.
+    pub fn check_parts(&self) -> Result<(), String> {
+        let named = [
+            ("--alertmanager", self.alertmanager.is_some(), Part::Alertmanager),
+            ("--grafana", self.grafana.is_some(), Part::Grafana),
+            ("--grafana-home", self.grafana_home.is_some(), Part::Grafana),
+        ];
+        match named.iter().find(|(_, given, part)| *given && self.without.contains(part)) {
+            Some((flag, ..)) => Err(format!("`{flag}` names a part that `--without` omits")),
+            None => Ok(()),
         }
     }
 

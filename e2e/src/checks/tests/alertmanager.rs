@@ -1,0 +1,124 @@
+//! `alertmanager-ready`, `alertmanagers-known` and `alerts-delivered`.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
+
+use super::*;
+use crate::client::alertmanager::{Alertmanager, Page, Pages};
+
+const KNOWN: &str = "/api/v1/alertmanagers";
+const HELD: &str = "/api/v2/alerts?filter=";
+const SENT: &str = "/api/v2/alerts";
+const METRICS: &str = "/metrics";
+
+#[test]
+fn an_alertmanager_that_is_omitted_missing_or_out_of_reach_is_not_judged() {
+    for name in ["alertmanager-ready", "alerts-delivered"] {
+        let judge = |alertmanager| judged(name, &Stack { alertmanager, ..stack(Procfs::Unseen, &[]) });
+        let seen = [judge(Part::Omitted), judge(Part::Missing("not found".into())), judge(Part::Here(None))];
+        assert_eq!(
+            shown(seen),
+            "omit excluded on request\nskip not found\n\
+             omit its address is not known; name it with `--alertmanager URL`"
+        );
+    }
+}
+
+#[test]
+fn an_alertmanager_is_ready_if_it_says_so() {
+    let judge = |ready: &str| {
+        let answers = [
+            ("/-/ready", ready.to_owned()),
+            ("/api/v2/status", plain(&json!({ "versionInfo": { "version": "0.28.1" } }))),
+        ];
+        let alertmanager = Part::Here(Some(Alertmanager::new(answering(&answers), Pages::default())));
+        judged("alertmanager-ready", &Stack { alertmanager, ..stack(Procfs::Unseen, &[]) })
+    };
+    assert_snapshot!(shown([judge("200 text/plain\nOK"), judge("503 text/plain\nstarting")]), @"
+    pass version 0.28.1
+    FAIL a ready Alertmanager: last seen: GET http://ADDRESS/-/ready: 503 Service Unavailable: starting
+    ");
+}
+
+#[test]
+fn a_prometheus_whose_alerts_reach_nobody_is_told() {
+    let judge = |own: bool, kind: &str, known: &[&str]| {
+        let known: Vec<Value> = known.iter().map(|url| json!({ "url": url })).collect();
+        let rule = json!({ "name": "A", "health": "ok", "type": kind });
+        let rules = ok(&json!({ "groups": [{ "interval": 15, "rules": [rule] }] }));
+        let answers = [(KNOWN, ok(&json!({ "activeAlertmanagers": known }))), (RULES, rules)];
+        let stack = Stack { own, alertmanager: Part::Here(None), ..stack(Procfs::Unseen, &answers) };
+        judged("alertmanagers-known", &stack)
+    };
+    let seen = [
+        judge(true, "alerting", &["http://a:9093/api/v2/alerts"]),
+        judge(true, "recording", &[]),
+        judge(false, "alerting", &[]),
+        judge(false, "recording", &[]),
+    ];
+    assert_snapshot!(shown(seen), @"
+    pass Prometheus sends alerts to http://a:9093/api/v2/alerts
+    FAIL an Alertmanager that Prometheus knows: last seen: Prometheus has found none, and its alerts reach nobody; name one in `alerting` in its configuration
+    FAIL an Alertmanager that Prometheus knows: last seen: Prometheus has found none, and its alerts reach nobody; name one in `alerting` in its configuration
+    omit Prometheus has no alerting rule
+    ");
+}
+
+/// An Alertmanager that delivers all that it is sent at once.
+#[test]
+fn a_synthetic_alert_has_to_be_delivered() {
+    let (pages, sent) = (Pages::default(), Pages::default());
+    let delivering = |to: Option<&Pages>| {
+        let to = to.cloned();
+        let deliver = move |body: Bytes| async move {
+            let page = json!({ "receiver": "team", "status": "firing", "alerts": serde_json::from_slice::<Value>(&body).unwrap() });
+            if let Some(to) = to {
+                to.add(serde_json::from_value::<Page>(page).unwrap());
+            }
+        };
+        StandIn::of(Router::new().route(SENT, post(deliver).get(|| async { "[]" }))).base
+    };
+    let judge = |base: String, pages: &Pages| {
+        let alertmanager = Part::Here(Some(Alertmanager::new(base, pages.clone())));
+        let scraped = Scraped::Instances(BTreeSet::new());
+        judged("alerts-delivered", &Stack { scraped, alertmanager, ..stack(Procfs::Unseen, &[]) })
+    };
+    let seen = [judge(delivering(Some(&pages)), &pages), judge(delivering(Some(&sent)), &Pages::default())];
+    assert_snapshot!(shown(seen), @"
+    pass a synthetic alert reached the receiver `team`
+    FAIL the synthetic alert delivered: last seen: Alertmanager does not have it
+    ");
+}
+
+#[test]
+fn what_keeps_a_synthetic_alert_is_told() {
+    let judge = |status: &Value, failed: u32| {
+        let alert = json!({ "labels": { "alertname": "LabProbe", "cluster": "probe" }, "status": status,
+            "receivers": [{ "name": "team" }] });
+        let metrics =
+            format!("# HELP x\nalertmanager_notification_requests_failed_total{{integration=\"webhook\"}} {failed}\n");
+        let answers = [
+            (HELD, plain(&json!([alert]))),
+            (SENT, "200 text/plain\n".to_owned()),
+            (METRICS, format!("200 text/plain\n{metrics}")),
+        ];
+        let alertmanager = Part::Here(Some(Alertmanager::new(answering(&answers), Pages::default())));
+        judged("alerts-delivered", &Stack { alertmanager, ..stack(Procfs::Unseen, &[]) })
+    };
+    let by = |how: &str| json!({ "state": "suppressed", how: ["x"] });
+    let seen = [
+        judge(&json!({ "state": "active" }), 0),
+        judge(&json!({ "state": "active" }), 3),
+        judge(&by("inhibitedBy"), 0),
+        judge(&by("silencedBy"), 0),
+        judge(&by("mutedBy"), 0),
+    ];
+    assert_snapshot!(shown(seen), @"
+    FAIL the synthetic alert delivered: last seen: its route leads to the receiver `team`; no request to a receiver failed
+    FAIL the synthetic alert delivered: last seen: its route leads to the receiver `team`; 3 requests to receivers failed
+    FAIL the synthetic alert delivered: last seen: it is inhibited by x; no request to a receiver failed
+    FAIL the synthetic alert delivered: last seen: it is silenced by x; no request to a receiver failed
+    FAIL the synthetic alert delivered: last seen: it is muted by x; no request to a receiver failed
+    ");
+}
