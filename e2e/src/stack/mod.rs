@@ -121,7 +121,8 @@ impl Stack {
             links.push(("alertmanager".to_owned(), alertmanager.base().to_owned()));
         }
         if let Some(grafana) = self.grafana.here() {
-            let page = self.dashboard.as_deref().map(|uid| grafana.link(uid));
+            // Its home page is the dashboard that Grafana itself gives a uid.
+            let page = self.dashboard.as_deref().filter(|uid| !uid.is_empty()).map(|uid| grafana.link(uid));
             links.push(("grafana".to_owned(), page.unwrap_or_else(|| grafana.base().to_owned())));
         }
         links
@@ -154,5 +155,20 @@ impl Procfs {
         }
         let shared = read("")?;
         Ok(nodes.iter().map(|node| (node.as_str(), shared)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grafana_is_linked_where_its_dashboard_is() {
+        let linked = |dashboard: Option<&str>| {
+            let grafana = Part::Here(Grafana::new("http://g"));
+            let own = Stack::own(BTreeSet::new(), Vec::new(), Prometheus::new("http://p"), grafana, Procfs::Unseen);
+            Stack { dashboard: dashboard.map(str::to_owned), ..own }.links().pop().unwrap().1
+        };
+        assert_eq!([Some("u"), Some(""), None].map(linked), ["http://g/d/u", "http://g", "http://g"]);
     }
 }
