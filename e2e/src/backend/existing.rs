@@ -40,6 +40,8 @@ pub struct Options {
     pub prometheus: String,
     /// The address of an Alertmanager, where there is one to ask.
     pub alertmanager: Option<String>,
+    /// Whether a synthetic alert may page somebody.
+    pub probe_alert: bool,
     /// Whether Prometheus should send its alerts to one.
     pub has_alertmanager: bool,
     pub grafana: Option<String>,
@@ -174,7 +176,8 @@ fn as_scraped(names: BTreeSet<String>, targets: &[Target]) -> BTreeSet<String> {
 
 /// The Alertmanager, where there is one.
 fn find_alertmanager(options: &Options) -> Part<Option<Alertmanager>> {
-    let named = options.alertmanager.as_ref().map(|base| Alertmanager::elsewhere(base, &options.access));
+    let named =
+        options.alertmanager.as_ref().map(|base| Alertmanager::elsewhere(base, &options.access, options.probe_alert));
     if options.has_alertmanager { Part::Here(named) } else { Part::Omitted }
 }
 

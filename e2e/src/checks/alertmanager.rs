@@ -7,13 +7,17 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::Subject;
 use super::report::Outcome;
-use crate::client::alertmanager::{Alertmanager, Pages};
+use crate::client::alertmanager::{Alertmanager, Delivery, Pages};
 use crate::client::prometheus::Labels;
 use crate::stack::Part;
 use crate::terminal::out;
+use crate::wait::poll::{self, Attempt};
 
 /// Alertmanager is up before the checks begin, and the lab's own groups alerts for a second.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// People's Alertmanagers group alerts for half a minute, unless they are told otherwise.
+const PAGED: Duration = Duration::from_secs(60);
 
 /// How long the synthetic alerts fire.
 const LASTING: Duration = Duration::from_secs(60);
@@ -67,9 +71,10 @@ pub(super) fn alertmanagers_known(subject: Subject<'_>) -> Outcome {
 
 /// A synthetic alert is delivered, and of the shipped alerts those that another one explains are not.
 pub(super) fn alerts_delivered(subject: Subject<'_>) -> Outcome {
-    with_alertmanager(subject, |alertmanager| match alertmanager.pages() {
-        Some(pages) => deliver(subject, alertmanager, pages).into(),
-        None => Outcome::Omitted { reason: "an alert would page somebody" },
+    with_alertmanager(subject, |alertmanager| match alertmanager.delivery() {
+        Delivery::Lab(pages) => deliver(subject, alertmanager, pages).into(),
+        Delivery::Probed => page(alertmanager, &subject.stack().job, PAGED).into(),
+        Delivery::Unprobed => Outcome::Omitted { reason: "it would page somebody; `--probe-alert` does so" },
     })
 }
 
@@ -83,7 +88,7 @@ fn with_alertmanager(subject: Subject<'_>, judge: impl FnOnce(&Alertmanager) -> 
 }
 
 fn deliver(subject: Subject<'_>, alertmanager: &Alertmanager, pages: &Pages) -> Result<String> {
-    let mark = UNIX_EPOCH.elapsed().context("the clock is before 1970")?.as_nanos().to_string();
+    let mark = mark()?;
     let pairs = if subject.stack().is_ours() { &INHIBITIONS[..] } else { &[] };
     let mut alerts = vec![alert(PROBE, &mark, "probe", &subject.stack().job)];
     for (source, targets) in pairs {
@@ -105,6 +110,29 @@ fn deliver(subject: Subject<'_>, alertmanager: &Alertmanager, pages: &Pages) -> 
     Ok(format!("a synthetic alert reached the receiver `{receiver}`{inhibited}"))
 }
 
+/// Sends a synthetic alert to people, and waits until a request to a receiver has succeeded. What its receiver has got
+/// cannot be seen from here.
+pub(super) fn page(alertmanager: &Alertmanager, job: &str, limit: Duration) -> Result<String> {
+    let mark = mark()?;
+    let succeeded = || alertmanager.requests().map(|(all, failed)| all - failed);
+    let before = succeeded()?;
+    alertmanager.send(&[alert(PROBE, &mark, "probe", job)], 2 * limit)?;
+    let every = Duration::from_secs(1).min(limit);
+    poll::until("the synthetic alert delivered", limit, every, || match succeeded() {
+        Ok(now) if now > before => Attempt::Ready(()),
+        Ok(_) => Attempt::NotYet(undelivered(alertmanager, &mark).to_string()),
+        Err(error) => Attempt::NotYet(format!("{error:#}")),
+    })?;
+    let held = alertmanager.alerts(MARK, &mark)?;
+    let whereabouts = held.first().context("Alertmanager does not have the synthetic alert")?.whereabouts();
+    Ok(format!("a receiver has taken a page since `{PROBE}` was sent: {whereabouts}"))
+}
+
+/// What no other check marks its alerts with.
+fn mark() -> Result<String> {
+    Ok(UNIX_EPOCH.elapsed().context("the clock is before 1970")?.as_nanos().to_string())
+}
+
 fn alert(name: &str, mark: &str, cluster: &str, job: &str) -> Labels {
     let labels = [("alertname", name), ("severity", "critical"), (MARK, mark), ("cluster", cluster), ("job", job)];
     labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
@@ -116,7 +144,7 @@ fn undelivered(alertmanager: &Alertmanager, mark: &str) -> anyhow::Error {
         let held = alertmanager.alerts(MARK, mark)?;
         let probe = held.iter().find(|alert| alert.labels["alertname"] == PROBE);
         let whereabouts = probe.context("Alertmanager does not have it")?.whereabouts();
-        let failed = alertmanager.failed_requests()?;
+        let (_, failed) = alertmanager.requests()?;
         let requests = if failed > 0.0 {
             format!("{failed} requests to receivers failed")
         } else {

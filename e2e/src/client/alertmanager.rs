@@ -15,7 +15,18 @@ use super::prometheus::Labels;
 #[derive(Clone, Debug)]
 pub struct Alertmanager {
     server: Server,
-    pages: Option<Pages>,
+    delivery: Delivery,
+}
+
+/// Whom an Alertmanager delivers to.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// The lab.
+    Lab(Pages),
+    /// People, who may be paged by a synthetic alert.
+    Probed,
+    /// People.
+    Unprobed,
 }
 
 /// An alert that Alertmanager holds.
@@ -63,21 +74,26 @@ pub struct PagedAlert {
 impl Alertmanager {
     /// The lab's own, which delivers to the lab.
     pub fn new(base: impl Into<String>, pages: Pages) -> Self {
-        Self { server: Server::new(base), pages: Some(pages) }
+        Self { server: Server::new(base), delivery: Delivery::Lab(pages) }
     }
 
-    /// One anywhere, which pages people.
-    pub fn elsewhere(base: &str, access: &Access) -> Self {
-        Self { server: Server::elsewhere(base, access), pages: None }
+    /// One anywhere, which pages people; with `probed` they may be by a synthetic alert.
+    pub fn elsewhere(base: &str, access: &Access, probed: bool) -> Self {
+        let delivery = if probed { Delivery::Probed } else { Delivery::Unprobed };
+        Self { server: Server::elsewhere(base, access), delivery }
     }
 
     pub fn base(&self) -> &str {
         self.server.base()
     }
 
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
     /// What it has delivered to the lab; `None` where it pages people.
     pub fn pages(&self) -> Option<&Pages> {
-        self.pages.as_ref()
+        if let Delivery::Lab(pages) = &self.delivery { Some(pages) } else { None }
     }
 
     /// Whether it is ready to take alerts. Returns its version.
@@ -103,15 +119,20 @@ impl Alertmanager {
         self.server.get("/api/v2/alerts", &[("filter", &format!("{label}=\"{value}\""))])?.json()
     }
 
-    /// How many of its requests to receivers have failed.
-    pub fn failed_requests(&self) -> Result<f64> {
-        const METRIC: &str = "alertmanager_notification_requests_failed_total{";
+    /// How many requests it has made to receivers, and how many of them have failed.
+    pub fn requests(&self) -> Result<(f64, f64)> {
         let metrics = self.server.get("/metrics", &[])?.text()?;
-        let values = metrics.lines().filter(|line| line.starts_with(METRIC)).map(|line| {
-            let value = line.rsplit(' ').next().unwrap_or_default();
-            value.parse::<f64>().with_context(|| format!("`{line}` has no value"))
-        });
-        values.sum()
+        let sum = |metric: &str| -> Result<f64> {
+            let values = metrics.lines().filter(|line| line.starts_with(metric)).map(|line| {
+                let value = line.rsplit(' ').next().unwrap_or_default();
+                value.parse::<f64>().with_context(|| format!("`{line}` has no value"))
+            });
+            values.sum()
+        };
+        Ok((
+            sum("alertmanager_notification_requests_total{")?,
+            sum("alertmanager_notification_requests_failed_total{")?,
+        ))
     }
 }
 
@@ -131,6 +152,13 @@ impl Alert {
         }
         let receivers: Vec<&str> = self.receivers.iter().map(|receiver| receiver.name.as_str()).collect();
         format!("its route leads to the receiver `{}`", receivers.join("`, `"))
+    }
+}
+
+impl Page {
+    /// Whether one of its alerts has this name.
+    pub fn names(&self, alert: &str) -> bool {
+        self.alerts.iter().any(|of_page| of_page.labels.get("alertname").is_some_and(|name| name == alert))
     }
 }
 

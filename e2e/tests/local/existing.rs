@@ -105,7 +105,7 @@ fn the_job_of_another_exporter() -> Result<()> {
     lab.expect_nothing_left()
 }
 
-/// Nobody is paged: no alert is sent.
+/// Nobody is paged, unless `--probe-alert` asks for it.
 #[test]
 fn an_alertmanager_beside_it() -> Result<()> {
     let own = Own::start(Options {
@@ -127,6 +127,10 @@ fn an_alertmanager_beside_it() -> Result<()> {
     ensure!(alertmanager.alerts("alertname", "LabProbe")?.is_empty(), "an alert was sent");
     let shown = check(&[])?.expect_code(0)?.stdout;
     ensure!(shown.contains("omit alertmanager-ready") && shown.contains("pass alertmanagers-known"), "{shown}");
+    let shown = check(&["--alertmanager", alertmanager.base(), "--probe-alert"])?.expect_code(0)?.stdout;
+    ensure!(shown.contains("a receiver has taken a page since `LabProbe` was sent"), "{shown}");
+    let paged = |name: &str| alertmanager.pages().is_some_and(|pages| pages.all().iter().any(|page| page.names(name)));
+    ensure!(paged("LabProbe") && !paged("MiniNodeExporterNodesDown"), "{:?}", alertmanager.pages());
     // With rules, and without anything that is told of their alerts.
     let own = shared()?;
     samples(&own)?;

@@ -5,6 +5,8 @@ use axum::body::Bytes;
 use axum::routing::post;
 
 use super::*;
+use crate::checks::alertmanager::page;
+use crate::client::access::Access;
 use crate::client::alertmanager::{Alertmanager, Page, Pages};
 
 const KNOWN: &str = "/api/v1/alertmanagers";
@@ -120,5 +122,27 @@ fn what_keeps_a_synthetic_alert_is_told() {
     FAIL the synthetic alert delivered: last seen: it is inhibited by x; no request to a receiver failed
     FAIL the synthetic alert delivered: last seen: it is silenced by x; no request to a receiver failed
     FAIL the synthetic alert delivered: last seen: it is muted by x; no request to a receiver failed
+    ");
+}
+
+/// Whose receivers are people: what counts is that one of them has taken a request.
+#[test]
+fn a_page_to_people_is_seen_by_what_alertmanager_counts() {
+    let judge = |counts: [(u32, u32); 2]| {
+        let alert = json!({ "labels": { "alertname": "LabProbe" }, "status": {}, "receivers": [{ "name": "team" }] });
+        let metrics = counts.map(|(all, failed)| {
+            let metric = "alertmanager_notification_requests";
+            (
+                METRICS,
+                format!("200 text/plain\n{metric}_total{{a=\"b\"}} {all}\n{metric}_failed_total{{a=\"b\"}} {failed}\n"),
+            )
+        });
+        let answers = [&metrics[..], &[(HELD, plain(&json!([alert]))), (SENT, "200 text/plain\n".to_owned())]].concat();
+        let alertmanager = Alertmanager::elsewhere(&answering(&answers), &Access::default(), true);
+        Outcome::from(page(&alertmanager, JOB, Duration::ZERO))
+    };
+    assert_snapshot!(shown([judge([(7, 2), (8, 2)]), judge([(7, 2), (8, 3)])]), @"
+    pass a receiver has taken a page since `LabProbe` was sent: its route leads to the receiver `team`
+    FAIL the synthetic alert delivered: last seen: its route leads to the receiver `team`; 3 requests to receivers failed
     ");
 }

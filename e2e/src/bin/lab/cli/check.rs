@@ -41,6 +41,10 @@ pub struct Existing {
     /// The namespace of the exporters in that context.
     #[arg(long, value_name = "NS", default_value = "mini-node-exporter", requires = "context")]
     pub namespace: String,
+    /// Send a synthetic alert to Alertmanager, which pages somebody, and see whether it is delivered (needs `--alertmanager
+    /// URL`).
+    #[arg(long, requires = "alertmanager")]
+    pub probe_alert: bool,
     /// Credentials and certificates for Prometheus and Alertmanager, in their own format (as promtool takes it); Grafana's token comes from
     /// `GRAFANA_TOKEN`.
     #[arg(long = "http.config.file", value_name = "FILE", value_parser = path)]
@@ -61,6 +65,7 @@ impl Check {
         Ok(Some(existing::Options {
             prometheus: prometheus.clone(),
             alertmanager: start.alertmanager.as_ref().and_then(Named::address).cloned(),
+            probe_alert: flags.probe_alert,
             has_alertmanager: !start.without.contains(&Part::Alertmanager),
             grafana: start.grafana.as_ref().and_then(Named::address).cloned(),
             access: access.unwrap_or_default(),
@@ -74,7 +79,8 @@ impl Check {
     pub fn rows(&self) -> Vec<Row> {
         let flags = &self.existing;
         let mut rows = self.start.rows();
-        rows.extend::<[Row; 3]>([
+        rows.extend::<[Row; 4]>([
+            ("--probe-alert", flags.probe_alert, &[Stack::Existing]),
             ("--context", flags.context.is_some(), &[Stack::Existing]),
             ("--namespace", flags.context.is_some(), &[Stack::Existing]),
             ("--http.config.file", flags.http_config.is_some(), &[Stack::Existing]),
