@@ -13,6 +13,7 @@ pub mod checks;
 pub mod client;
 pub mod docker;
 pub mod mutate;
+pub mod play;
 pub mod process;
 pub mod run;
 pub mod scenario;

@@ -126,6 +126,14 @@ impl Server {
         request.read(sent)
     }
 
+    /// Sends bytes to a path, with these headers.
+    pub fn post_bytes(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
+        let request = self.request("POST", path);
+        let new = self.authorized(self.agent.post(&request.url));
+        let sent = headers.iter().fold(new, |new, (name, value)| new.header(*name, *value)).send(body);
+        request.read(sent)
+    }
+
     fn request(&self, method: &'static str, path: &str) -> Request {
         Request { method, url: format!("{}{path}", self.base), proxy: self.proxy.as_ref().map(named) }
     }

@@ -112,9 +112,15 @@ impl Target {
 
 /// A loaded rule group.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RuleGroup {
+    #[serde(default)]
+    pub name: String,
     /// How often it is evaluated, in seconds.
     pub interval: f64,
+    /// When its last evaluation began.
+    #[serde(default)]
+    last_evaluation: String,
     /// Its rules.
     pub rules: Vec<Rule>,
 }
@@ -133,7 +139,32 @@ pub struct Rule {
     /// What its last evaluation failed of.
     #[serde(default)]
     pub last_error: String,
+    /// Those of an alerting rule that are pending or firing.
+    #[serde(default)]
+    pub alerts: Vec<Alert>,
 }
+
+/// A pending or firing alert.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Alert {
+    pub labels: Labels,
+    #[serde(default)]
+    pub annotations: Labels,
+    /// `pending` or `firing`.
+    pub state: String,
+}
+
+impl RuleGroup {
+    /// When its last evaluation that is over began; `None` before the first, and in another time zone than UTC.
+    pub fn last_evaluation(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339(&self.last_evaluation).ok()
+    }
+}
+
+/// A query that cannot be evaluated on the series that are there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotEvaluated(String);
 
 impl Prometheus {
     /// The Prometheus with that base address, such as `http://127.0.0.1:9090`.
@@ -257,6 +288,21 @@ impl Prometheus {
         answer.data.with_context(|| answer.error)
     }
 
+    /// Writes samples: the compressed body of a remote write request.
+    pub fn write(&self, body: &[u8]) -> Result<()> {
+        let headers = [
+            ("Content-Type", "application/x-protobuf"),
+            ("Content-Encoding", "snappy"),
+            ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+        ];
+        Ok(self.0.post_bytes("/api/v1/write", &headers, body)?.text().map(drop)?)
+    }
+
+    /// Has Prometheus read its configuration and rules anew; returns when it has.
+    pub fn reload(&self) -> Result<()> {
+        Ok(self.0.post_bytes("/-/reload", &[], &[])?.text().map(drop)?)
+    }
+
     /// Whether Prometheus is ready to serve queries.
     pub fn ready(&self) -> Result<()> {
         Ok(self.0.get("/-/ready", &[])?.text().map(drop)?)
@@ -324,13 +370,16 @@ fn samples(answer: Envelope<QueryData>) -> Result<Vec<Sample>> {
         // The query itself is wrong, and stays so.
         return Err(Final(answer.error).into());
     }
+    if answer.error_type == "execution" {
+        return Err(NotEvaluated(answer.error).into());
+    }
     match answer.data.with_context(|| answer.error)? {
         QueryData::Scalar((_, value)) => Ok(vec![Sample { labels: Labels::new(), value: number(&value)? }]),
         QueryData::Vector(elements) => elements
             .into_iter()
             .map(|element| Ok(Sample { value: number(&element.value.1)?, labels: element.metric }))
             .collect(),
-        QueryData::Matrix(_) => bail!("it gives a range vector"),
+        QueryData::Matrix(_) => Err(NotEvaluated("it gives a range vector".to_owned()).into()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::client::prometheus::{Labels, Sample};
+use crate::play::notation::written;
 
 /// Something that is expected at a time.
 #[derive(Clone, Debug)]
@@ -48,7 +49,8 @@ impl Expectation {
     }
 
     pub(super) fn query(line: u64, at: Duration, expr: String, answer: Vec<(Labels, f64)>) -> Self {
-        let samples: Vec<String> = answer.iter().map(|(labels, value)| format!("{} {value}", series(labels))).collect();
+        let samples: Vec<String> =
+            answer.iter().map(|(labels, value)| format!("{} {value}", written(labels))).collect();
         let returned = if samples.is_empty() { "nothing".to_owned() } else { samples.join(", ") };
         Self {
             line,
@@ -68,13 +70,6 @@ impl Question {
         };
         samples.len() == self.answer.len() && self.answer.iter().all(is_there)
     }
-}
-
-/// A series as promtool and people write it.
-pub fn series(labels: &Labels) -> String {
-    let others: Labels =
-        labels.iter().filter(|(name, _)| *name != "__name__").map(|(k, v)| (k.clone(), v.clone())).collect();
-    format!("{}{{{}}}", labels.get("__name__").map_or("", String::as_str), LabelList(&others))
 }
 
 /// Labels between braces.

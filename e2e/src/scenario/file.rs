@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::Scenario;
 use super::expectation::Expectation;
 use super::timeline::{Series, timelines};
-use super::{Scenario, notation};
 use crate::client::prometheus::Labels;
+use crate::play::notation;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

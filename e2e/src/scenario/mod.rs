@@ -15,9 +15,7 @@
 
 mod expectation;
 mod file;
-mod notation;
 pub mod run;
-pub mod speed_up;
 mod timeline;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +23,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-pub use expectation::{Expectation, Question, series};
+pub use crate::play::notation::written as series;
+pub use crate::play::speed_up;
+pub use expectation::{Expectation, Question};
 pub use timeline::Timeline;
 
 use crate::workspace;

@@ -9,6 +9,7 @@ use super::{Expectation, Scenario, Timeline, speed_up};
 use crate::backend::local::ScenarioSetup;
 use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::backend::{self, Backend};
+use crate::play::notation::written;
 use crate::wait::poll;
 use crate::workspace::project::Project;
 use crate::workspace::rules::RuleFile;
@@ -177,8 +178,7 @@ fn rest(interval: Duration) -> Duration {
 fn judge(backend: &dyn Backend, expectation: &Expectation, speed: u32, time: SystemTime) -> Result<()> {
     for question in &expectation.questions {
         let samples = backend.stack().prometheus.query_at(&speed_up::query(&question.expr, speed)?, time)?;
-        let seen =
-            samples.iter().map(|sample| format!("{} {}", super::expectation::series(&sample.labels), sample.value));
+        let seen = samples.iter().map(|sample| format!("{} {}", written(&sample.labels), sample.value));
         let seen = seen.collect::<Vec<_>>().join(", ");
         ensure!(
             question.is_answered_by(&samples),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::notation::Step;
 use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::client::prometheus::Labels;
+use crate::play::notation::Step;
 use crate::stack::samples::DURATIONS;
 
 /// A node, step by step.

@@ -8,6 +8,7 @@
 //! | `fleet` | simulated nodes, in clusters whose nodes have the same names |
 //! | `scenarios` | every shipped scenario passes, and every alert fires and resolves |
 //! | `pages` | what Alertmanager delivers: 300 nodes that are down are one page |
+//! | `plays` | unit tests of rules, played on a Prometheus as promtool calculates them |
 //! | `faults` | a part that dies and a start that fails are reported with the last log lines |
 //! | `outages` | what each panel of the dashboard shows while nodes are lost |
 //! | `children` | a child lives as long as the process that started it, on whatever thread |
@@ -51,6 +52,7 @@ mod pages;
 mod passing;
 mod places;
 mod planted;
+mod plays;
 mod ports;
 mod running;
 mod scenarios;

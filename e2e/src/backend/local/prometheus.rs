@@ -1,5 +1,6 @@
 //! The local Prometheus: its configuration, and its start.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use crate::workspace;
 use crate::workspace::description::Endpoint;
 use crate::workspace::rules::RuleFile;
 
-const CONFIG: &str = "prometheus.yml";
+/// Its configuration, in its directory.
+pub const CONFIG: &str = "prometheus.yml";
 
 /// The rules in the run's directory. Prometheus reads `rule_files` and `file_sd_configs` as patterns: it runs in that
 /// directory, and every path in them is relative to it.
@@ -82,22 +84,35 @@ pub(super) fn start(
     for rules in rules {
         fs::write(free(&folder, Path::new(&rules.path), &["yml", "yaml"]), rules.for_prometheus())?;
     }
-    let (process, address) = on_a_free_port(ports, 9090, progress, |port| {
-        let args = [
-            format!("--config.file={CONFIG}").into(),
-            "--storage.tsdb.path=prometheus".into(),
-            "--storage.tsdb.retention.time=1d".into(),
-            "--storage.tsdb.retention.size=256MB".into(),
-            format!("--web.listen-address=127.0.0.1:{port}").into(),
-        ];
-        let process = Process::start("prometheus", binary, &args, &[], run.dir().join("prometheus.log"))?;
-        Ok((process, "Listening on"))
-    })?;
+    let (process, address) = launch(binary, run.dir(), ports, progress, &[])?;
     workspace::replace(&run.dir().join("self.json"), json!([{ "targets": [address] }]).to_string())?;
     let base = format!("http://{address}");
     let client = Prometheus::new(&base);
     process.wait_until("ready", Duration::from_secs(30), || client.ready())?;
     Ok((process, base))
+}
+
+/// Starts Prometheus in a directory that holds its configuration, with these flags; returns its address.
+pub fn launch(
+    binary: &Path,
+    dir: &Path,
+    ports: Ports,
+    progress: &Progress,
+    flags: &[String],
+) -> Result<(Process, String)> {
+    on_a_free_port(ports, 9090, progress, |port| {
+        let args = [
+            format!("--config.file={CONFIG}"),
+            "--storage.tsdb.path=prometheus".to_owned(),
+            "--storage.tsdb.retention.time=1d".to_owned(),
+            "--storage.tsdb.retention.size=256MB".to_owned(),
+            format!("--web.listen-address=127.0.0.1:{port}"),
+        ];
+        let args: Vec<OsString> = args.iter().chain(flags).map(Into::into).collect();
+        // Its times are then written as UTC.
+        let process = Process::start("prometheus", binary, &args, &[("TZ", "UTC".into())], dir.join("prometheus.log"))?;
+        Ok((process, "Listening on"))
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod down;
 mod images;
 mod logs;
 mod mutate;
+mod play;
 mod scenario;
 mod start;
 mod status;

@@ -1,17 +1,20 @@
 //! `lab scenario`: runs timelines of nodes from a file on the real pipeline, and judges whether the alerts follow.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use e2e::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{self, Backend, Ports, sweep};
+use e2e::play;
 use e2e::run::Run;
 use e2e::scenario::Scenario;
 use e2e::scenario::run::{self, Event};
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, Mark, OutError};
 use e2e::terminal::progress::Progress;
+use e2e::terminal::report::Format;
 use e2e::wait::interrupt;
 use e2e::workspace::description::Description;
 use e2e::workspace::project::Project;
@@ -33,9 +36,27 @@ pub fn list() -> Result<Exit> {
 
 /// `lab scenario run`.
 pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
-    let scenario = Scenario::find(&args.name).map_err(|error| Usage(format!("{error:#}")))?;
+    let files: Vec<PathBuf> = args.names.iter().filter(|name| is_file(name)).map(PathBuf::from).collect();
+    if files.iter().any(|file| play::file::is_one(file)) {
+        if let Some(name) = args.names.iter().find(|name| !is_file(name)) {
+            return Err(
+                Usage(format!("`{name}` is a scenario, and others are unit tests; run one kind at a time")).into()
+            );
+        }
+        return crate::play::run(args, files, progress);
+    }
+    if args.jobs.is_some() || args.format != Format::Text {
+        return Err(Usage(
+            "`--jobs` and `--format` are for unit tests; a scenario is one, and has only text".to_owned(),
+        )
+        .into());
+    }
+    let [name] = &args.names[..] else {
+        return Err(Usage("several scenarios at once; expected one, or files of unit tests".to_owned()).into());
+    };
+    let scenario = Scenario::find(name).map_err(|error| Usage(format!("{error:#}")))?;
     let project = Project::read(&Description { rules: args.rules.clone(), ..Description::default() })?.or_shipped()?;
-    let setup = setup(&scenario, args.speed.speed, &project, progress)?;
+    let setup = setup(&scenario, args.speed.of_scenario(), &project, progress)?;
     expect_file("exporter", args.exporter.as_ref())?;
     expect_file("prometheus", args.prometheus.as_ref())?;
     interrupt::listen()?;
@@ -48,11 +69,16 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
         ..local::Options::default()
     };
     let local = Local::start(&options, Run::create("local")?, progress)?;
-    let failed = run_on(&scenario, args.speed.speed, &local, &out::line);
+    let failed = run_on(&scenario, args.speed.of_scenario(), &local, &out::line);
     if failed.as_ref().map_or(!interrupt::seen(), |failed| *failed > 0) {
         backend::save_evidence(&local, progress);
     }
     Ok(if failed? == 0 { Exit::Ok } else { Exit::Failed })
+}
+
+/// Whether an argument is a path; a plain name is that of a shipped scenario.
+fn is_file(name: &str) -> bool {
+    name.contains('/') || Path::new(name).extension().is_some()
 }
 
 /// What a stack needs for a scenario; one that cannot be run by these rules at this speed is a usage error.

@@ -42,7 +42,7 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     let scenario = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
     let setup = scenario
         .as_ref()
-        .map(|scenario| scenario::setup(scenario, args.speed.speed, &project, progress))
+        .map(|scenario| scenario::setup(scenario, args.speed.of_scenario(), &project, progress))
         .transpose()?;
     let backend = match start(&args.start, project, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
@@ -135,7 +135,7 @@ fn show_and_stay(
 fn stay(backend: &dyn Backend, args: &cli::Up, scenario: Option<&Scenario>, live: &Live) -> Result<()> {
     if let Some(scenario) = scenario {
         live.line("")?;
-        scenario::run_on(scenario, args.speed.speed, backend, &|text| live.line(text))?;
+        scenario::run_on(scenario, args.speed.of_scenario(), backend, &|text| live.line(text))?;
     }
     // A time too long for the clock has no end.
     let end = args.stay.and_then(|stay| Instant::now().checked_add(stay));

@@ -89,6 +89,8 @@ fn a_command_line_that_makes_no_sense_is_refused() -> Result<()> {
             2,
             "no rule defines the alert `MiniNodeExporterNodeRebooted`",
         ),
+        (&["scenario", "run", "reboot", "--jobs", "2"], 2, "`--jobs` and `--format` are for unit tests"),
+        (&["scenario", "run", "reboot", "quiet-day"], 2, "several scenarios at once"),
         (&["up", "--scenario", "reboot", "--backend", "kind"], 2, "`--scenario` needs `--backend local`"),
     ] {
         lab.run(words, &[])?.expect_code(code)?.expect_stderr(said)?;

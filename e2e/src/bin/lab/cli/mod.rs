@@ -83,11 +83,18 @@ pub enum Scenario {
 /// The flags of `lab scenario run`.
 #[derive(Debug, Args)]
 pub struct ScenarioRun {
-    /// A shipped scenario, or the path of your own `NAME.yml`.
-    pub name: String,
+    /// A shipped scenario, the path of your own `NAME.yml`, or files of unit tests as `promtool test rules` takes them.
+    #[arg(required = true, value_name = "NAME|FILE")]
+    pub names: Vec<String>,
     #[command(flatten)]
     pub speed: Speed,
-    /// Use these rules: a file, a folder's *.yml and *.yaml, or a pattern; may be repeated.
+    /// With unit tests: how many run at once; by default four for each core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+    /// With unit tests: the format of the report.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// With a scenario: use these rules: a file, a folder's *.yml and *.yaml, or a pattern; may be repeated.
     #[arg(long, value_name = "FILE|DIR|GLOB")]
     pub rules: Vec<String>,
     /// Use this exporter binary instead of building the workspace's.
@@ -119,9 +126,17 @@ pub struct Mutate {
 /// How fast a scenario runs.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Speed {
-    /// Divide every duration of the scenario and of the rules by this.
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    pub speed: u32,
+    /// Divide every duration of the scenario and of the rules by this: 60 by default, and for unit tests as much as they
+    /// allow.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub speed: Option<u32>,
+}
+
+impl Speed {
+    /// The speed of a scenario.
+    pub fn of_scenario(self) -> u32 {
+        self.speed.unwrap_or(60)
+    }
 }
 
 /// The flags of `lab up`.

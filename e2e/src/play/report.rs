@@ -1,0 +1,155 @@
+//! The report of plays, and the exit code that follows from it.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::terminal::exit::Exit;
+use crate::terminal::out::{self, Mark};
+use crate::terminal::report::{Case, Verdict as OfCase, junit};
+
+/// What a judge says of a test group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Pass,
+    Fail,
+    /// It was played, and what was seen decides nothing.
+    Inconclusive,
+    /// It was not played.
+    Refused,
+}
+
+/// A test group, and what both judges say of it.
+#[derive(Debug, Serialize)]
+pub struct Played {
+    pub file: String,
+    /// Where the group begins.
+    pub line: u64,
+    pub name: String,
+    pub promtool: Verdict,
+    pub live: Verdict,
+    /// How fast it was played.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed: Option<u32>,
+    /// How often.
+    pub plays: usize,
+    pub seconds: f64,
+    /// What does not meet the expectations, or why nothing was decided.
+    pub reasons: Vec<String>,
+    /// What promtool said of a failure.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub promtool_said: String,
+}
+
+/// All plays.
+#[derive(Debug)]
+pub struct Report {
+    pub groups: Vec<Played>,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+            Self::Refused => "refused",
+        })
+    }
+}
+
+impl Played {
+    /// Whether both judges agree; `None` where one of them has no verdict.
+    pub fn agrees(&self) -> Option<bool> {
+        matches!(self.live, Verdict::Pass | Verdict::Fail).then(|| self.live == self.promtool)
+    }
+
+    /// Its line: what both judges say.
+    pub fn line(&self) -> String {
+        let mark = match self.live {
+            Verdict::Fail => Mark::Fail,
+            _ if self.promtool == Verdict::Fail => Mark::Fail,
+            Verdict::Pass => Mark::Pass,
+            Verdict::Inconclusive | Verdict::Refused => Mark::Skip,
+        };
+        let how = self.speed.map_or_else(String::new, |speed| format!(" at speed {speed}"));
+        let line = format!(
+            "{mark} {}: promtool: {}, live: {}{how}  {:.1} s",
+            self.label(),
+            self.promtool,
+            self.live,
+            self.seconds
+        );
+        let reasons = self.reasons.iter().map(|reason| format!("\n       {}", out::plain(reason)));
+        std::iter::once(line).chain(reasons).collect()
+    }
+
+    fn label(&self) -> String {
+        let place = format!("{}:{}", self.file, self.line);
+        if self.name.is_empty() { place } else { format!("{place} {}", self.name) }
+    }
+
+    fn case(&self) -> Case<'_> {
+        let reason = || if self.reasons.is_empty() { self.promtool_said.clone() } else { self.reasons.join("; ") };
+        let verdict = match (self.live, self.promtool) {
+            (Verdict::Pass, Verdict::Pass) => OfCase::Passed,
+            (Verdict::Inconclusive | Verdict::Refused, Verdict::Pass) => {
+                OfCase::Skipped(format!("{}: {}", self.live, reason()))
+            }
+            (live, promtool) => OfCase::Failed(format!("promtool: {promtool}, live: {live}: {}", reason())),
+        };
+        Case { name: self.label(), class: &self.file, seconds: self.seconds, verdict, text: &self.promtool_said }
+    }
+}
+
+impl Report {
+    /// Failed if a judge failed a group; skipped if a group has no verdict.
+    pub fn exit(&self) -> Exit {
+        let any = |is: fn(&Played) -> bool| self.groups.iter().any(is);
+        match () {
+            () if any(|it| it.live == Verdict::Fail || it.promtool == Verdict::Fail) => Exit::Failed,
+            () if any(|it| it.live != Verdict::Pass) => Exit::Skipped,
+            () => Exit::Ok,
+        }
+    }
+
+    /// How many groups there are of each verdict, and how many of those with one agree with promtool.
+    pub fn summary(&self, took: Duration) -> String {
+        let [passed, failed, inconclusive, refused] = self.counts();
+        let agreeing = self.groups.iter().filter(|group| group.agrees() == Some(true)).count();
+        format!(
+            "{}: {passed} passed, {failed} failed, {inconclusive} inconclusive, {refused} refused; {agreeing} of {} with a \
+             verdict agree with promtool; took {:.1} s",
+            out::count(self.groups.len(), "test group", "test groups"),
+            passed + failed,
+            took.as_secs_f64()
+        )
+    }
+
+    /// The report as JSON.
+    pub fn json(&self, took: Duration) -> Result<String> {
+        let [passed, failed, inconclusive, refused] = self.counts();
+        let agreeing = self.groups.iter().filter(|group| group.agrees() == Some(true)).count();
+        Ok(serde_json::to_string_pretty(&json!({
+            "groups": self.groups,
+            "summary": {
+                "passed": passed, "failed": failed, "inconclusive": inconclusive, "refused": refused,
+                "agreeing": agreeing, "seconds": took.as_secs_f64(),
+            },
+        }))?)
+    }
+
+    /// The report as JUnit XML: a test case for each group.
+    pub fn junit(&self) -> Result<String> {
+        junit("lab scenario run", "tests", &[], &self.groups.iter().map(Played::case).collect::<Vec<_>>())
+    }
+
+    fn counts(&self) -> [usize; 4] {
+        [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive, Verdict::Refused]
+            .map(|verdict| self.groups.iter().filter(|group| group.live == verdict).count())
+    }
+}

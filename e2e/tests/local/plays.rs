@@ -1,0 +1,177 @@
+//! Unit tests of rules, played on a real Prometheus: both judges say the same, and what cannot be played is named.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::wait::poll::{self, Attempt};
+use fs_err as fs;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::running::{Ended, ended};
+
+const RULES: &str = r#"groups:
+  - name: g
+    rules:
+      - record: job:up:sum
+        expr: sum by (job) (up)
+  - name: h
+    interval: 3m
+    rules:
+      - alert: Down
+        expr: job:up:sum == 0
+        for: 5m
+        keep_firing_for: 2m
+        labels: { severity: page, env: '{{ $externalLabels.env }}' }
+        annotations:
+          summary: '{{ $labels.job }} is down at {{ $value }}, see {{ $externalURL }}/x.{{ with query "sum_over_time(up[3m])" }} {{ . | first | value }}{{ end }}'
+      - alert: Old
+        expr: time() - seen > 600 and on () hour() == 0 and on () timestamp(seen) == time()
+      - alert: Busy
+        expr: rate(requests_total[5m]) > 1.9 and predict_linear(requests_total[5m], 600) > 0
+"#;
+
+const TESTS: &str = r#"rule_files: [rules/*.yml]
+evaluation_interval: 1m
+group_eval_order: [g, h]
+tests:
+  - name: a night
+    interval: 30s
+    external_labels: { env: test }
+    external_url: https://prometheus.example/p
+    input_series:
+      - { series: 'up{job="a", node="n,1"}', values: 1x9 0x20 1x20 }
+      - { series: 'up{job="b"}', values: 1x9 _x3 stale _x40 }
+      - { series: 'seen{job="a"}', values: 0x60 }
+      - { series: 'requests_total{job="a"}', values: 0+60x60 }
+    alert_rule_test:
+      - { alertname: Down, eval_time: 9m30s, exp_alerts: [] }
+      - alertname: Down
+        eval_time: 10m
+        exp_alerts:
+          - exp_labels: { job: a, severity: page, env: test }
+            exp_annotations: { summary: "a is down at 0, see https://prometheus.example/p/x. 0" }
+      - alertname: Down
+        eval_time: 17m
+        exp_alerts: &kept
+          - exp_labels: { job: a, severity: page, env: test }
+            exp_annotations: { summary: "a is down at 0, see https://prometheus.example/p/x. 0" }
+      - { alertname: Down, eval_time: 18m, exp_alerts: [] }
+      - { alertname: Old, eval_time: 10m, exp_alerts: [] }
+      - { alertname: Old, eval_time: 11m, exp_alerts: [{ exp_labels: { job: a } }] }
+      - { alertname: Busy, eval_time: 11m, exp_alerts: [{ exp_labels: { job: a } }] }
+    promql_expr_test:
+      - { expr: 'time()', eval_time: 90s, exp_samples: [{ labels: '', value: 90 }] }
+      - { expr: 'max_over_time(up{job="a"}[4m:2m] offset 1m)', eval_time: 8m, exp_samples: [{ labels: '{job="a", node="n,1"}', value: 1 }] }
+      - { expr: 'requests_total @ 60', eval_time: 8m, exp_samples: [{ labels: 'requests_total{job="a"}', value: 120 }] }
+      - { expr: 'rate(requests_total[5m])', eval_time: 8m, exp_samples: [{ labels: '{job="a"}', value: 2 }] }
+      - { expr: 'up{job="b"}', eval_time: 8m, exp_samples: [] }
+  - input_series:
+      - { series: 'up{job="a"}', values: 0x10 }
+    external_url: https://prometheus.example/p
+    external_labels: { env: test }
+    promql_expr_test:
+      - { expr: 'ALERTS{alertname="Down", alertstate="pending"}', eval_time: 2m, exp_samples: [{ labels: 'ALERTS{alertname="Down", alertstate="pending", env="test", job="a", severity="page"}', value: 1 }] }
+"#;
+
+/// What is calculated with time, and what is not: the values are those that promtool calculates.
+#[test]
+fn a_test_is_played_as_promtool_calculates_it() -> Result<()> {
+    let played = play(&Lab::new()?, RULES, TESTS, &[])?.expect_code(0)?;
+    ensure!(played.stdout.contains("2 test groups: 2 passed, 0 failed"), "{}", played.stdout);
+    ensure!(played.stdout.contains("2 of 2 with a verdict agree with promtool"), "{}", played.stdout);
+    Ok(())
+}
+
+/// `for` twice as long, half as long, or without: both say fail.
+#[test]
+fn both_judges_fail_a_wrong_rule() -> Result<()> {
+    let lab = Lab::new()?;
+    for (from, to, said) in [
+        ("for: 5m", "for: 10m", "Down at 10m: expected {"),
+        ("for: 5m", "for: 4m", "Down at 9m 30s: expected nothing; firing: {"),
+        ("keep_firing_for: 2m", "keep_firing_for: 3m", "Down at 18m: expected nothing; firing: {"),
+        ("sum_over_time(up[3m])", "sum_over_time(up[7m])", "Down at 10m: expected {"),
+        ("sum by (job) (up)", "up / on () up", "found duplicate series for the match group"),
+        ("expr: rate", "expr: rates", "refused"),
+    ] {
+        ensure!(RULES.contains(from), "{from}");
+        let words: &[&str] = if to == "for: 10m" { &["--format", "junit"] } else { &[] };
+        let Ended { stdout, .. } = play(&lab, &RULES.replacen(from, to, 1), TESTS, words)?.expect_code(1)?;
+        ensure!(stdout.contains(said), "{to}: no `{said}` in {stdout}");
+    }
+    lab.expect_nothing_left()
+}
+
+#[test]
+fn what_cannot_be_played_is_refused_by_name() -> Result<()> {
+    let lab = Lab::new()?;
+    for (expr, values, said) in [
+        ("ALERTS_FOR_STATE > 0", "1x3", "it uses `ALERTS_FOR_STATE`, whose values are times of the clock"),
+        ("count({__name__=~\\\".+\\\"})", "1x3", "selects without a name, and finds the samples of the lab, too"),
+        ("up", "{{schema:1 sum:-0.3 count:32.1}}x3", "native histograms are not supported"),
+    ] {
+        let rules = format!(r#"groups: [{{ name: g, rules: [{{ record: a, expr: "{expr}" }}] }}]"#);
+        let tests = format!(
+            "rule_files: [rules/*.yml]\ntests: [{{ input_series: [{{ series: up, values: '{values}' }}], promql_expr_test: \
+             [{{ expr: vector(1), eval_time: 1m, exp_samples: [{{ labels: '{{}}', value: 1 }}] }}] }}]"
+        );
+        let played = play(&lab, &rules, &tests, &["--format", "json"])?.expect_code(3)?;
+        let report: Value = serde_json::from_str(&played.stdout)?;
+        let group = &report["groups"][0];
+        let reason = group["reasons"][0].as_str().context("no reason")?;
+        ensure!(group["live"] == "refused" && group["promtool"] == "pass", "{group}");
+        ensure!(reason.contains(said), "no `{said}` in {reason}");
+    }
+    Ok(())
+}
+
+/// The quickest of our own.
+#[test]
+fn our_own_tests_are_played_alike() -> Result<()> {
+    let lab = Lab::new()?;
+    let tests = e2e::workspace::root().join("kustomize/prometheus/rules/tests");
+    let files = ["node-rebooted", "collector-failing"].map(|name| tests.join(name).with_extension("yml"));
+    let words = ["scenario", "run"].iter().map(OsString::from).chain(files.into_iter().map(OsString::from));
+    let played = ended(lab.command(words.chain(prometheus(&lab))))?.expect_code(0)?;
+    ensure!(played.stdout.contains(" 0 failed, 0 inconclusive, 0 refused"), "{}", played.stdout);
+    Ok(())
+}
+
+#[test]
+fn an_interrupted_play_leaves_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let file = written(&lab, RULES, &TESTS.replace("eval_time: 18m", "eval_time: 18h"))?;
+    let running = lab.start(&["scenario", "run", &file], &prometheus(&lab))?;
+    running.wait_for("find promtool")?;
+    poll::until("a Prometheus", Duration::from_secs(20), Duration::from_millis(50), || {
+        match lab.process("prometheus") {
+            Ok(_) => Attempt::Ready(()),
+            Err(error) => Attempt::NotYet(error.to_string()),
+        }
+    })?;
+    running.signal(Signal::INT)?;
+    running.expect_code(1)?;
+    lab.expect_nothing_left()
+}
+
+fn play(lab: &Lab, rules: &str, tests: &str, words: &[&str]) -> Result<Ended> {
+    let file = written(lab, rules, tests)?;
+    let words = ["scenario", "run", &file].into_iter().chain(words.iter().copied()).map(OsString::from);
+    ended(lab.command(words.chain(prometheus(lab))))
+}
+
+/// The file of the tests, beside its rules.
+fn written(lab: &Lab, rules: &str, tests: &str) -> Result<String> {
+    fs::create_dir_all(lab.dir().join("rules"))?;
+    fs::write(lab.dir().join("rules/own.yml"), rules)?;
+    let file = lab.dir().join("tests.yml");
+    fs::write(&file, tests)?;
+    Ok(file.display().to_string())
+}
+
+fn prometheus(lab: &Lab) -> Vec<OsString> {
+    lab.programs().split_off(2)
+}
