@@ -1,6 +1,6 @@
 //! What is played of a test: all its rules as one group, at another speed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use fs_err as fs;
@@ -41,6 +41,8 @@ pub struct Plan<'a> {
     rules: Vec<Rule>,
     /// After which time the evaluations and the steps of all subqueries meet.
     alignment: Duration,
+    /// How long this machine takes to rewrite the rules.
+    pub rewriting: Duration,
 }
 
 impl<'a> Plan<'a> {
@@ -55,6 +57,7 @@ impl<'a> Plan<'a> {
             group: Map::new(),
             rules: Vec::new(),
             alignment: file.evaluation_interval,
+            rewriting: Duration::ZERO,
         };
         let differs = groups
             .windows(2)
@@ -64,7 +67,9 @@ impl<'a> Plan<'a> {
             plan.add(group);
         }
         plan.look_at_queries()?;
+        let began = Instant::now();
         plan.rules(Scale { speed: 1, start: Some(0) }, "live")?;
+        plan.rewriting = began.elapsed();
         Ok(plan)
     }
 

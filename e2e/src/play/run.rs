@@ -63,7 +63,8 @@ struct Stage<'a> {
 pub fn play(plan: &Plan<'_>, speed: u32, layout: Layout, dir: &Path, program: &Path) -> Result<Seen> {
     let (process, prometheus) = start(plan, speed, dir, program)?;
     let step = plan.evaluation_interval / speed;
-    let start = meeting(SystemTime::now() + LOADED_BEFORE.min(step), plan.alignment(speed))?;
+    // The rules hold the time of the start, so they are rewritten in between, which may take longer than before.
+    let start = meeting(SystemTime::now() + LOADED_BEFORE.min(step) + 2 * plan.rewriting, plan.alignment(speed))?;
     let since = u64::try_from(start.duration_since(UNIX_EPOCH)?.as_millis())?;
     let stage = Stage { plan, scale: Scale { speed, start: Some(since) }, step, start, process, prometheus };
     let rules = plan.rules(stage.scale, &name_without_offset(layout, RULES, step))?;
