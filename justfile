@@ -20,7 +20,7 @@ test *arguments:
 faults *arguments:
     cargo test --locked -p e2e --test local planted "$@"
 
-# Start exporter, Prometheus and Grafana, print links, and stay until Ctrl-C. Arguments go to `lab up`.
+# Start exporter, Prometheus, Alertmanager and Grafana, print links, and stay until Ctrl-C. Arguments go to `lab up`.
 [group('develop')]
 lab *arguments:
     cargo lab "$@"

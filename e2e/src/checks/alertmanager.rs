@@ -146,7 +146,7 @@ fn undelivered(alertmanager: &Alertmanager, mark: &str) -> anyhow::Error {
         let whereabouts = probe.context("Alertmanager does not have it")?.whereabouts();
         let (_, failed) = alertmanager.requests()?;
         let requests = if failed > 0.0 {
-            format!("{failed} requests to receivers failed")
+            format!("{failed} requests to receivers failed since it started")
         } else {
             "no request to a receiver failed".to_owned()
         };

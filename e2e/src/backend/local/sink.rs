@@ -1,8 +1,10 @@
 //! The receiver of the lab's pages: a webhook on loopback, which writes each to a log and keeps it.
 
+use std::io::{self, Write as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::SystemTime;
 
 use anyhow::Result;
 use axum::Router;
@@ -10,7 +12,6 @@ use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use fs_err as fs;
-use std::io::Write as _;
 use tokio::sync::oneshot;
 
 use crate::client::alertmanager::{Page, Pages};
@@ -56,8 +57,8 @@ fn router(pages: Pages, log: PathBuf) -> Router {
     Router::new().fallback(receive).layer(DefaultBodyLimit::disable())
 }
 
-fn append(log: &PathBuf, page: &Page) -> std::io::Result<()> {
-    let time = humantime::format_rfc3339_millis(std::time::SystemTime::now());
+fn append(log: &Path, page: &Page) -> io::Result<()> {
+    let time = humantime::format_rfc3339_millis(SystemTime::now());
     let mut names: Vec<&str> =
         page.alerts.iter().filter_map(|alert| Some(alert.labels.get("alertname")?.as_str())).collect();
     names.dedup();

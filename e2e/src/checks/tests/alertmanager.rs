@@ -118,7 +118,7 @@ fn what_keeps_a_synthetic_alert_is_told() {
     ];
     assert_snapshot!(shown(seen), @"
     FAIL the synthetic alert delivered: last seen: its route leads to the receiver `team`; no request to a receiver failed
-    FAIL the synthetic alert delivered: last seen: its route leads to the receiver `team`; 3 requests to receivers failed
+    FAIL the synthetic alert delivered: last seen: its route leads to the receiver `team`; 3 requests to receivers failed since it started
     FAIL the synthetic alert delivered: last seen: it is inhibited by x; no request to a receiver failed
     FAIL the synthetic alert delivered: last seen: it is silenced by x; no request to a receiver failed
     FAIL the synthetic alert delivered: last seen: it is muted by x; no request to a receiver failed
@@ -143,6 +143,6 @@ fn a_page_to_people_is_seen_by_what_alertmanager_counts() {
     };
     assert_snapshot!(shown([judge([(7, 2), (8, 2)]), judge([(7, 2), (8, 3)])]), @"
     pass a receiver has taken a page since `LabProbe` was sent: its route leads to the receiver `team`
-    FAIL the synthetic alert delivered: last seen: its route leads to the receiver `team`; 3 requests to receivers failed
+    FAIL the synthetic alert delivered: last seen: its route leads to the receiver `team`; 3 requests to receivers failed since it started
     ");
 }
