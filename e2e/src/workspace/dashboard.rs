@@ -239,10 +239,13 @@ impl Dashboard {
             let lookup = variable.lookup(&values)?.filter(|_| self.other_source([&variable.datasource]).is_none());
             let found = lookup.as_ref().map(find).transpose()?.unwrap_or_default();
             let opened = variable.opened(found)?;
-            // A constant may be one that is asked for when the dashboard is imported.
-            let text = variables::fill(&opened.text, &values).unwrap_or(opened.text);
-            values.insert(variable.name.clone(), text);
-            first.insert(variable.name.clone(), opened.first);
+            for (format, text) in opened.texts {
+                // A constant may be one that is asked for when the dashboard is imported.
+                let text = variables::fill(&text, &values).unwrap_or(text);
+                values.insert(variables::formatted(&variable.name, format), text);
+            }
+            let texts = opened.first.into_iter();
+            first.extend(texts.map(|(format, text)| (variables::formatted(&variable.name, format), text)));
         }
         Ok((values, first))
     }

@@ -18,6 +18,18 @@ const ALL: &str = "$__all";
 /// More values than this are not listed in a query, whose address would be too long.
 const LISTED: usize = 100;
 
+/// Writes values into a query.
+type Write = fn(&[String]) -> String;
+
+/// The formats in which a query can ask for the values of a variable, as in `${node:raw}`. In any other they are as without
+/// one.
+const FORMATS: [(&str, Write); 4] = [
+    ("csv", |values| values.join(",")),
+    ("raw", |values| values.join(",")),
+    ("pipe", |values| values.join("|")),
+    ("regex", |values| several(values.iter().map(|value| escaped(value, "\\")))),
+];
+
 /// A template variable.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -75,13 +87,20 @@ impl Lookup {
     }
 }
 
-/// What a variable stands for.
+/// What a variable stands for, each with the format that asks for it; that without one comes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
     /// In a query.
-    pub text: String,
+    pub texts: Vec<(&'static str, String)>,
     /// In the first of the panels that are repeated for its values.
-    pub first: String,
+    pub first: Vec<(&'static str, String)>,
+}
+
+impl Opened {
+    /// The text without a format.
+    fn text(self) -> String {
+        self.texts.into_iter().next().unwrap_or_default().1
+    }
 }
 
 impl Variable {
@@ -119,7 +138,7 @@ impl Variable {
     pub fn unopened(&self) -> String {
         let chosen = self.chosen();
         match chosen.first().map_or(ALL, String::as_str) {
-            ALL if self.kind != "query" => self.opened(Vec::new()).map(|opened| opened.text).unwrap_or_default(),
+            ALL if self.kind != "query" => self.opened(Vec::new()).map(Opened::text).unwrap_or_default(),
             ALL if self.all_value.is_empty() => ".+".to_owned(),
             ALL => self.all_value.clone(),
             chosen => chosen.to_owned(),
@@ -138,8 +157,8 @@ impl Variable {
         let mut chosen = self.chosen();
         if self.kind == "interval" && chosen.first().is_some_and(|value| value.starts_with("$__auto")) {
             // An hour in so many steps.
-            let text = format!("{}s", 3600 / self.auto_count.unwrap_or(30).max(1));
-            return Ok(Opened { first: text.clone(), text });
+            let texts = vec![("", format!("{}s", 3600 / self.auto_count.unwrap_or(30).max(1)))];
+            return Ok(Opened { first: texts.clone(), texts });
         }
         if self.kind != "query" || self.refresh != 0 {
             chosen.retain(|value| values.contains(value) || (value == ALL && self.include_all));
@@ -148,16 +167,20 @@ impl Variable {
             chosen = if self.include_all { vec![ALL.to_owned()] } else { values.iter().take(1).cloned().collect() };
         }
         let is_all = chosen.iter().any(|value| value == ALL);
-        let first = if is_all { values.first() } else { chosen.first() };
-        let first = self.joined(first.map(std::slice::from_ref).unwrap_or_default());
-        let text = match is_all {
-            true if !self.all_value.is_empty() => self.all_value.clone(),
-            true if values.is_empty() => ".*".to_owned(),
-            true if values.len() > LISTED => ".+".to_owned(),
-            true => self.joined(&values),
-            false => self.joined(&chosen),
+        let listed = if is_all { &values } else { &chosen };
+        let texts = match is_all {
+            true if !self.all_value.is_empty() => vec![("", self.all_value.clone())],
+            true if values.is_empty() => vec![("", ".*".to_owned())],
+            true if values.len() > LISTED => vec![("", ".+".to_owned())],
+            _ => self.texts(listed),
         };
-        Ok(Opened { text, first })
+        Ok(Opened { texts, first: self.texts(listed.get(..1).unwrap_or_default()) })
+    }
+
+    /// Values in every format.
+    fn texts(&self, values: &[String]) -> Vec<(&'static str, String)> {
+        let formats = FORMATS.iter().map(|(format, write)| (*format, write(values)));
+        [("", self.joined(values))].into_iter().chain(formats).collect()
     }
 
     /// The values that are chosen in the file.
@@ -170,13 +193,10 @@ impl Variable {
     /// Values as Grafana writes them into a query: where several may be chosen, they are a regular expression in a string.
     fn joined(&self, values: &[String]) -> String {
         let is_regex = self.multi || self.include_all;
-        let text =
-            |value: &String| if is_regex { as_regex(value) } else { value.replace('\\', r"\\").replace('"', "\\\"") };
-        match values {
-            [one] => text(one),
-            [] => String::new(),
-            several => format!("({})", several.iter().map(text).collect::<Vec<_>>().join("|")),
-        }
+        let text = |value: &String| {
+            if is_regex { escaped(value, r"\\") } else { value.replace('\\', r"\\").replace('"', "\\\"") }
+        };
+        several(values.iter().map(text))
     }
 
     /// The part of each value that its regular expression is about; those that do not match are left out.
@@ -217,11 +237,21 @@ impl Variable {
     }
 }
 
-/// The value as a regular expression inside a string, escaped as Grafana does it.
-fn as_regex(value: &str) -> String {
+/// One text as it is, and several as alternatives.
+fn several(texts: impl Iterator<Item = String>) -> String {
+    let texts: Vec<String> = texts.collect();
+    match &texts[..] {
+        [one] => one.clone(),
+        [] => String::new(),
+        several => format!("({})", several.join("|")),
+    }
+}
+
+/// The value as a regular expression, escaped as Grafana does it: inside a string by two backslashes.
+fn escaped(value: &str, by: &str) -> String {
     let escaped = value.chars().map(|c| match c {
-        '\\' => r"\\\\".to_owned(),
-        _ if r"$^*{}[]'+?.()|".contains(c) => format!(r"\\{c}"),
+        '\\' => by.repeat(2),
+        _ if r"$^*{}[]'+?.()|".contains(c) => format!("{by}{c}"),
         _ => c.to_string(),
     });
     escaped.collect()
@@ -249,8 +279,12 @@ mod tests {
         serde_json::from_value(fields).unwrap()
     }
 
+    fn opened_in_formats(fields: Value, found: &[&str]) -> Vec<(&'static str, String)> {
+        variable(fields).opened(found.iter().map(ToString::to_string).collect()).unwrap().texts
+    }
+
     fn opened(fields: Value, found: &[&str]) -> String {
-        variable(fields).opened(found.iter().map(ToString::to_string).collect()).unwrap().text
+        opened_in_formats(fields, found).swap_remove(0).1
     }
 
     #[test]
@@ -260,6 +294,10 @@ mod tests {
             fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             fields
         };
+        let formats = opened_in_formats(query(json!({ "multi": true, "includeAll": true })), &["a.b", "c"]);
+        let expected =
+            [("", r"(a\\.b|c)"), ("csv", "a.b,c"), ("raw", "a.b,c"), ("pipe", "a.b|c"), ("regex", r"(a\.b|c)")];
+        assert_eq!(formats, expected.map(|(format, text)| (format, text.to_owned())));
         for (more, text) in [
             // Nothing is chosen in the file, or what is not there.
             (json!({}), "a:1"),

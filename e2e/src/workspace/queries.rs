@@ -105,7 +105,8 @@ impl Queries {
                     self.omitted.hidden += 1;
                 } else if self.is_run(dashboard, [&target.datasource, &panel.datasource]) {
                     let own = panel.built_in(target, scrape_interval);
-                    let once = repeats.iter().filter_map(|name| Some(((*name).to_owned(), first.get(*name)?.clone())));
+                    let is_repeated = |(name, _): &(&String, _)| repeats.contains(&variables::base(name));
+                    let once = first.iter().filter(is_repeated).map(|(name, text)| (name.clone(), text.clone()));
                     let values = values.clone().into_iter().chain(own).chain(once).collect();
                     let query = Query::of(format!("panel {} `{}`", panel.id, panel.title), &target.expr, &values);
                     self.list.push(Query { ref_id: target.ref_id.clone(), instant: target.instant, ..query });

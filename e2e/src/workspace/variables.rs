@@ -1,7 +1,7 @@
 //! Grafana's variables and macros in a query, filled in, so that what is left is what Prometheus takes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
@@ -18,12 +18,18 @@ const STEP: Duration = Duration::from_secs(5);
 /// and `least`, times the query's factor, and `$__rate_interval` spans four scrapes at least.
 pub fn built_in(scrape_interval: Duration, least: Duration, factor: u32) -> Values {
     let interval = STEP.max(scrape_interval).max(least);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let rate_interval = (interval + scrape_interval).max(4 * scrape_interval);
     [
         ("__interval", format!("{}ms", (interval * factor).as_millis())),
         ("__interval_ms", (interval * factor).as_millis().to_string()),
         ("__rate_interval", format!("{}ms", rate_interval.as_millis())),
         ("__rate_interval_ms", rate_interval.as_millis().to_string()),
+        ("__from", (now - 3_600_000).to_string()),
+        ("__to", now.to_string()),
+        ("__dashboard", String::new()),
+        ("__org", "1".to_owned()),
+        ("__user", String::new()),
         ("__range", "1h".to_owned()),
         ("__range_s", "3600".to_owned()),
         ("__range_ms", "3600000".to_owned()),
@@ -40,7 +46,8 @@ pub fn fill(text: &str, values: &Values) -> Result<String> {
         filled.push_str(&rest[..at]);
         rest = &rest[at..];
         if let Some((name, after)) = variable(rest) {
-            filled.push_str(values.get(name).with_context(|| format!("unknown variable `${name}`"))?);
+            let value = values.get(name).or_else(|| values.get(base(name)));
+            filled.push_str(value.with_context(|| format!("unknown variable `${}`", base(name)))?);
             rest = after;
         } else {
             filled.push_str(&rest[..1]);
@@ -50,13 +57,22 @@ pub fn fill(text: &str, values: &Values) -> Result<String> {
     Ok(filled + rest)
 }
 
-/// The name of the variable at the text's start, and what follows it.
+/// The name under which a variable has a value in a format.
+pub fn formatted(name: &str, format: &str) -> String {
+    if format.is_empty() { name.to_owned() } else { format!("{name}:{format}") }
+}
+
+/// The variable in a name with a format or a field, such as `node:raw` or `__user.login`.
+pub fn base(name: &str) -> &str {
+    name.split([':', '.']).next().unwrap_or_default()
+}
+
+/// The name of the variable at the text's start, with its format, and what follows it.
 fn variable(text: &str) -> Option<(&str, &str)> {
     for (open, close) in [("${", "}"), ("[[", "]]")] {
         if let Some(inner) = text.strip_prefix(open) {
             let (name, after) = inner.split_once(close)?;
-            let name = name.split_once(':').map_or(name, |(name, _format)| name);
-            return is_name(name).then_some((name, after));
+            return is_name(base(name)).then_some((name, after));
         }
     }
     let inner = text.strip_prefix('$')?;
@@ -75,10 +91,12 @@ mod tests {
     #[test]
     fn every_form_is_filled_and_other_dollars_stay() {
         let built_in = built_in(SCRAPE_INTERVAL, Duration::ZERO, 1);
-        let values = built_in.into_iter().chain([("node".to_owned(), ".+".to_owned())]).collect();
+        let own = [("node", ".+"), ("node:raw", "a,b")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let values = built_in.into_iter().chain(own).collect();
         for (text, filled) in [
             ("up{node=~\"$node\"}", "up{node=~\".+\"}"),
             ("up{node=~\"${node:regex}|[[node]]\"}", "up{node=~\".+|.+\"}"),
+            ("up{node=~\"${node:raw}\",org=\"${__org.id}\"}", "up{node=~\"a,b\",org=\"1\"}"),
             ("rate(x[$__rate_interval])", "rate(x[60000ms])"),
             ("up{a=~\"b$\"}[5m]", "up{a=~\"b$\"}[5m]"),
             ("label_replace(x, \"a\", \"$1\", \"b\", \"(.*)\")", "label_replace(x, \"a\", \"$1\", \"b\", \"(.*)\")"),
