@@ -37,8 +37,11 @@ use run::Undecided;
 /// How long promtool may take for a group.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How often a group is played, each time at half the speed, until something is decided.
-const PLAYS: usize = 3;
+/// How often a group is played until something is decided, each time at half the speed.
+const PLAYS: usize = 4;
+
+/// No group is played at a lower speed than this only because the machine is busy.
+const LOWEST: u32 = 50;
 
 /// How often promtool is asked again where it disagrees.
 const ASKED_AGAIN: usize = 8;
@@ -216,12 +219,8 @@ impl Player<'_> {
                 Err(error) if error.is::<Interrupted>() || interrupt::seen() => return Err(error),
                 Err(error) => reasons.push(format!("at speed {speed}: {error:#}")),
             }
-            let lower = if self.options.speed.is_some() { None } else { plan.speed(speed / 2).ok().flatten() };
-            let Some(lower) = lower else {
-                return Ok(Outcome { live: Verdict::Inconclusive, speed: Some(speed), plays, reasons });
-            };
-            if plays < PLAYS {
-                speed = lower;
+            if self.options.speed.is_none() && plays < PLAYS {
+                speed = plan.speed((speed / 2).max(LOWEST)).ok().flatten().unwrap_or(speed).min(speed);
             }
         }
         Ok(Outcome { live: Verdict::Inconclusive, speed: Some(speed), plays: PLAYS, reasons })
