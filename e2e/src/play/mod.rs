@@ -43,6 +43,9 @@ const PLAYS: usize = 4;
 /// No group is played at a lower speed than this only because the machine is busy.
 const LOWEST: u32 = 50;
 
+/// What promtool says of a key of a test that it does not know.
+const UNKNOWN: &str = "not found in type main.";
+
 /// How often promtool is asked again where it disagrees.
 const ASKED_AGAIN: usize = 8;
 
@@ -78,6 +81,12 @@ struct Outcome {
     speed: Option<u32>,
     plays: usize,
     reasons: Vec<String>,
+}
+
+impl Outcome {
+    fn refused(reason: String) -> Self {
+        Self { live: Verdict::Refused, speed: None, plays: 0, reasons: vec![reason] }
+    }
 }
 
 /// Plays every group of some files, and reports each when it is over.
@@ -130,7 +139,11 @@ impl Player<'_> {
         let alone = dir.path().join("test.yml");
         fs::write(&alone, task.file.with_group(task.index)?)?;
         let (promtool, promtool_said) = self.promtool(&alone)?;
-        let Outcome { live, speed, plays, mut reasons } = self.play(task, promtool)?;
+        let unknown = promtool_said.lines().find(|line| line.contains(UNKNOWN));
+        let Outcome { live, speed, plays, mut reasons } = match unknown {
+            Some(unknown) => Outcome::refused(format!("this promtool does not know the test: {}", unknown.trim())),
+            None => self.play(task, promtool)?,
+        };
         let disagrees = matches!(live, Verdict::Pass | Verdict::Fail) && live != promtool;
         if disagrees && self.changes_its_mind(&alone, promtool)? {
             reasons.push(
@@ -182,8 +195,6 @@ impl Player<'_> {
 
     /// Plays a group until something is decided.
     fn play(&self, task: &Task<'_>, promtool: Verdict) -> Result<Outcome> {
-        let refused =
-            |reason: String| Ok(Outcome { live: Verdict::Refused, speed: None, plays: 0, reasons: vec![reason] });
         let plan = task.group.test.as_ref().map_err(Clone::clone).and_then(|test| {
             let plan = Plan::new(task.file, test).map_err(|reason| format!("{reason:#}"))?;
             let speed = match self.options.speed {
@@ -195,7 +206,7 @@ impl Player<'_> {
         });
         let (plan, mut speed) = match plan {
             Ok(plan) => plan,
-            Err(reason) => return refused(reason),
+            Err(reason) => return Ok(Outcome::refused(reason)),
         };
         let mut reasons = Vec::new();
         for plays in 1..=PLAYS {
