@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use super::report::Outcome;
 use super::{FIRST_SAMPLE, Subject};
+use crate::client::grafana::Grafana;
 use crate::client::prometheus::Target;
 use crate::wait::poll::Final;
 use crate::workspace::opening::Lookup;
@@ -26,7 +27,13 @@ fn run(subject: Subject<'_>) -> Result<(String, Vec<String>)> {
     let (interval, assumed) = scrape_interval(subject)?;
     let find = |lookup: &Lookup| stack.prometheus.find(lookup);
     let grafana = stack.grafana.here().map(|grafana| anyhow::Ok((grafana, subject.datasource()?))).transpose()?;
+    // The lab's own Grafana has one data source, whatever the file names.
+    let elsewhere = stack.grafana.here().filter(|_| !stack.own);
+    let known = elsewhere.map(Grafana::datasource_names).transpose()?.flatten();
     let ask = |query: &Query| {
+        if let (Some(known), Some(named)) = (&known, &query.datasource) {
+            ensure!(known.contains(named), "Grafana has no data source `{named}`");
+        }
         let found = stack.prometheus.query(&query.expr)?.len();
         if let Some((grafana, datasource)) = &grafana
             && found > 0

@@ -295,6 +295,15 @@ impl Panel {
     }
 }
 
+/// The uid or name that a query's own data source has in the file, or else its panel's; `None` where it is a variable, or
+/// the default one.
+pub fn named_source<'v>(datasources: impl IntoIterator<Item = &'v Value>) -> Option<&'v str> {
+    let mut named = datasources.into_iter().filter_map(|value| value["uid"].as_str().or(value.as_str()));
+    named
+        .find(|name| *name != "-- Mixed --")
+        .filter(|name| !name.is_empty() && !name.starts_with('$') && *name != "default")
+}
+
 /// Replaces a name in every text of a document.
 fn fill_in(document: &mut Value, name: &str, value: &str) {
     match document {

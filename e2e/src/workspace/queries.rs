@@ -9,7 +9,7 @@ use anyhow::Result;
 use promql_parser::parser::{self, Expr};
 use serde_json::Value;
 
-use super::dashboard::Dashboard;
+use super::dashboard::{Dashboard, named_source};
 use super::opening::Lookup;
 use super::promql::bare;
 use super::variables::{self, Values};
@@ -34,6 +34,8 @@ pub struct Query {
     pub needs_samples: bool,
     /// Why it cannot be run.
     pub problem: Option<String>,
+    /// The data source that a panel names, by uid or name.
+    pub datasource: Option<String>,
 }
 
 /// The queries of dashboards.
@@ -109,7 +111,9 @@ impl Queries {
                     let once = first.iter().filter(is_repeated).map(|(name, text)| (name.clone(), text.clone()));
                     let values = values.clone().into_iter().chain(own).chain(once).collect();
                     let query = Query::of(format!("panel {} `{}`", panel.id, panel.title), &target.expr, &values);
-                    self.list.push(Query { ref_id: target.ref_id.clone(), instant: target.instant, ..query });
+                    let datasource = named_source([&target.datasource, &panel.datasource]).map(str::to_owned);
+                    let ref_id = target.ref_id.clone();
+                    self.list.push(Query { ref_id, instant: target.instant, datasource, ..query });
                 }
             }
         }
@@ -150,7 +154,7 @@ impl Query {
         let filled = variables::fill(expr, values);
         let problem = filled.as_ref().err().map(ToString::to_string);
         let expr = filled.map_or_else(|_| expr.to_owned(), |filled| unfiltered(&filled).unwrap_or(filled));
-        Self { owner, ref_id: String::new(), expr, instant: false, needs_samples: true, problem }
+        Self { owner, ref_id: String::new(), expr, instant: false, needs_samples: true, problem, datasource: None }
     }
 }
 

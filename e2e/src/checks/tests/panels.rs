@@ -4,12 +4,15 @@ use super::*;
 
 /// A dashboard of one panel with this query.
 fn project(expr: &str) -> Project {
+    Project { dashboards: vec![serde_json::from_value(dashboard(expr)).unwrap()], ..Project::default() }
+}
+
+fn dashboard(expr: &str) -> Value {
     let panel = json!({ "id": 1, "type": "stat", "title": "P", "gridPos": { "x": 0, "y": 0, "w": 1, "h": 1 },
         "targets": [{ "refId": "A", "expr": expr, "instant": true }] });
     let variable =
         json!({ "name": "datasource", "type": "datasource", "query": "prometheus", "current": { "value": "u" } });
-    let dashboard = json!({ "uid": "u", "title": "D", "panels": [panel], "templating": { "list": [variable] } });
-    Project { dashboards: vec![serde_json::from_value(dashboard).unwrap()], ..Project::default() }
+    json!({ "uid": "u", "title": "D", "panels": [panel], "templating": { "list": [variable] } })
 }
 
 /// Grafana's list of its one data source.
@@ -60,6 +63,31 @@ fn grafana_is_asked_for_what_prometheus_has_whatever_it_lacks() {
     let mut both = project("up");
     both.dashboards.extend(project("x").dashboards);
     assert_snapshot!(shown([judged_by("panels-have-data", &stack, &both)]), @"FAIL samples for every panel: last seen: no samples through Grafana, although Prometheus has some: panel 1 `P`, query A; no samples: panel 1 `P`, query A (`x`)");
+}
+
+/// Grafana draws nothing then, although its default data source has samples.
+#[test]
+fn a_panel_names_a_data_source_that_grafana_has() {
+    let judge = |uid: &str, own: bool| {
+        let frames = plain(&json!({ "results": { "A": { "frames": [{ "data": { "values": [[1], [1]] } }] } } }));
+        let grafana = Grafana::new(answering(&[datasources("prometheus", "1s"), ("/api/ds/query", frames)]));
+        let answers = [("/api/v1/query?query=up", vector(&[(json!({}), 1.0)]))];
+        let stack = Stack { grafana: Part::Here(grafana), own, ..stack(Procfs::Unseen, &answers) };
+        let mut file = dashboard("up");
+        file["panels"][0]["datasource"] = json!({ "type": "prometheus", "uid": uid });
+        let project = Project { dashboards: vec![serde_json::from_value(file).unwrap()], ..Project::default() };
+        judged_by("panels-have-data", &stack, &project)
+    };
+    let seen = [judge("u", false), judge("${datasource}", false), judge("other", true), judge("other", false)];
+    assert_snapshot!(shown(seen), @"
+    pass all 1 queries answered from Prometheus and through Grafana
+         panel 1 `P`: samples A 1
+    pass all 1 queries answered from Prometheus and through Grafana
+         panel 1 `P`: samples A 1
+    pass all 1 queries answered from Prometheus and through Grafana
+         panel 1 `P`: samples A 1
+    FAIL samples for every panel: last seen: Grafana has no data source `other`: panel 1 `P`, query A
+    ");
 }
 
 /// Its error is Prometheus' own text.

@@ -27,6 +27,8 @@ pub struct Grafana(Server);
 #[serde(rename_all = "camelCase")]
 struct Datasource {
     uid: String,
+    #[serde(default)]
+    name: String,
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -213,6 +215,12 @@ impl Grafana {
         list.retain(|source| PROMETHEUS.contains(&source.kind.as_str()));
         list.sort_by_key(|source| !source.is_default);
         Ok(Some(list.into_iter().next().context("Grafana has no data source of type prometheus")?.uid))
+    }
+
+    /// The uids and names of its data sources; `None` where it does not list them.
+    pub fn datasource_names(&self) -> Result<Option<Vec<String>>> {
+        let names = |list: Vec<Datasource>| list.into_iter().flat_map(|source| [source.uid, source.name]).collect();
+        Ok(self.datasources()?.map(names))
     }
 
     /// `None` where the list is not shown, as newer versions do not show it to a viewer.
