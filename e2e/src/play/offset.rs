@@ -51,7 +51,6 @@ pub fn name_without_offset(layout: Layout, file: &str, interval: Duration) -> St
 mod tests {
     use super::*;
 
-    /// As a Prometheus of each kind evaluated a group of this name.
     #[test]
     fn a_name_has_no_offset_in_its_layout() {
         let interval = Duration::from_millis(240);

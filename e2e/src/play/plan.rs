@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
                     Expr::Subquery(subquery) => alignment = multiple(alignment, subquery.step),
                     Expr::VectorSelector(selector) => ensure!(
                         !speed_up::may_select(selector, MARK),
-                        "`{part}` selects without a name, and finds the samples of the lab, too"
+                        "`{part}` selects by a pattern of names, and finds the samples of the lab, too"
                     ),
                     _ => {}
                 }

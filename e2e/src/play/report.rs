@@ -120,11 +120,11 @@ impl Report {
     /// How many groups there are of each verdict, and how many of those with one agree with promtool.
     pub fn summary(&self, took: Duration) -> String {
         let [passed, failed, inconclusive, refused] = self.counts();
-        let agreeing = self.groups.iter().filter(|group| group.agrees() == Some(true)).count();
         format!(
-            "{}: {passed} passed, {failed} failed, {inconclusive} inconclusive, {refused} refused; {agreeing} of {} with a \
-             verdict agree with promtool; took {:.1} s",
+            "{}: {passed} passed, {failed} failed, {inconclusive} inconclusive, {refused} refused; {} of {} with a verdict \
+             agree with promtool; took {:.1} s",
             out::count(self.groups.len(), "test group", "test groups"),
+            self.agreeing(),
             passed + failed,
             took.as_secs_f64()
         )
@@ -133,12 +133,11 @@ impl Report {
     /// The report as JSON.
     pub fn json(&self, took: Duration) -> Result<String> {
         let [passed, failed, inconclusive, refused] = self.counts();
-        let agreeing = self.groups.iter().filter(|group| group.agrees() == Some(true)).count();
         Ok(serde_json::to_string_pretty(&json!({
             "groups": self.groups,
             "summary": {
                 "passed": passed, "failed": failed, "inconclusive": inconclusive, "refused": refused,
-                "agreeing": agreeing, "seconds": took.as_secs_f64(),
+                "agreeing": self.agreeing(), "seconds": took.as_secs_f64(),
             },
         }))?)
     }
@@ -146,6 +145,11 @@ impl Report {
     /// The report as JUnit XML: a test case for each group.
     pub fn junit(&self) -> Result<String> {
         junit("lab scenario run", "tests", &[], &self.groups.iter().map(Played::case).collect::<Vec<_>>())
+    }
+
+    /// How many groups of which promtool says the same.
+    fn agreeing(&self) -> usize {
+        self.groups.iter().filter(|group| group.agrees() == Some(true)).count()
     }
 
     fn counts(&self) -> [usize; 4] {

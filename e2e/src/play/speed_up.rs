@@ -251,17 +251,14 @@ pub fn uses_url(template: &str) -> bool {
     ["externalURL", "ExternalURL", "pathPrefix"].iter().any(|name| template.contains(name))
 }
 
-/// Whether a selector finds series of this metric, of some labels.
+/// Whether a selector finds series of this metric by its name or by a pattern of names.
 pub fn may_select(selector: &VectorSelector, metric: &str) -> bool {
     let matchers = &selector.matchers;
-    let mut of_name = matchers
-        .matchers
-        .iter()
-        .chain(matchers.or_matchers.iter().flatten())
-        .filter(|matcher| matcher.name == "__name__");
+    let all = matchers.matchers.iter().chain(matchers.or_matchers.iter().flatten());
+    let of_name: Vec<_> = all.filter(|matcher| matcher.name == "__name__").collect();
     match &selector.name {
         Some(name) => name == metric,
-        None => of_name.all(|matcher| matcher.is_match(metric)),
+        None => !of_name.is_empty() && of_name.iter().all(|matcher| matcher.is_match(metric)),
     }
 }
 

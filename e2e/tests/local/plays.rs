@@ -110,7 +110,11 @@ fn what_cannot_be_played_is_refused_by_name() -> Result<()> {
     let lab = Lab::new()?;
     for (expr, values, said) in [
         ("ALERTS_FOR_STATE > 0", "1x3", "it uses `ALERTS_FOR_STATE`, whose values are times of the clock"),
-        ("count({__name__=~\\\".+\\\"})", "1x3", "selects without a name, and finds the samples of the lab, too"),
+        (
+            "count({__name__=~\\\".+\\\"})",
+            "1x3",
+            "selects by a pattern of names, and finds the samples of the lab, too",
+        ),
         ("up", "{{schema:1 sum:-0.3 count:32.1}}x3", "native histograms are not supported"),
     ] {
         let rules = format!(r#"groups: [{{ name: g, rules: [{{ record: a, expr: "{expr}" }}] }}]"#);
