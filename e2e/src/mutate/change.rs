@@ -14,7 +14,7 @@ use promql_parser::parser::{
 };
 use promql_parser::util::display_duration;
 
-use crate::scenario::speed_up::{children, selector};
+use crate::play::speed_up::{children, selector};
 
 /// An expression with one clause changed.
 pub struct Change {

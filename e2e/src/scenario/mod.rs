@@ -23,8 +23,6 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-pub use crate::play::notation::written as series;
-pub use crate::play::speed_up;
 pub use expectation::{Expectation, Question};
 pub use timeline::Timeline;
 

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Expectation, Scenario, Timeline, speed_up};
+use super::{Expectation, Scenario, Timeline};
 use crate::backend::local::ScenarioSetup;
 use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::backend::{self, Backend};
 use crate::play::notation::written;
+use crate::play::speed_up;
 use crate::wait::poll;
 use crate::workspace::project::Project;
 use crate::workspace::rules::RuleFile;

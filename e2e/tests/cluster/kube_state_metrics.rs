@@ -10,7 +10,7 @@ use e2e::backend::kind::Kind;
 use e2e::backend::kind::images::Image;
 use e2e::client::prometheus::{Prometheus, Sample};
 use e2e::docker::docker;
-use e2e::scenario::speed_up;
+use e2e::play::speed_up;
 use e2e::stack::JOB;
 use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use e2e::backend::local::fleet;
-use e2e::scenario::{Scenario, Timeline, speed_up};
+use e2e::play::speed_up;
+use e2e::scenario::{Scenario, Timeline};
 use e2e::workspace::rules::RULES;
 use fs_err as fs;
 use serde_json::{Value, json};

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use e2e::client::prometheus::Labels;
+use e2e::play::notation;
 use e2e::process::command::Cmd;
-use e2e::scenario::{Scenario, Timeline, series};
+use e2e::scenario::{Scenario, Timeline};
 use e2e::stack::JOB;
 use e2e::stack::samples::DURATIONS;
 use fs_err as fs;
@@ -30,7 +31,7 @@ pub fn test(scenario: &Scenario, rules: &[PathBuf]) -> Value {
             let samples: Vec<Value> = question
                 .answer
                 .iter()
-                .map(|(labels, value)| json!({ "labels": series(labels), "value": value }))
+                .map(|(labels, value)| json!({ "labels": notation::written(labels), "value": value }))
                 .collect();
             let at = format!("{}ms", expectation.at.as_millis());
             json!({ "expr": question.expr, "eval_time": at, "exp_samples": samples })
@@ -56,7 +57,7 @@ fn scraped(timeline: &Timeline) -> Vec<Value> {
         let attached = [("__name__", metric), ("job", JOB), ("node", node), ("instance", node)];
         let labels: Labels =
             attached.iter().chain(more).map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        all.push(json!({ "series": series(&labels), "values": written(timeline.steps.iter().map(value)) }));
+        all.push(json!({ "series": notation::written(&labels), "values": written(timeline.steps.iter().map(value)) }));
     };
     add("up", &[], &|step| match step.state {
         ExporterState::Answers => Some(1.0),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::backend::local::Options;
-use e2e::scenario::{Expectation, Scenario, Timeline, run, speed_up};
+use e2e::play::speed_up;
+use e2e::scenario::{Expectation, Scenario, Timeline, run};
 use e2e::workspace::project::Project;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{self, Expr};
