@@ -20,6 +20,8 @@ pub struct Suite {
     promtool: PathBuf,
     /// The text of each rule file, by each path under which a test loads it.
     rules: BTreeMap<PathBuf, String>,
+    /// Where promtool has its own files, which it leaves when it is killed.
+    scratch: TempDir,
 }
 
 /// A file of tests.
@@ -43,7 +45,7 @@ impl Suite {
         let tests = tests.iter().map(|path| TestFile::read(path)).collect::<Result<Vec<_>>>()?;
         let loaded = tests.iter().flat_map(|test| &test.loads);
         let rules = loaded.map(|path| Ok((path.clone(), fs::read_to_string(path)?))).collect::<Result<_>>()?;
-        Ok(Self { tests, promtool, rules })
+        Ok(Self { tests, promtool, rules, scratch: tempfile::tempdir()? })
     }
 
     /// The paths under which tests load a rule file, and the indices of these tests.
@@ -76,7 +78,8 @@ impl Suite {
     fn promtool(&self, test: &Path) -> Result<(), CommandError> {
         // One of them runs on each core, and collecting garbage would take it a quarter of its time.
         let command = Cmd::new(&self.promtool).env("GOMAXPROCS", "1").env("GOGC", "800");
-        command.args(["test", "rules"]).arg(test).limit(LIMIT).run().map(drop)
+        let command = command.env("TMPDIR", self.scratch.path()).args(["test", "rules"]).arg(test);
+        command.limit(LIMIT).run().map(drop)
     }
 }
 

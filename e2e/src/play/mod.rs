@@ -174,7 +174,9 @@ impl Player<'_> {
     }
 
     fn promtool(&self, file: &Path) -> Result<(Verdict, String)> {
-        match Cmd::new(&self.options.promtool).args(["test", "rules"]).arg(file).limit(LIMIT).run() {
+        // Its own files, which it leaves when it is killed.
+        let promtool = Cmd::new(&self.options.promtool).env("TMPDIR", self.run.dir());
+        match promtool.args(["test", "rules"]).arg(file).limit(LIMIT).run() {
             Ok(_) => Ok((Verdict::Pass, String::new())),
             Err(error) if error.code() == Some(1) => {
                 let output = error.output();
