@@ -28,7 +28,10 @@ fn expect_loopback(words: &[&str], listening: &[&str]) -> Result<()> {
     let lab = Lab::new()?;
     let mut parts = lab.programs();
     parts.extend(["--without".into(), "grafana".into()]);
-    parts.extend(match lab::alertmanager()? {
+    let alertmanager = lab::alertmanager()?;
+    // `lab` itself receives what an Alertmanager delivers.
+    let listening = listening.iter().filter(|name| **name != "lab" || alertmanager.is_some());
+    parts.extend(match &alertmanager {
         Some(program) => ["--alertmanager".into(), program.into()],
         None => ["--without".into(), "alertmanager".into()],
     });
@@ -44,8 +47,7 @@ fn expect_loopback(words: &[&str], listening: &[&str]) -> Result<()> {
             seen.insert(name.clone());
         }
     }
-    let missing: Vec<_> =
-        listening.iter().filter(|name| !seen.iter().any(|it| name.starts_with(it.as_str()))).collect();
+    let missing: Vec<_> = listening.filter(|name| !seen.iter().any(|it| name.starts_with(it.as_str()))).collect();
     ensure!(missing.is_empty(), "these listen on nothing: {missing:?}; these do: {seen:?}");
     running.signal(Signal::INT)?;
     running.expect_code(0)?;
