@@ -207,7 +207,9 @@ pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
 #[track_caller]
 pub fn ask(address: SocketAddr, path: &str, lines: &str) -> (u16, String) {
     let mut stream = connect(address);
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{lines}\r\n").unwrap();
+    // In one piece, as clients send it: a reload may close a connection between two.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{lines}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     (status(&answer), answer)
