@@ -10,7 +10,6 @@ use axum::extract::Request;
 use axum::response::IntoResponse as _;
 use e2e::backend::Backend as _;
 use e2e::backend::local::prometheus::config;
-use e2e::backend::local::{Options, WantedProgram};
 use e2e::client::access::Access;
 use e2e::client::prometheus::Prometheus;
 use e2e::process::child::Process;
@@ -23,7 +22,7 @@ use crate::lab::{self, Lab};
 use crate::passing::is_omitted;
 use crate::running::Ended;
 use crate::serve::serve;
-use crate::stacks::{CASE, Own, live, samples, shared};
+use crate::stacks::{Own, live, samples, shared};
 
 /// The password `s3cret` as bcrypt has it, at the least cost.
 const HASH: &str = "$2b$04$LjKtYpbAxJ6bsqOwDEHbJ.wvo47Ltysmh9DMtEoNU9wGB8VTOh2VS";
@@ -108,12 +107,7 @@ fn the_job_of_another_exporter() -> Result<()> {
 /// Nobody is paged, unless `--probe-alert` asks for it.
 #[test]
 fn an_alertmanager_beside_it() -> Result<()> {
-    let Some(program) = lab::alertmanager()? else { return Ok(()) };
-    let own = Own::start(Options {
-        procfs: Some(lab::fixture(CASE)),
-        alertmanager: Some(WantedProgram::File(program)),
-        ..Options::default()
-    })?;
+    let Some(own) = Own::with_alertmanager()? else { return Ok(()) };
     samples(&own)?;
     let alertmanager = own.local.stack().alertmanager.here().and_then(Option::as_ref).context("no Alertmanager")?;
     let (lab, base) = (Lab::new()?, own.local.stack().prometheus.base());

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use e2e::backend::Backend as _;
-use e2e::backend::local::{Options, WantedProgram, alertmanager};
+use e2e::backend::local::{Options, alertmanager};
 use e2e::checks::report::CheckReport;
 use e2e::checks::{self, Choice, Subject};
 use e2e::client::alertmanager::{Alertmanager, Pages};
@@ -27,9 +27,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
-use crate::lab::{self, Lab};
+use crate::lab::Lab;
 use crate::serve::serve;
-use crate::stacks::{Altered, CASE, Own};
+use crate::stacks::{Altered, Own};
 
 /// The checks of what is scraped, which can be made of one job among several.
 const OF_A_JOB: [&str; 6] = ["targets-up", "exposition-lints", "one-target-per-node", "node-labels", "uptime", "load"];
@@ -285,12 +285,7 @@ const FAULTS_OF_ALERTMANAGER: &[(&str, ConfigFault)] = &[
 
 #[test]
 fn what_keeps_an_alert_from_people_is_named() -> Result<()> {
-    let Some(program) = lab::alertmanager()? else { return Ok(()) };
-    let own = Own::start(Options {
-        procfs: Some(lab::fixture(CASE)),
-        alertmanager: Some(WantedProgram::File(program)),
-        ..Options::default()
-    })?;
+    let Some(own) = Own::with_alertmanager()? else { return Ok(()) };
     let (stack, shipped, dir) = (own.local.stack(), Project::shipped()?, own.local.run().dir());
     let of_alerts = Choice::only(&["rules-healthy", "alertmanager-ready", "alertmanagers-known", "alerts-delivered"]);
     let run = || checks::run(Subject { backend: &own.local, project: &shipped }, &of_alerts, |_| {});

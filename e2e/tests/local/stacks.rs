@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::backend::Backend;
-use e2e::backend::local::{Local, Options};
+use e2e::backend::local::{Local, Options, WantedProgram};
 use e2e::checks;
 use e2e::checks::report::Outcome;
 use e2e::checks::{Choice, Subject};
@@ -66,6 +66,13 @@ impl Own {
             Options { project, exporter: Some(lab::exporter()?), prometheus: Some(lab::prometheus()?), ..options };
         let run = Run::create_in(state.path().into(), "local")?;
         Ok(Self { local: Local::start(&options, run, &Progress::quiet())?, _state: state })
+    }
+
+    /// A stack that reads [`CASE`] and has a real Alertmanager; `None` where there is none.
+    pub fn with_alertmanager() -> Result<Option<Self>> {
+        let Some(program) = lab::alertmanager() else { return Ok(None) };
+        let (procfs, alertmanager) = (Some(lab::fixture(CASE)), Some(WantedProgram::File(program)));
+        Self::start(Options { procfs, alertmanager, ..Options::default() }).map(Some)
     }
 
     /// A stack that reads [`CASE`] and whose Prometheus has reloaded this changed configuration, once it has settled.

@@ -69,18 +69,18 @@ fn delivering_to(webhook: &str, config: &Value) -> Value {
         *receiver = replaced;
     }
     if let Some(root) = fields.get_mut("route").and_then(Value::as_object_mut) {
-        hasten(root);
+        remove_waits(root);
         root.extend(["group_wait", "group_interval"].map(|wait| (wait.to_owned(), json!("1s"))));
     }
     config
 }
 
 /// Removes the waits of a route and of those below it, which then are those of the root.
-fn hasten(route: &mut Map<String, Value>) {
+fn remove_waits(route: &mut Map<String, Value>) {
     route.remove("group_wait");
     route.remove("group_interval");
     let routes = route.get_mut("routes").and_then(Value::as_array_mut);
-    routes.into_iter().flatten().filter_map(Value::as_object_mut).for_each(hasten);
+    routes.into_iter().flatten().filter_map(Value::as_object_mut).for_each(remove_waits);
 }
 
 #[cfg(test)]
