@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use promql_parser::parser::{self, AtModifier, Call, Expr, Offset, VectorSelector};
 use promql_parser::util::{escape_string, parse_duration, unquote_string};
 use regex::{Captures, Regex};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::workspace::promql;
 use crate::workspace::rules::RuleFile;
@@ -39,6 +39,9 @@ const ROUNDED: [&str; 8] = ["rate", "irate", "deriv", "increase", "delta", "pred
 
 /// The keys of a rule or a group that hold a duration.
 const DURATIONS: [&str; 4] = ["for", "keep_firing_for", "interval", "query_offset"];
+
+/// The waits of Alertmanager's routes, and their defaults.
+const WAITS: [(&str, &str); 3] = [("group_wait", "30s"), ("group_interval", "5m"), ("repeat_interval", "4h")];
 
 /// How the time of rules becomes that of the clock.
 #[derive(Clone, Copy, Debug)]
@@ -214,6 +217,28 @@ pub fn rules(file: &RuleFile, speed: u32) -> Result<SpedUp> {
     Ok(SpedUp { text: serde_json::json!({ "groups": groups }).to_string(), omitted })
 }
 
+/// Divides the waits of an Alertmanager's configuration, those of its root where they are not set, too.
+pub fn alertmanager(config: &Value, speed: u32) -> Result<Value> {
+    let mut config = config.clone();
+    let root = config["route"].as_object_mut().context("no `route`")?;
+    for (wait, default) in WAITS {
+        root.entry(wait).or_insert_with(|| default.into());
+    }
+    divide_waits(root, speed)?;
+    Ok(config)
+}
+
+/// Divides the waits of a route and of those below it. A fraction of a millisecond makes no difference to a wait.
+fn divide_waits(route: &mut Map<String, Value>, speed: u32) -> Result<()> {
+    for (wait, _) in WAITS {
+        let Some(text) = route.get(wait).and_then(Value::as_str) else { continue };
+        let divided = duration(text).with_context(|| format!("`{wait}` of a route"))? / speed;
+        route.insert(wait.to_owned(), format!("{}ms", divided.as_millis()).into());
+    }
+    let routes = route.get_mut("routes").and_then(Value::as_array_mut);
+    routes.into_iter().flatten().filter_map(Value::as_object_mut).try_for_each(|route| divide_waits(route, speed))
+}
+
 /// Returns a query with every duration divided; fails for one whose result would change.
 pub fn query(expr: &str, speed: u32) -> Result<String> {
     Scale { speed, start: None }.query(expr)
@@ -309,6 +334,8 @@ fn pattern(text: &str) -> Regex {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -416,5 +443,16 @@ mod tests {
         for pair in [r#""interval":"1000ms""#, r#""for":"30000ms""#, r#""keep_firing_for":"0ms""#] {
             assert!(divided.contains(pair), "{divided}");
         }
+    }
+    #[test]
+    fn the_waits_of_every_route_are_divided() {
+        let route = |waits: Value| json!({ "route": waits });
+        let sped_up = |waits: Value| alertmanager(&route(waits), 60).map_err(|error| format!("{error:#}"));
+        let waits = json!({ "group_wait": "0s", "routes": [{ "group_interval": "1m30s" }, { "routes": [{ "repeat_interval": "4d" }] }] });
+        let expected = json!({ "group_wait": "0ms", "group_interval": "5000ms", "repeat_interval": "240000ms",
+            "routes": [{ "group_interval": "1500ms" }, { "routes": [{ "repeat_interval": "5760000ms" }] }] });
+        assert_eq!(sped_up(waits), Ok(route(expected)));
+        let error = sped_up(json!({ "routes": [{ "group_wait": "soon" }] })).unwrap_err();
+        assert!(error.starts_with("`group_wait` of a route: invalid duration `soon`"), "{error}");
     }
 }

@@ -71,8 +71,11 @@ pub fn setup(scenario: &Scenario, speed: u32, project: &Project) -> Result<Scena
             bail!("{}, line {}: `{alert}` cannot be sped up: {reason}", scenario.name, expectation.line);
         }
     }
+    let alertmanager =
+        speed_up::alertmanager(&project.alertmanager_config()?, speed).context("Alertmanager's configuration")?;
     let first = |timeline: &Timeline| Some((timeline.node.clone(), *timeline.steps.first()?));
-    Ok(ScenarioSetup { nodes: scenario.timelines.iter().filter_map(first).collect(), rules, omitted, interval })
+    let nodes = scenario.timelines.iter().filter_map(first).collect();
+    Ok(ScenarioSetup { nodes, rules, omitted, alertmanager, interval })
 }
 
 /// Runs a scenario on the stack that was started with its [`setup`], and reports each event as it happens.

@@ -28,11 +28,13 @@ const NODES: usize = 300;
 fn three_hundred_nodes_down_are_one_page() -> Result<()> {
     let Some(program) = lab::alertmanager() else { return Ok(()) };
     let sped_up = |file: &RuleFile| RuleFile::parse(&file.path, &speed_up::rules(file, SPEED)?.text);
-    let rules = Project::shipped()?.rules.iter().map(sped_up).collect::<Result<_>>()?;
+    let shipped = Project::shipped()?;
+    let rules = shipped.rules.iter().map(sped_up).collect::<Result<_>>()?;
+    let alertmanager = speed_up::alertmanager(&shipped.alertmanager_config()?, SPEED)?;
     let interval = Duration::from_secs(1);
     let own = Own::start(Options {
         fleet: Some(Fleet { nodes: NODES, clusters: 1 }),
-        scenario: Some(ScenarioSetup { nodes: Vec::new(), rules, omitted: Vec::new(), interval }),
+        scenario: Some(ScenarioSetup { nodes: Vec::new(), rules, omitted: Vec::new(), alertmanager, interval }),
         alertmanager: Some(WantedProgram::File(program)),
         ..Options::default()
     })?;

@@ -1,5 +1,6 @@
 //! The local Alertmanager: its configuration, in which the lab's sink takes the place of every receiver, and its start.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -53,6 +54,22 @@ pub(super) fn start(
     })
 }
 
+/// The configuration with a second for each wait: what fires is delivered at once.
+pub(super) fn at_once(mut config: Value) -> Value {
+    if let Some(root) = config.get_mut("route").and_then(Value::as_object_mut) {
+        remove_waits(root);
+        root.extend(["group_wait", "group_interval"].map(|wait| (wait.to_owned(), json!("1s"))));
+    }
+    config
+}
+
+/// The time intervals in which a route is muted or active. They are those of the clock, at any speed.
+pub(super) fn time_intervals(route: &Value) -> BTreeSet<&str> {
+    let lists = ["mute_time_intervals", "active_time_intervals"].into_iter().filter_map(|list| route[list].as_array());
+    let below = route["routes"].as_array().into_iter().flatten().flat_map(time_intervals);
+    lists.flatten().filter_map(Value::as_str).chain(below).collect()
+}
+
 /// The configuration with this webhook in the place of what each receiver is made of. A receiver that is made of nothing
 /// stays so. Global settings and templates are for other receivers, and may name files and secrets.
 fn delivering_to(webhook: &str, config: &Value) -> Value {
@@ -67,10 +84,6 @@ fn delivering_to(webhook: &str, config: &Value) -> Value {
             replaced["webhook_configs"] = json!([{ "url": webhook, "send_resolved": true }]);
         }
         *receiver = replaced;
-    }
-    if let Some(root) = fields.get_mut("route").and_then(Value::as_object_mut) {
-        remove_waits(root);
-        root.extend(["group_wait", "group_interval"].map(|wait| (wait.to_owned(), json!("1s"))));
     }
     config
 }
@@ -109,6 +122,15 @@ mod tests {
             ],
             "inhibit_rules": inhibition,
         });
-        assert_eq!(delivering_to("http://sink/", &config), expected);
+        assert_eq!(delivering_to("http://sink/", &at_once(config)), expected);
+    }
+
+    #[test]
+    fn the_time_intervals_of_every_route_are_found() {
+        let route = json!({ "routes": [
+            { "mute_time_intervals": ["nights"], "routes": [{ "active_time_intervals": ["days", "nights"] }] },
+            { "receiver": "team" },
+        ] });
+        assert_eq!(time_intervals(&route), ["days", "nights"].into());
     }
 }

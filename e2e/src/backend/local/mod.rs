@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use crate::backend::Backend;
 use crate::backend::Ports;
@@ -26,7 +27,7 @@ use crate::process::log::{self, Line};
 use crate::run::Run;
 use crate::run::evidence;
 use crate::stack::{Part, Procfs, Scraped, Stack};
-use crate::terminal::out;
+use crate::terminal::out::{self, Mark};
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::wait::interrupt;
@@ -43,6 +44,10 @@ pub use grafana::{Wanted as WantedGrafana, grafana_in};
 
 /// The uid of the data source that Grafana is provisioned with.
 const DATASOURCE: &str = "mini-node-exporter-prometheus";
+
+/// How often Prometheus sends an alert again in a scenario, where the usual minute is an hour: an alert whose first request
+/// failed must not be late. Alertmanager counts one as resolved that is not sent for four times as long.
+const SENT_AGAIN: &str = "--rules.alert.resend-delay=5s";
 
 /// The least that a check waits, however long the stack has been up: a few scrapes.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -106,6 +111,8 @@ pub struct ScenarioSetup {
     pub rules: Vec<RuleFile>,
     /// The alerts that are not in them, each with the reason.
     pub omitted: Vec<(String, String)>,
+    /// Alertmanager's configuration, in place of the project's.
+    pub alertmanager: Value,
     /// How often Prometheus scrapes, and evaluates the rules.
     pub interval: Duration,
 }
@@ -296,17 +303,29 @@ fn start_parts(
 ) -> Result<(Stack, Parts)> {
     let mut alertmanager_running = None;
     let alertmanager = optional.alertmanager.try_map(|program| {
-        let config = options.project.alertmanager_config()?;
+        let config = match &options.scenario {
+            Some(setup) => setup.alertmanager.clone(),
+            None => alertmanager::at_once(options.project.alertmanager_config()?),
+        };
+        let intervals = alertmanager::time_intervals(&config["route"]);
+        if options.scenario.is_some() && !intervals.is_empty() {
+            let names = intervals.into_iter().collect::<Vec<_>>().join("`, `");
+            progress.say(
+                Mark::Note,
+                &format!("Alertmanager's time intervals (`{names}`) are those of the clock, which is not sped up"),
+            );
+        }
         let (running, alertmanager) = alertmanager::start(&program, &config, options.ports, progress, run)?;
         alertmanager_running = Some(running);
         anyhow::Ok(Some(alertmanager))
     })?;
-    let start_prometheus = |mut config: serde_json::Value| {
+    let start_prometheus = |mut config: Value| {
         if let Some(Some(alertmanager)) = alertmanager.here() {
             config["alerting"] = prometheus::alerting(alertmanager.base());
         }
         let rules = options.scenario.as_ref().map_or(&options.project.rules, |setup| &setup.rules);
-        let start = |_: &_| prometheus::start(program, &config, rules, options.ports, progress, run);
+        let flags = if options.scenario.is_some() { &[SENT_AGAIN.to_owned()][..] } else { &[] };
+        let start = |_: &_| prometheus::start(program, &config, rules, flags, options.ports, progress, run);
         progress.step("start Prometheus", start)
     };
     let (exporters, (prometheus, base)) = if options.fleet.is_some() || options.scenario.is_some() {
@@ -357,7 +376,7 @@ fn start_exporter(
     progress: &Progress,
     run: &Run,
     binary: Option<&Path>,
-) -> Result<(Exporters, serde_json::Value)> {
+) -> Result<(Exporters, Value)> {
     let binary = binary.context("no exporter was built")?;
     let (process, exporter) = progress.step("start the exporter", |_| start_process(options, progress, run, binary))?;
     let node = exporter.hostname()?;
@@ -373,7 +392,7 @@ fn start_command(
     targets: &[Endpoint],
     progress: &Progress,
     run: &Run,
-) -> Result<(Exporters, serde_json::Value)> {
+) -> Result<(Exporters, Value)> {
     let command = options.command();
     let start =
         |(command, target)| progress.step("start the command", |_| command::start(command, target, run, "command.log"));
@@ -389,7 +408,7 @@ fn start_command(
 }
 
 /// The configuration of a Prometheus that finds simulated nodes in files.
-fn discovering(options: &Options) -> serde_json::Value {
+fn discovering(options: &Options) -> Value {
     let files =
         [options.fleet.map(|_| fleet::DISCOVERED), options.scenario.as_ref().map(|_| scenario_nodes::DISCOVERED)];
     let files: Vec<&str> = files.into_iter().flatten().collect();

@@ -69,11 +69,12 @@ fn scraping(interval: Duration, exporters: &Value) -> Value {
     })
 }
 
-/// Starts Prometheus and waits until it serves queries; returns its base address.
+/// Starts Prometheus with these flags and waits until it serves queries; returns its base address.
 pub(super) fn start(
     binary: &Path,
     config: &Value,
     rules: &[RuleFile],
+    flags: &[String],
     ports: Ports,
     progress: &Progress,
     run: &Run,
@@ -84,7 +85,7 @@ pub(super) fn start(
     for rules in rules {
         fs::write(free(&folder, Path::new(&rules.path), &["yml", "yaml"]), rules.for_prometheus())?;
     }
-    let (process, address) = launch(binary, run.dir(), ports, progress, &[])?;
+    let (process, address) = launch(binary, run.dir(), ports, progress, flags)?;
     workspace::replace(&run.dir().join("self.json"), json!([{ "targets": [address] }]).to_string())?;
     let base = format!("http://{address}");
     let client = Prometheus::new(&base);
