@@ -3,6 +3,7 @@
 pub mod existing;
 pub mod kind;
 pub mod local;
+mod sink;
 #[cfg(test)]
 pub mod stand_in;
 pub mod sweep;

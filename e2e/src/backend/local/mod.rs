@@ -7,7 +7,6 @@ pub mod fleet;
 mod grafana;
 pub mod prometheus;
 pub mod scenario_nodes;
-mod sink;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,8 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::backend::Backend;
-use crate::backend::Ports;
+use crate::backend::{Backend, Ports, sink};
 use crate::client::exporter::Exporter;
 use crate::client::prometheus::Prometheus;
 use crate::process::child::Process;
@@ -305,9 +303,9 @@ fn start_parts(
     let alertmanager = optional.alertmanager.try_map(|program| {
         let config = match &options.scenario {
             Some(setup) => setup.alertmanager.clone(),
-            None => alertmanager::at_once(options.project.alertmanager_config()?),
+            None => sink::at_once(options.project.alertmanager_config()?),
         };
-        let intervals = alertmanager::time_intervals(&config["route"]);
+        let intervals = sink::time_intervals(&config["route"]);
         if options.scenario.is_some() && !intervals.is_empty() {
             let names = intervals.into_iter().collect::<Vec<_>>().join("`, `");
             progress.say(
