@@ -7,12 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::notation::{self, Step};
 use super::speed_up::duration;
 use crate::client::prometheus::Labels;
+
+/// The comment by which a test group is a scenario of nodes, which are exporters.
+pub const ON_EXPORTERS: &str = "play on exporters";
 
 /// promtool's default of `evaluation_interval`.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -37,11 +39,15 @@ pub struct TestGroup {
     /// Where it begins.
     pub line: u64,
     pub name: String,
+    /// What comments `# lab: …` in it and above all groups say, each with its line. promtool does not read them.
+    pub notes: Vec<(u64, String)>,
     pub test: Result<Test, String>,
 }
 
 /// What a test group says.
 pub struct Test {
+    /// The time from one value of a series to the next.
+    pub interval: Duration,
     pub series: Vec<Series>,
     pub alerts: Vec<AlertTest>,
     pub queries: Vec<QueryTest>,
@@ -156,11 +162,19 @@ fn texts(texts: Option<&Texts>) -> Labels {
     texts.map(|(name, text)| (name.clone(), text.clone().unwrap_or_default())).collect()
 }
 
-/// Whether a file is one of unit tests.
-pub fn is_one(path: &Path) -> bool {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let value: Value = serde_saphyr::from_str(&text).unwrap_or_default();
-    value.get("tests").is_some() || value.get("rule_files").is_some()
+/// The comments `# lab: …` of a file, each with its line.
+fn notes(text: &str) -> impl Iterator<Item = (u64, String)> {
+    (1..).zip(text.lines()).filter_map(|(line, text)| {
+        let note = text.trim_start().strip_prefix('#')?.trim_start().strip_prefix("lab:")?;
+        Some((line, note.trim().to_owned()))
+    })
+}
+
+impl TestGroup {
+    /// Whether it is a scenario of nodes.
+    pub fn is_on_exporters(&self) -> bool {
+        self.notes.iter().any(|(_, note)| note == ON_EXPORTERS)
+    }
 }
 
 impl TestFile {
@@ -171,10 +185,15 @@ impl TestFile {
         let mut raw: RawFile = serde_saphyr::from_str(&text).with_context(not_one)?;
         raw.rule_files = found(path, &raw.rule_files)?;
         let evaluation_interval = some(raw.evaluation_interval.as_ref())?.unwrap_or(MINUTE);
-        let group = |group: &Spanned<RawGroup>| TestGroup {
-            line: group.referenced.line(),
-            name: group.value.name.clone().unwrap_or_default(),
-            test: Test::read(&group.value, evaluation_interval).map_err(|reason| format!("{reason:#}")),
+        let starts: Vec<u64> = raw.tests.iter().map(|group| group.referenced.line()).collect();
+        let group = |(index, group): (usize, &Spanned<RawGroup>)| {
+            let is_of_it = |line: u64| line < starts[0] || starts.partition_point(|start| *start <= line) == index + 1;
+            TestGroup {
+                line: starts[index],
+                name: group.value.name.clone().unwrap_or_default(),
+                notes: notes(&text).filter(|(line, _)| is_of_it(*line)).collect(),
+                test: Test::read(&group.value, evaluation_interval).map_err(|reason| format!("{reason:#}")),
+            }
         };
         Ok(Self {
             path: path.to_owned(),
@@ -182,7 +201,7 @@ impl TestFile {
             evaluation_interval,
             fuzzy_compare: raw.fuzzy_compare.unwrap_or_default(),
             group_eval_order: raw.group_eval_order.clone().unwrap_or_default(),
-            groups: raw.tests.iter().map(group).collect(),
+            groups: raw.tests.iter().enumerate().map(group).collect(),
             raw,
         })
     }
@@ -218,6 +237,7 @@ impl Test {
         let unnamed = series.keys().any(|labels| !labels.contains_key("__name__"));
         ensure!(!unnamed, "a series without a name, which remote write does not take");
         Ok(Self {
+            interval,
             series: series.into_iter().map(|(labels, samples)| Series { labels, samples }).collect(),
             alerts: group.alert_rule_test.iter().flatten().map(RawAlertTest::read).collect::<Result<_>>()?,
             queries: group.promql_expr_test.iter().flatten().map(RawQueryTest::read).collect::<Result<_>>()?,

@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use fs_err as fs;
 
 use crate::process::command::Cmd;
@@ -89,7 +89,28 @@ impl Outcome {
     }
 }
 
-/// Plays every group of some files, and reports each when it is over.
+/// Has promtool judge a group; returns what it says of a failure, too.
+pub fn promtool(program: &Path, run: &Run, file: &TestFile, index: usize) -> Result<(Verdict, String)> {
+    let dir = tempfile::Builder::new().prefix("promtool-").tempdir_in(run.dir())?;
+    let alone = dir.path().join("test.yml");
+    fs::write(&alone, file.with_group(index)?)?;
+    promtool_on(program, run, &alone)
+}
+
+fn promtool_on(program: &Path, run: &Run, file: &Path) -> Result<(Verdict, String)> {
+    // Its own files, which it leaves when it is killed.
+    let promtool = Cmd::new(program).env("TMPDIR", run.dir());
+    match promtool.args(["test", "rules"]).arg(file).limit(LIMIT).run() {
+        Ok(_) => Ok((Verdict::Pass, String::new())),
+        Err(error) if error.code() == Some(1) => {
+            let output = error.output();
+            Ok((Verdict::Fail, format!("{}{}", output.stdout, output.stderr)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Plays every group of some files that is no scenario, and reports each when it is over.
 pub fn run(options: &Options, run: &Run, report: &(dyn Fn(&Played) + Sync)) -> Result<Report> {
     let player = Player { options, layout: Mutex::new(Layout::Lengths), run };
     let (mut files, mut groups) = (Vec::new(), Vec::new());
@@ -104,8 +125,8 @@ pub fn run(options: &Options, run: &Run, report: &(dyn Fn(&Played) + Sync)) -> R
     let mut tasks: Vec<Task<'_>> = files
         .iter()
         .flat_map(|file| file.groups.iter().enumerate().map(move |(index, group)| Task { file, index, group }))
+        .filter(|task| !task.group.is_on_exporters())
         .collect();
-    ensure!(!tasks.is_empty() || !groups.is_empty(), "the files have no test group: nothing to play");
     // The longest come first, so that none is left alone at the end.
     let length = |task: &Task<'_>| task.group.test.as_ref().map_or(Duration::ZERO, file::Test::end);
     tasks.sort_by_key(|task| std::cmp::Reverse(length(task)));
@@ -135,17 +156,14 @@ impl Player<'_> {
     /// Has both judges look at a group.
     fn judge(&self, task: &Task<'_>) -> Result<Played> {
         let began = Instant::now();
-        let dir = tempfile::Builder::new().prefix("play-").tempdir_in(self.run.dir())?;
-        let alone = dir.path().join("test.yml");
-        fs::write(&alone, task.file.with_group(task.index)?)?;
-        let (promtool, promtool_said) = self.promtool(&alone)?;
+        let (promtool, promtool_said) = self.promtool(task)?;
         let unknown = promtool_said.lines().find(|line| line.contains(UNKNOWN));
         let Outcome { live, speed, plays, mut reasons } = match unknown {
             Some(unknown) => Outcome::refused(format!("this promtool does not know the test: {}", unknown.trim())),
             None => self.play(task, promtool)?,
         };
         let disagrees = matches!(live, Verdict::Pass | Verdict::Fail) && live != promtool;
-        if disagrees && self.changes_its_mind(&alone, promtool)? {
+        if disagrees && self.changes_its_mind(task, promtool)? {
             reasons.push(
                 "promtool says now pass, now fail: without `group_eval_order` it evaluates groups in a random order"
                     .to_owned(),
@@ -158,7 +176,7 @@ impl Player<'_> {
 
     /// A file that cannot be read.
     fn refused(&self, path: &Path, reason: &anyhow::Error) -> Result<Played> {
-        let (promtool, promtool_said) = self.promtool(path)?;
+        let (promtool, promtool_said) = promtool_on(&self.options.promtool, self.run, path)?;
         Ok(Played {
             file: path.display().to_string(),
             line: 1,
@@ -173,22 +191,13 @@ impl Player<'_> {
         })
     }
 
-    fn promtool(&self, file: &Path) -> Result<(Verdict, String)> {
-        // Its own files, which it leaves when it is killed.
-        let promtool = Cmd::new(&self.options.promtool).env("TMPDIR", self.run.dir());
-        match promtool.args(["test", "rules"]).arg(file).limit(LIMIT).run() {
-            Ok(_) => Ok((Verdict::Pass, String::new())),
-            Err(error) if error.code() == Some(1) => {
-                let output = error.output();
-                Ok((Verdict::Fail, format!("{}{}", output.stdout, output.stderr)))
-            }
-            Err(error) => Err(error.into()),
-        }
+    fn promtool(&self, task: &Task<'_>) -> Result<(Verdict, String)> {
+        promtool(&self.options.promtool, self.run, task.file, task.index)
     }
 
-    fn changes_its_mind(&self, file: &Path, verdict: Verdict) -> Result<bool> {
+    fn changes_its_mind(&self, task: &Task<'_>, verdict: Verdict) -> Result<bool> {
         for _ in 0..ASKED_AGAIN {
-            if self.promtool(file)?.0 != verdict {
+            if self.promtool(task)?.0 != verdict {
                 return Ok(true);
             }
         }

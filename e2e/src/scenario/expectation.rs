@@ -1,70 +1,69 @@
-//! What a scenario expects: queries with known answers, so that both judges are asked the same.
+//! What a scenario expects: a query and its answer, at a time.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::client::prometheus::{Labels, Sample};
+use crate::play::file::Test;
 use crate::play::notation::written;
 
 /// Something that is expected at a time.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// The line of the file.
-    pub line: u64,
     /// When, from the first step on.
     pub at: Duration,
     /// In words.
     pub text: String,
     /// The alert that it is about, if it is about one.
     pub alert: Option<String>,
-    pub questions: Vec<Question>,
+    pub expr: String,
+    answer: Vec<(Labels, f64)>,
 }
 
-/// A query and its samples.
-#[derive(Clone, Debug)]
-pub struct Question {
-    pub expr: String,
-    pub answer: Vec<(Labels, f64)>,
+/// All that a test expects.
+pub(super) fn all(test: &Test) -> Vec<Expectation> {
+    let alerts = test.alerts.iter().map(|test| {
+        let alerts = test.expected.iter().map(|(labels, _)| labels);
+        let name = &test.name;
+        let shown: Vec<String> = alerts.clone().map(|labels| written(&without_name(labels))).collect();
+        let said =
+            if shown.is_empty() { "does not fire".to_owned() } else { format!("fires for {}", shown.join(" and ")) };
+        let firing = |labels: &Labels| {
+            let added = [("__name__", "ALERTS"), ("alertstate", "firing")];
+            let added = added.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            (labels.clone().into_iter().chain(added).collect(), 1.0)
+        };
+        let expr = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}}");
+        Expectation {
+            at: test.at,
+            text: format!("{name} {said}"),
+            alert: Some(name.clone()),
+            expr,
+            answer: alerts.map(firing).collect(),
+        }
+    });
+    let queries = test.queries.iter().map(|test| {
+        let answer = test.expected.clone();
+        let returned = listed(answer.iter().map(|(labels, value)| (labels, *value)));
+        Expectation {
+            at: test.at,
+            text: format!("{} returns {returned}", test.expr),
+            alert: None,
+            expr: test.expr.clone(),
+            answer,
+        }
+    });
+    alerts.chain(queries).collect()
+}
+
+/// Samples in words.
+pub(super) fn listed<'l>(samples: impl Iterator<Item = (&'l Labels, f64)>) -> String {
+    let samples: Vec<String> = samples.map(|(labels, value)| format!("{} {value}", written(labels))).collect();
+    if samples.is_empty() { "nothing".to_owned() } else { samples.join(", ") }
 }
 
 impl Expectation {
-    /// These alerts of one name fire, each with at least these labels, and no others do.
-    pub(super) fn alerts(line: u64, at: Duration, name: &str, alerts: &[Labels]) -> Self {
-        let firing = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"");
-        if alerts.is_empty() {
-            let question = Question { expr: format!("{firing}}}"), answer: Vec::new() };
-            let (text, alert) = (format!("{name} does not fire"), Some(name.to_owned()));
-            return Self { line, at, text, alert, questions: vec![question] };
-        }
-        let count = |more: &str, answer: f64| Question {
-            expr: format!("count({firing}{more}}})"),
-            answer: vec![(Labels::new(), answer)],
-        };
-        let labels = |labels: &Labels| LabelList(labels).to_string();
-        #[expect(clippy::cast_precision_loss, reason = "a count of alerts is small")]
-        let mut questions = vec![count("", alerts.len() as f64)];
-        questions.extend(alerts.iter().map(|alert| count(&format!(", {}", labels(alert)), 1.0)));
-        let text = alerts.iter().map(|alert| format!("{{{}}}", labels(alert))).collect::<Vec<_>>().join(" and ");
-        Self { line, at, text: format!("{name} fires for {text}"), alert: Some(name.to_owned()), questions }
-    }
-
-    pub(super) fn query(line: u64, at: Duration, expr: String, answer: Vec<(Labels, f64)>) -> Self {
-        let samples: Vec<String> =
-            answer.iter().map(|(labels, value)| format!("{} {value}", written(labels))).collect();
-        let returned = if samples.is_empty() { "nothing".to_owned() } else { samples.join(", ") };
-        Self {
-            line,
-            at,
-            text: format!("{expr} returns {returned}"),
-            alert: None,
-            questions: vec![Question { expr, answer }],
-        }
-    }
-}
-
-impl Question {
     /// Whether these samples are the answer.
-    pub(super) fn is_answered_by(&self, samples: &[Sample]) -> bool {
+    pub(super) fn is_met_by(&self, samples: &[&Sample]) -> bool {
         let is_there = |(labels, value): &(Labels, f64)| {
             samples.iter().any(|sample| sample.labels == *labels && (sample.value - value).abs() <= 1e-6 * value.abs())
         };
@@ -72,12 +71,6 @@ impl Question {
     }
 }
 
-/// Labels between braces.
-struct LabelList<'l>(&'l Labels);
-
-impl fmt::Display for LabelList<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let each: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-        f.write_str(&each.join(", "))
-    }
+fn without_name(labels: &Labels) -> Labels {
+    labels.iter().filter(|(name, _)| *name != "alertname").map(|(name, value)| (name.clone(), value.clone())).collect()
 }

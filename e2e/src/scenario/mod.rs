@@ -1,31 +1,33 @@
-//! Scenarios: the timelines of nodes as series in promtool's notation, and what is expected of them. One file is judged
-//! twice, by a promtool unit test that is made from it and by a real Prometheus that scrapes real exporters while their
-//! trees change.
+//! Scenarios: unit tests of rules, as promtool takes them, whose series are those of nodes. One file is judged twice: by
+//! promtool, and by a real Prometheus that scrapes real exporters while their trees change.
 //!
-//! A file is a test group of promtool's, with a `name`, an `interval`, `input_series`, `alert_rule_test` and
-//! `promql_expr_test`. Its series are these, all of the same length:
+//! A test group is a scenario if the comment `# lab: play on exporters` is in it. Its series have the labels that a scrape
+//! gives them:
 //!
-//! | series | value | `_` | `stale` |
+//! | series | value | `stale`, then `_` | without the series |
 //! |---|---|---|---|
-//! | `node_uptime{node="a"}`, `node_load{node="a", duration="1m"}` | what the file in the node's tree says | the file is missing | the exporter is gone, until the next value |
-//! | `up{node="a"}`, 1 if omitted | 1 it answers, 0 it hangs | as before | the target has left discovery, until the next value |
+//! | `up`, of every node | 1 it answers, 0 the exporter is gone | the target has left discovery | |
+//! | `node_uptime` | what the file says | the file is missing | 10 days at the start |
+//! | `node_load`, of one `duration` or of each | what the file says | the file is missing | 0.5 |
+//! | `node_scrape_collector_success` of `uptime` and `load` | 0 where the file is missing | | as the file is |
 //!
-//! The labels that scraping attaches, `up` and the exporter's own metrics follow from these. `exp_labels` names the
-//! labels that matter, and an alert may have more. At the first step every node is healthy.
+//! While `up` is 0 or stale, the other series are stale. With the comment `# lab: NODE hangs` the exporter of that node does
+//! not end where `up` is 0: it accepts connections and does not answer. At the first step every node is healthy.
 
 mod expectation;
-mod file;
+mod nodes;
 pub mod run;
-mod timeline;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-pub use expectation::{Expectation, Question};
-pub use timeline::Timeline;
+pub use expectation::Expectation;
+pub use nodes::Timeline;
 
+use crate::play::file::{ON_EXPORTERS, TestFile, TestGroup};
 use crate::workspace;
 
 /// Where the shipped scenarios are, in the workspace.
@@ -34,12 +36,16 @@ pub const SCENARIOS: &str = "fixtures/scenarios";
 /// A valid scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The file's name without its extension.
+    /// The file, and the line of the group.
+    pub path: PathBuf,
+    pub line: u64,
+    /// The file's name without its extension, and the line of the group where there are several.
     pub name: String,
     /// What happens, in one line.
     pub title: String,
     /// How long a step lasts.
     pub interval: Duration,
+    pub rule_files: Vec<PathBuf>,
     /// Its nodes, step by step.
     pub timelines: Vec<Timeline>,
     /// In the order of time.
@@ -47,30 +53,44 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The shipped scenario of that name, or the one in that file.
-    pub fn find(name: &str) -> Result<Self> {
-        let own = Path::new(name);
-        if own.extension().is_some() {
-            return Self::read(own);
-        }
-        let shipped = shipped()?;
-        if let Some(path) = shipped.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name)) {
-            return Self::read(path);
-        }
-        let names: Vec<_> = shipped.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
-        bail!("no scenario `{name}`; there are {}, or name a file `FILE.yml`", names.join(", "))
-    }
-
-    /// Every shipped scenario, by name.
-    pub fn all() -> Result<Vec<Self>> {
-        shipped()?.iter().map(|path| Self::read(path)).collect()
-    }
-
-    /// Reads a file. The error names the file, the line and what was expected there.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = fs_err::read_to_string(path)?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        file::parse(&name, &text).map_err(|error| error.context(path.display().to_string()))
+    /// Reads a test group. The error names the file, the line and what was expected there.
+    pub fn read(file: &TestFile, group: &TestGroup) -> Result<Self> {
+        let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
+        let read = || {
+            let test = group.test.as_ref().map_err(|reason| anyhow!("{reason}"))?;
+            let interval = test.interval;
+            ensure!(
+                interval == file.evaluation_interval,
+                "an evaluation every {}, and a value every {}; expected the same",
+                humantime::format_duration(file.evaluation_interval),
+                humantime::format_duration(interval)
+            );
+            let mut hanging = BTreeSet::new();
+            for (line, note) in group.notes.iter().filter(|(_, note)| note != ON_EXPORTERS) {
+                let Some(node) = note.strip_suffix(" hangs") else {
+                    bail!("line {line}: unknown comment `lab: {note}`; expected `lab: NODE hangs`");
+                };
+                hanging.insert(node.trim());
+            }
+            let timelines = nodes::timelines(test, &hanging)?;
+            let mut expectations = expectation::all(test);
+            expectations.sort_by_key(|expectation| expectation.at);
+            ensure!(!expectations.is_empty(), "no expectations; expected `alert_rule_test` or `promql_expr_test`");
+            let one = file.groups.len() == 1;
+            let name = if one { stem.to_string() } else { format!("{stem}:{}", group.line) };
+            let rule_files = file.rule_files.clone();
+            let (path, line, title) = (file.path.clone(), group.line, group.name.clone());
+            let scenario = Self { path, line, name, title, interval, rule_files, timelines, expectations };
+            let (length, end) = (scenario.length(), test.end());
+            ensure!(
+                end <= length,
+                "the series end at {}, and something is expected at {}",
+                humantime::format_duration(length),
+                humantime::format_duration(end)
+            );
+            Ok(scenario)
+        };
+        read().with_context(|| format!("{}:{}", file.path.display(), group.line))
     }
 
     /// How many steps there are.
@@ -82,13 +102,136 @@ impl Scenario {
     pub fn length(&self) -> Duration {
         self.interval * u32::try_from(self.steps().saturating_sub(1)).unwrap_or(u32::MAX)
     }
+
+    /// The clusters of its nodes; `None` for nodes without one.
+    pub fn clusters(&self) -> BTreeSet<Option<&str>> {
+        self.timelines.iter().map(|timeline| timeline.node.split_once('/').map(|(cluster, _)| cluster)).collect()
+    }
+
+    /// Whether two scenarios can be played at once, each on nodes of its own.
+    fn goes_with(&self, other: &Self) -> bool {
+        let is_apart = self.clusters().is_disjoint(&other.clusters());
+        is_apart && self.interval == other.interval && self.rule_files == other.rule_files
+    }
 }
 
-fn shipped() -> Result<Vec<PathBuf>> {
-    let folder = workspace::shipped(SCENARIOS)?;
-    let entries = fs_err::read_dir(&folder)?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
-    paths.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
-    Ok(paths)
+/// The scenarios that can be played at once, together.
+pub fn labs(scenarios: Vec<Scenario>) -> Vec<Vec<Scenario>> {
+    let mut labs: Vec<Vec<Scenario>> = Vec::new();
+    for scenario in scenarios {
+        match labs.iter_mut().find(|lab| lab.iter().all(|other| other.goes_with(&scenario))) {
+            Some(lab) => lab.push(scenario),
+            None => labs.push(vec![scenario]),
+        }
+    }
+    labs
+}
+
+/// The file of a shipped scenario, or the one that is named.
+pub fn file(name: &str) -> Result<PathBuf> {
+    let own = Path::new(name);
+    if name.contains('/') || own.extension().is_some() {
+        return Ok(own.to_owned());
+    }
+    let shipped = shipped()?;
+    if let Some(path) = shipped.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name)) {
+        return Ok(path.clone());
+    }
+    let names: Vec<_> = shipped.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+    bail!("no scenario `{name}`; there are {}, or name a file `FILE.yml`", names.join(", "))
+}
+
+/// The files of the shipped scenarios, by name.
+pub fn shipped() -> Result<Vec<PathBuf>> {
+    workspace::files(&workspace::shipped(SCENARIOS)?, &["yml"])
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::*;
+    use crate::backend::local::scenario_nodes::ExporterState::{Answers, Gone, Hangs, Undiscovered};
+
+    const TEXT: &str = r#"tests:
+  - name: A test.
+    # lab: play on exporters
+    # lab: b hangs
+    input_series:
+      - series: up{job="mini-node-exporter", node="a", instance="a", cluster="c"}
+        values: 1x1 0 1 stale _
+      - series: node_uptime{job="mini-node-exporter", node="a", instance="a", cluster="c", hostname="a"}
+        values: 60 120 stale 60 stale _
+      - series: node_load{job="mini-node-exporter", node="a", instance="a", cluster="c", hostname="a", duration="15m"}
+        values: 1 stale _x4
+      - series: up{job="mini-node-exporter", node="b", instance="b"}
+        values: 1 0x4
+    alert_rule_test:
+      - { alertname: A, eval_time: 4m, exp_alerts: [{ exp_labels: { node: a } }] }
+    promql_expr_test:
+      - { expr: up, eval_time: 1m, exp_samples: [{ labels: 'up{node="a"}', value: 1 }] }
+"#;
+
+    fn read(text: &str) -> Result<Scenario> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yml");
+        fs::write(&path, text).unwrap();
+        let file = TestFile::read(&path).unwrap();
+        Scenario::read(&file, &file.groups[0])
+    }
+
+    #[test]
+    fn a_test_becomes_timelines_and_expectations() {
+        let scenario = read(TEXT).unwrap();
+        let timelines = &scenario.timelines;
+        let states = |index: usize| timelines[index].steps.iter().map(|step| step.state).collect::<Vec<_>>();
+        assert_eq!([&*timelines[0].node, &timelines[1].node], ["b", "c/a"]);
+        assert_eq!(states(0), [Answers, Hangs, Hangs, Hangs, Hangs, Hangs]);
+        assert_eq!(states(1), [Answers, Answers, Gone, Answers, Undiscovered, Undiscovered]);
+        let files: Vec<_> = timelines[1].steps.iter().map(|step| (step.uptime, step.load)).collect();
+        assert_eq!(files[..2], [(Some(60.0), Some([1.0; 3])), (Some(120.0), None)]);
+        assert_eq!((files[2], files[3]), (files[1], (Some(60.0), None)));
+        let of_b = timelines[0].steps[0];
+        assert_eq!((of_b.uptime, of_b.load), (Some(864_000.0), Some([0.5; 3])));
+        let expected: Vec<&str> = scenario.expectations.iter().map(|expectation| &*expectation.text).collect();
+        assert_eq!(expected, [r#"up returns up{node="a"} 1"#, r#"A fires for {node="a"}"#]);
+    }
+
+    #[test]
+    fn errors_name_the_series_and_what_was_expected() {
+        for (from, to, said) in [
+            ("values: 1 0x4", "values: 1x3", "no value at 4m; expected `stale` first"),
+            ("job=\"mini-node-exporter\"", "job=\"other\"", "expected the label job=\"mini-node-exporter\""),
+            ("instance=\"a\", ", "", "expected the label instance=\"a\""),
+            (", hostname=\"a\"", "", "expected the label hostname=\"a\""),
+            ("cluster=\"c\", hostname", "cluster=\"c\", pod=\"p\", hostname", "unexpected label `pod`"),
+            ("node_uptime", "node_boot", "expected up, node_uptime, node_load or node_scrape_collector_success"),
+            ("\"15m\"", "\"2m\"", "invalid duration=\"2m\"; expected 1m, 5m, 15m"),
+            ("cluster=\"c\"}", "cluster=\"d\"}", "node `c/a`: no series `up`"),
+            ("120 stale 60", "120 60 60", "has a value at 2m, when `up` is not 1"),
+            ("60 120", "stale _", "node `c/a`: the node must start healthy"),
+            ("values: 1 0x4", "values: 0x5", "node `b`: the node must start healthy"),
+            ("b hangs", "z hangs", "no node `z`, which a comment says hangs"),
+            ("b hangs", "b sings", "line 4: unknown comment `lab: b sings`; expected `lab: NODE hangs`"),
+            ("eval_time: 4m", "eval_time: 9m", "the series end at 5m, and something is expected at 9m"),
+            ("name: A test.", "interval: 30s", "an evaluation every 1m, and a value every 30s; expected the same"),
+        ] {
+            let text = TEXT.replacen(from, to, 1);
+            assert_ne!(text, TEXT, "{from}");
+            let error = format!("{:#}", read(&text).unwrap_err());
+            assert!(error.contains(said), "{to}: `{said}` is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn scenarios_share_a_lab_if_their_clusters_and_rules_allow_it() {
+        let one = read(TEXT).unwrap();
+        let other = read(
+            &TEXT.replace("cluster=\"c\"", "cluster=\"d\"").replace("instance=\"b\"", "instance=\"b\", cluster=\"e\""),
+        )
+        .unwrap();
+        let own_rules = Scenario { rule_files: vec!["other.yml".into()], ..other.clone() };
+        let labs = labs(vec![one.clone(), other, one, own_rules]);
+        assert_eq!(labs.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1]);
+    }
 }

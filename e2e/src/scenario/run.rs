@@ -1,15 +1,16 @@
-//! Runs a scenario on the real thing: trees change under real exporters, and a real Prometheus with sped-up rules is asked
-//! what the unit test is asked.
+//! Runs scenarios on the real thing: trees change under real exporters, and a real Prometheus with sped-up rules is asked
+//! what promtool is asked.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::expectation::listed;
 use super::{Expectation, Scenario, Timeline};
 use crate::backend::local::ScenarioSetup;
 use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::backend::{self, Backend};
-use crate::play::notation::written;
+use crate::client::prometheus::Sample;
 use crate::play::speed_up;
 use crate::wait::poll;
 use crate::workspace::project::Project;
@@ -32,6 +33,7 @@ const SHORTEST: Duration = Duration::from_millis(500);
 /// The outcome of an expectation.
 #[derive(Clone, Debug)]
 pub struct Verdict<'s> {
+    pub scenario: &'s Scenario,
     pub expectation: &'s Expectation,
     /// When it was met, in the scenario's time; or what was seen instead.
     pub passed: Result<Duration, String>,
@@ -47,71 +49,87 @@ pub enum Event<'e> {
     Judged(&'e Verdict<'e>),
 }
 
-/// What a local stack needs to run a scenario at this speed: its nodes, and the sped-up rules.
-pub fn setup(scenario: &Scenario, speed: u32, project: &Project) -> Result<ScenarioSetup> {
-    let interval = speed_up::divided(scenario.interval, speed)?;
+/// What a local stack needs to run scenarios at this speed: their nodes, and the sped-up rules.
+pub fn setup(scenarios: &[Scenario], speed: u32, project: &Project) -> Result<ScenarioSetup> {
+    let first = scenarios.first().context("no scenario")?;
+    let interval = speed_up::divided(first.interval, speed)?;
     ensure!(
         interval >= SHORTEST,
         "a step of {} at speed {speed} is {} ms, and Prometheus needs {} ms for a scrape; use a lower speed",
-        humantime::format_duration(scenario.interval),
+        humantime::format_duration(first.interval),
         interval.as_millis(),
         SHORTEST.as_millis()
     );
     let (mut rules, mut omitted) = (Vec::new(), Vec::new());
-    for file in &project.rules {
-        let sped_up = speed_up::rules(file, speed)?;
+    for path in &first.rule_files {
+        let file = RuleFile::read(path)?;
+        let sped_up = speed_up::rules(&file, speed)?;
         rules.push(RuleFile::parse(&file.path, &sped_up.text)?);
         omitted.extend(sped_up.omitted);
     }
-    for expectation in &scenario.expectations {
-        if let Some(alert) = expectation.alert.as_deref().filter(|alert| !project.alerts().any(|name| name == *alert)) {
-            bail!("{}, line {}: no rule defines the alert `{alert}`", scenario.name, expectation.line);
-        }
-        if let Some((alert, reason)) = omitted.iter().find(|(name, _)| expectation.alert.as_ref() == Some(name)) {
-            bail!("{}, line {}: `{alert}` cannot be sped up: {reason}", scenario.name, expectation.line);
+    for scenario in scenarios {
+        for alert in scenario.expectations.iter().filter_map(|expectation| expectation.alert.as_ref()) {
+            if let Some((_, reason)) = omitted.iter().find(|(name, _)| name == alert) {
+                bail!("{}: `{alert}` cannot be sped up: {reason}", scenario.name);
+            }
+            let mut all = rules.iter().flat_map(RuleFile::rules);
+            let is_known = all.any(|rule| rule.alert.as_ref() == Some(alert));
+            ensure!(is_known, "{}: no rule defines the alert `{alert}`", scenario.name);
         }
     }
     let alertmanager =
         speed_up::alertmanager(&project.alertmanager_config()?, speed).context("Alertmanager's configuration")?;
     let first = |timeline: &Timeline| Some((timeline.node.clone(), *timeline.steps.first()?));
-    let nodes = scenario.timelines.iter().filter_map(first).collect();
+    let timelines = scenarios.iter().flat_map(|scenario| &scenario.timelines);
+    let nodes = timelines.filter_map(first).collect();
     Ok(ScenarioSetup { nodes, rules, omitted, alertmanager, interval })
 }
 
-/// Runs a scenario on the stack that was started with its [`setup`], and reports each event as it happens.
+/// Runs scenarios at once on the stack that was started with their [`setup`], and reports each event as it happens.
 pub fn run<'s>(
-    scenario: &'s Scenario,
+    scenarios: &'s [Scenario],
     speed: u32,
     backend: &dyn Backend,
-    mut report: impl FnMut(Duration, Event<'_>) -> Result<()>,
+    mut report: impl FnMut(&Scenario, Duration, Event<'_>) -> Result<()>,
 ) -> Result<Vec<Verdict<'s>>> {
-    at_rest(scenario.interval / speed, backend)?;
+    let interval = scenarios.first().context("no scenario")?.interval;
+    let steps = scenarios.iter().map(Scenario::steps).max().unwrap_or_default();
+    at_rest(interval / speed, backend)?;
     let (began, wall) = (Instant::now(), SystemTime::now());
     let (mut step, mut verdicts) = (0, Vec::new());
+    // Takes the steps that are due.
+    let catch_up = |step: &mut usize, report: &mut dyn FnMut(&Scenario, Duration, Event<'_>) -> Result<()>| {
+        while *step + 1 < steps && began.elapsed() * speed >= interval * u32::try_from(*step + 1)? {
+            *step += 1;
+            scenarios.iter().try_for_each(|scenario| take_step(scenario, *step, backend, report))?;
+        }
+        anyhow::Ok(())
+    };
     // Each with the time that it is asked about, first its own: a late question must not miss what was so by then.
-    let mut open: Vec<(&Expectation, Duration)> = scenario.expectations.iter().map(|it| (it, it.at)).collect();
-    while step + 1 < scenario.steps() || !open.is_empty() {
+    let all = scenarios.iter().flat_map(|scenario| scenario.expectations.iter().map(move |it| (scenario, it, it.at)));
+    let mut open: Vec<(&Scenario, &Expectation, Duration)> = all.collect();
+    while step + 1 < steps || !open.is_empty() {
         backend.alive()?;
-        catch_up(scenario, &mut step, began.elapsed() * speed, backend, &mut report)?;
-        for (expectation, time) in open.split_off(0) {
+        catch_up(&mut step, &mut report)?;
+        for (scenario, expectation, time) in open.split_off(0) {
             // Between two questions, too: slow answers must not skip a step.
-            catch_up(scenario, &mut step, began.elapsed() * speed, backend, &mut report)?;
+            catch_up(&mut step, &mut report)?;
             let now = began.elapsed() * speed;
             if now < time {
-                open.push((expectation, time));
+                open.push((scenario, expectation, time));
                 continue;
             }
             let late = time.saturating_sub(expectation.at) / speed;
-            let passed = match judge(backend, expectation, speed, wall + time / speed) {
+            let passed = match judge(backend, scenario, expectation, speed, wall + time / speed) {
                 Ok(()) => Ok(time),
                 Err(seen) if late > latest(scenario, speed, expectation.at) => Err(format!("{seen:#}")),
                 Err(_) => {
-                    open.push((expectation, now));
+                    open.push((scenario, expectation, now));
                     continue;
                 }
             };
-            let verdict = Verdict { expectation, passed };
-            report(now, Event::Judged(&verdict))?;
+            let verdict = Verdict { scenario, expectation, passed };
+            report(scenario, now, Event::Judged(&verdict))?;
             verdicts.push(verdict);
         }
         poll::pause(Duration::from_millis(50))?;
@@ -119,36 +137,22 @@ pub fn run<'s>(
     Ok(verdicts)
 }
 
-/// Takes the steps that are due.
-fn catch_up(
-    scenario: &Scenario,
-    step: &mut usize,
-    now: Duration,
-    backend: &dyn Backend,
-    report: &mut impl FnMut(Duration, Event<'_>) -> Result<()>,
-) -> Result<()> {
-    while *step + 1 < scenario.steps() && now >= scenario.interval * u32::try_from(*step + 1)? {
-        *step += 1;
-        take_step(scenario, *step, backend, report)?;
-    }
-    Ok(())
-}
-
-/// Brings every node to a step.
+/// Brings every node of a scenario to a step.
 fn take_step(
     scenario: &Scenario,
     step: usize,
     backend: &dyn Backend,
-    report: &mut impl FnMut(Duration, Event<'_>) -> Result<()>,
+    report: &mut dyn FnMut(&Scenario, Duration, Event<'_>) -> Result<()>,
 ) -> Result<()> {
     let nodes = backend.scenario_nodes().context("this lab was started without a scenario")?;
     for Timeline { node, steps } in &scenario.timelines {
-        let (before, step_of_node) = (&steps[step - 1], &steps[step]);
+        // One that is over stays as it is.
+        let Some(step_of_node) = steps.get(step) else { continue };
         nodes.set(node, step_of_node)?;
         let seen = |step: &NodeStep| (step.state, step.load, step.uptime.is_some());
-        if seen(before) != seen(step_of_node) {
+        if seen(&steps[step - 1]) != seen(step_of_node) {
             let time = scenario.interval * u32::try_from(step)?;
-            report(time, Event::Changed { node, step: step_of_node })?;
+            report(scenario, time, Event::Changed { node, step: step_of_node })?;
         }
     }
     Ok(())
@@ -179,18 +183,20 @@ fn rest(interval: Duration) -> Duration {
 }
 
 /// Fails with what was seen at that time instead of what is expected.
-fn judge(backend: &dyn Backend, expectation: &Expectation, speed: u32, time: SystemTime) -> Result<()> {
-    for question in &expectation.questions {
-        let samples = backend.stack().prometheus.query_at(&speed_up::query(&question.expr, speed)?, time)?;
-        let seen = samples.iter().map(|sample| format!("{} {}", written(&sample.labels), sample.value));
-        let seen = seen.collect::<Vec<_>>().join(", ");
-        ensure!(
-            question.is_answered_by(&samples),
-            "`{}` returns {}",
-            question.expr,
-            if seen.is_empty() { "nothing" } else { &seen }
-        );
-    }
+fn judge(
+    backend: &dyn Backend,
+    scenario: &Scenario,
+    expectation: &Expectation,
+    speed: u32,
+    time: SystemTime,
+) -> Result<()> {
+    let samples = backend.stack().prometheus.query_at(&speed_up::query(&expectation.expr, speed)?, time)?;
+    let clusters = scenario.clusters();
+    // Other scenarios and a fleet have alerts of their own.
+    let is_own = |sample: &&Sample| clusters.contains(&sample.labels.get("cluster").map(String::as_str));
+    let samples: Vec<&Sample> = samples.iter().filter(|it| expectation.alert.is_none() || is_own(it)).collect();
+    let seen = listed(samples.iter().map(|sample| (&sample.labels, sample.value)));
+    ensure!(expectation.is_met_by(&samples), "`{}` returns {seen}", expectation.expr);
     Ok(())
 }
 

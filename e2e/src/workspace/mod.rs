@@ -129,7 +129,7 @@ pub fn replace(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
 }
 
 /// The files with these extensions in a directory itself, in the order of their names.
-fn files(directory: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(directory: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|own| extensions.iter().any(|wanted| own == *wanted)));

@@ -9,10 +9,9 @@
 //! | `units` | every panel's unit is that of its metric |
 //! | `clusters` | no query takes the nodes of two clusters for one |
 //! | `alerts` | every rule's query, every alert's annotations and section in the runbook |
-//! | `scenarios`, `unit` | every shipped scenario as a unit test, which fails without its rule |
 //! | `scraping` | the labels that every scrape configuration attaches, and how often rules are evaluated |
 //! | `written` | what `just manifests` writes: prometheus-operator's copy of the rules, the runbook's address |
-//! | `promtool` | rules and configuration as Prometheus' own tool sees them, and the unit tests of every alert |
+//! | `promtool` | rules and configuration as Prometheus' own tool sees them, the unit tests of every alert, and the scenarios |
 //! | `mutate` | what `lab mutate` finds, and that it passes nothing unjudged |
 //! | `reference` | every flag, default, endpoint and metric of `docs/reference.md` |
 //! | `commands` | every command of the pages names what there is |
@@ -36,11 +35,9 @@ mod pins;
 mod promql;
 mod promtool;
 mod reference;
-mod scenarios;
 mod scraping;
 mod shipped;
 mod sizes;
-mod unit;
 mod units;
 mod workflows;
 mod written;

@@ -1,4 +1,4 @@
-//! Prometheus' own tool: whether it accepts rules and configuration, and the unit tests of every alert.
+//! Prometheus' own tool: whether it accepts rules and configuration, the unit tests of every alert, and the scenarios.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -7,13 +7,18 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::thread;
 
+use e2e::play::file::TestFile;
+use e2e::scenario::SCENARIOS;
 use e2e::terminal::progress::Progress;
 use e2e::tools::{self, Tool};
-use e2e::workspace::rules::RULES;
+use e2e::workspace::rules::{RULES, RuleFile};
 use fs_err as fs;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::shipped::{self, NODE_LEAVING, PROMETHEUS_CONFIG};
+
+/// Alerts that no scenario can raise: its exporters serve plain HTTP, and this rule reads the clock.
+const WITHOUT_SCENARIO: [&str; 1] = ["MiniNodeExporterCertificateExpiring"];
 
 #[test]
 fn promtool_accepts_the_rules() {
@@ -29,7 +34,7 @@ fn promtool_accepts_the_configuration() {
 fn every_alert_fires_when_it_should_and_only_then_and_resolves() {
     // One promtool for each file: by itself it uses one core.
     thread::scope(|scope| {
-        for file in files(&format!("{RULES}/tests")) {
+        for file in [files(&format!("{RULES}/tests")), files(SCENARIOS)].concat() {
             scope.spawn(|| run(["test", "rules"], vec![file]));
         }
     });
@@ -37,22 +42,47 @@ fn every_alert_fires_when_it_should_and_only_then_and_resolves() {
 
 #[test]
 fn every_alert_has_a_unit_test() {
-    let mut tested = BTreeSet::new();
-    for file in files(&format!("{RULES}/tests")) {
-        let file: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        for test in list(&file["tests"]).iter().flat_map(|group| list(&group["alert_rule_test"])) {
-            tested.insert((test["alertname"].as_str().unwrap().to_owned(), list(&test["exp_alerts"]).is_empty()));
+    let tested: BTreeSet<(String, bool)> = tests_of_alerts(&format!("{RULES}/tests")).into_iter().flatten().collect();
+    for (path, name) in alerts() {
+        for (fires, wanted) in [(true, "fires"), (false, "does not fire")] {
+            let is_tested = tested.contains(&(name.clone(), fires));
+            assert!(is_tested, "{path}: no test in {RULES}/tests in which `{name}` {wanted}");
         }
     }
-    for file in shipped::rules() {
-        for name in file.rules().filter_map(|rule| rule.alert.as_ref()) {
-            for (silent, wanted) in [(false, "fires"), (true, "does not fire")] {
-                let is_tested = tested.contains(&(name.clone(), silent));
-                assert!(is_tested, "{}: no test in {RULES}/tests in which `{name}` {wanted}", file.path);
-            }
-        }
+}
+
+#[test]
+fn every_alert_fires_and_resolves_in_a_scenario() {
+    let scenarios = tests_of_alerts(SCENARIOS);
+    for (path, alert) in alerts().into_iter().filter(|(_, alert)| !WITHOUT_SCENARIO.contains(&alert.as_str())) {
+        let fires_and_resolves = |tests: &Vec<(String, bool)>| {
+            let changes: Vec<bool> = tests.iter().filter(|(name, _)| *name == alert).map(|(_, fires)| *fires).collect();
+            changes.windows(2).any(|pair| pair == [true, false])
+        };
+        let is_one = scenarios.iter().any(fires_and_resolves);
+        assert!(is_one, "{path}: no scenario in {SCENARIOS} in which `{alert}` fires and resolves");
     }
+}
+
+/// The shipped alerts, and the file of each.
+fn alerts() -> Vec<(String, String)> {
+    let files = shipped::rules();
+    let alerts = |file: &RuleFile| {
+        let names = file.rules().filter_map(|rule| rule.alert.clone());
+        names.map(|name| (file.path.clone(), name)).collect::<Vec<_>>()
+    };
+    files.iter().flat_map(alerts).collect()
+}
+
+/// What each file of tests expects of alerts, in its order: the name, and whether it fires.
+fn tests_of_alerts(directory: &str) -> Vec<Vec<(String, bool)>> {
+    let read = |path: PathBuf| {
+        let file = TestFile::read(&path).unwrap();
+        let groups = file.groups.iter().map(|group| group.test.as_ref().unwrap_or_else(|reason| panic!("{reason}")));
+        let alerts = groups.flat_map(|test| &test.alerts);
+        alerts.map(|test| (test.name.clone(), !test.expected.is_empty())).collect()
+    };
+    files(directory).into_iter().map(read).collect()
 }
 
 /// What a query has to give, in promtool's notation: labels such as `{node="a"}`, and a value.

@@ -100,32 +100,6 @@ fn speed() -> Result<()> {
 }
 
 #[test]
-fn name_of_a_file() -> Result<()> {
-    let world = World::new()?;
-    let mut series = vec![json!({ "series": "node_uptime{node=\"mine-1\"}", "values": "60+60x2" })];
-    series.extend(["1m", "5m", "15m"].map(|duration| {
-        json!({ "series": format!("node_load{{node=\"mine-1\", duration=\"{duration}\"}}"), "values": "0x2" })
-    }));
-    let expected = json!([{ "eval_time": "1m", "expr": "ALERTS", "exp_samples": [] }]);
-    let file =
-        json!({ "name": "One of mine.", "interval": "1m", "input_series": series, "promql_expr_test": expected });
-    let path = world.lab.dir().join("mine.yml").display().to_string();
-    fs::write(&path, file.to_string())?;
-    world.shows(&world.with_real(&["scenario", "run", &path]), "mine: One of mine.")
-}
-
-/// Which other folder Prometheus reads.
-#[test]
-fn rules_of_a_scenario() -> Result<()> {
-    let world = World::new()?;
-    let rules = world.lab.dir().join("rules");
-    fs::create_dir(&rules)?;
-    fs::write(rules.join("mine.yaml"), "groups: [{name: g, rules: [{record: mine, expr: vector(1)}]}]")?;
-    let words = ["scenario", "run", "quiet-day", "--exporter", &world.real[0], "--rules", &rules.to_string_lossy()];
-    world.shows(&words, "mine.yaml")
-}
-
-#[test]
 fn rules_of_a_check() -> Result<()> {
     let rules = json!({ "groups": [{ "name": "g", "rules": [{ "record": "mine:own", "expr": "vector(1)" }] }] });
     World::new()?.of_shared("rules", "mine.yml", &rules, "rules-healthy", "Prometheus has loaded no rules")
@@ -166,7 +140,7 @@ struct World {
 
 impl World {
     fn new() -> Result<Self> {
-        let lab = Lab::bare()?;
+        let lab = Lab::bare()?.with_promtool()?;
         let parts = lab.programs();
         let real = [&parts[1], &parts[3]].map(|path| path.to_string_lossy().into_owned());
         let exporter = lab.script("exporter", "echo \"the exporter that was named, with $*\"; exit 3")?;

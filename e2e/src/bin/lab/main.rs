@@ -9,7 +9,6 @@ mod down;
 mod images;
 mod logs;
 mod mutate;
-mod play;
 mod scenario;
 mod start;
 mod status;

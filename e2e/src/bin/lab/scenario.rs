@@ -1,22 +1,25 @@
-//! `lab scenario`: runs timelines of nodes from a file on the real pipeline, and judges whether the alerts follow.
+//! `lab scenario`: plays unit tests of rules on the real pipeline, on real exporters where they are scenarios of nodes, and
+//! shows promtool's verdict beside its own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use e2e::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{self, Backend, Ports, sweep};
-use e2e::play;
+use e2e::play::file::TestFile;
+use e2e::play::{self, Played};
 use e2e::run::Run;
-use e2e::scenario::Scenario;
 use e2e::scenario::run::{self, Event};
+use e2e::scenario::{self, Scenario};
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, Mark, OutError};
 use e2e::terminal::progress::Progress;
 use e2e::terminal::report::Format;
+use e2e::tools::{self, Tool};
 use e2e::wait::interrupt;
-use e2e::workspace::description::Description;
 use e2e::workspace::project::Project;
 
 use crate::cli::ScenarioRun;
@@ -25,7 +28,7 @@ use crate::start::expect_file;
 /// `lab scenario list`.
 pub fn list() -> Result<Exit> {
     let mut rows = vec![["scenario", "lasts", "at speed 60", ""].map(str::to_owned).to_vec()];
-    for scenario in Scenario::all()? {
+    for scenario in read(&scenario::shipped()?.iter().map(|path| TestFile::read(path)).collect::<Result<Vec<_>>>()?)? {
         let length = scenario.length();
         let lasts = [length, length / 60].map(|length| humantime::format_duration(length).to_string());
         rows.push([vec![scenario.name], lasts.to_vec(), vec![scenario.title]].concat());
@@ -34,88 +37,164 @@ pub fn list() -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// The scenarios among the groups of files.
+pub fn read(files: &[TestFile]) -> Result<Vec<Scenario>> {
+    let groups = files.iter().flat_map(|file| file.groups.iter().map(move |group| (file, group)));
+    let scenarios = groups.filter(|(_, group)| group.is_on_exporters());
+    Ok(scenarios.map(|(file, group)| Scenario::read(file, group)).collect::<Result<_>>().map_err(usage)?)
+}
+
 /// `lab scenario run`.
 pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
-    let files: Vec<PathBuf> = args.names.iter().filter(|name| is_file(name)).map(PathBuf::from).collect();
-    if files.iter().any(|file| play::file::is_one(file)) {
-        if let Some(name) = args.names.iter().find(|name| !is_file(name)) {
-            return Err(
-                Usage(format!("`{name}` is a scenario, and others are unit tests; run one kind at a time")).into()
-            );
-        }
-        return crate::play::run(args, files, progress);
+    let paths = args.names.iter().map(|name| scenario::file(name)).collect::<Result<Vec<_>>>().map_err(usage)?;
+    paths.iter().try_for_each(|path| fs_err::metadata(path).map(drop))?;
+    // What cannot be read is a play that is refused.
+    let files: Vec<TestFile> = paths.iter().filter_map(|path| TestFile::read(path).ok()).collect();
+    let speed = args.speed.of_scenario();
+    let mut labs = Vec::new();
+    for scenarios in scenario::labs(read(&files)?) {
+        let setup = setup(&scenarios, speed, &Project::default(), progress)?;
+        labs.push((scenarios, setup));
     }
-    if args.jobs.is_some() || args.format != Format::Text {
-        return Err(Usage(
-            "`--jobs` and `--format` are for unit tests; a scenario is one, and has only text".to_owned(),
-        )
-        .into());
-    }
-    let [name] = &args.names[..] else {
-        return Err(Usage("several scenarios at once; expected one, or files of unit tests".to_owned()).into());
-    };
-    let scenario = Scenario::find(name).map_err(|error| Usage(format!("{error:#}")))?;
-    let project = Project::read(&Description { rules: args.rules.clone(), ..Description::default() })?.or_shipped()?;
-    let setup = setup(&scenario, args.speed.of_scenario(), &project, progress)?;
     expect_file("exporter", args.exporter.as_ref())?;
     expect_file("prometheus", args.prometheus.as_ref())?;
     interrupt::listen()?;
     sweep::sweep(progress);
-    let options = local::Options {
-        scenario: Some(setup),
-        exporter: args.exporter.clone(),
-        prometheus: args.prometheus.clone(),
-        ports: Ports::Any,
-        ..local::Options::default()
+    let find = |tool: Tool, flag| {
+        progress.step(&format!("find {}", tool.name()), |step| {
+            let found = tools::find(tool, flag, step)?;
+            step.came_to(found.summary());
+            Ok(found)
+        })
     };
-    let local = Local::start(&options, Run::create("local")?, progress)?;
-    let failed = run_on(&scenario, args.speed.of_scenario(), &local, &out::line);
-    if failed.as_ref().map_or(!interrupt::seen(), |failed| *failed > 0) {
-        backend::save_evidence(&local, progress);
+    let prometheus = find(Tool::Prometheus, args.prometheus.as_deref())?;
+    let promtool = find(Tool::Promtool, None)?;
+    if prometheus.version != promtool.version {
+        progress.say(Mark::Warn, "Prometheus and promtool are of different versions, and may disagree");
     }
-    Ok(if failed? == 0 { Exit::Ok } else { Exit::Failed })
+    let print = |text: &str| {
+        if args.format == Format::Text {
+            out::line(text)
+        } else {
+            progress.line(text);
+            Ok(())
+        }
+    };
+    let began = Instant::now();
+    let mut played = Vec::new();
+    for (scenarios, setup) in labs {
+        let options = local::Options {
+            scenario: Some(setup),
+            exporter: args.exporter.clone(),
+            prometheus: Some(prometheus.path.clone()),
+            ports: Ports::Any,
+            ..local::Options::default()
+        };
+        let local = Local::start(&options, Run::create("local")?, progress)?;
+        let all = judge(&scenarios, speed, &local, &files, &promtool.path, &print);
+        if all.as_ref().map_or(!interrupt::seen(), |all| all.iter().any(|one| one.live != play::Verdict::Pass)) {
+            backend::save_evidence(&local, progress);
+        }
+        played.extend(all?);
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let options = play::Options {
+        files: paths,
+        prometheus: prometheus.path,
+        promtool: promtool.path,
+        speed: args.speed.speed,
+        jobs: args.jobs.map_or(4 * cores, usize::from),
+    };
+    let mut report = play::run(&options, &Run::create("local")?, &|played| drop(print(&played.line())))?;
+    report.groups.splice(0..0, played);
+    ensure!(!report.groups.is_empty(), "the files have no test group: nothing to play");
+    let took = began.elapsed();
+    out::line(&match args.format {
+        Format::Text => format!("\n{}", report.summary(took)),
+        Format::Json => report.json(took)?,
+        Format::Junit => report.junit()?,
+    })?;
+    Ok(report.exit())
 }
 
-/// Whether an argument is a path; a plain name is that of a shipped scenario.
-fn is_file(name: &str) -> bool {
-    name.contains('/') || Path::new(name).extension().is_some()
-}
-
-/// What a stack needs for a scenario; one that cannot be run by these rules at this speed is a usage error.
-pub fn setup(scenario: &Scenario, speed: u32, project: &Project, progress: &Progress) -> Result<ScenarioSetup> {
-    let setup = run::setup(scenario, speed, project).map_err(|error| Usage(format!("{error:#}")))?;
+/// What a stack needs for scenarios; some that cannot be run at this speed are a usage error.
+pub fn setup(scenarios: &[Scenario], speed: u32, project: &Project, progress: &Progress) -> Result<ScenarioSetup> {
+    let setup = run::setup(scenarios, speed, project).map_err(usage)?;
     for (alert, reason) in &setup.omitted {
         progress.say(Mark::Note, &format!("the alert {alert} is omitted: {reason}"));
     }
     Ok(setup)
 }
 
-/// Runs a scenario and prints what happens; returns the number of expectations that failed.
+/// Has both judges look at scenarios, and prints what happens.
+fn judge(
+    scenarios: &[Scenario],
+    speed: u32,
+    backend: &dyn Backend,
+    files: &[TestFile],
+    promtool: &Path,
+    print: &dyn Fn(&str) -> Result<(), OutError>,
+) -> Result<Vec<Played>> {
+    let began = Instant::now();
+    let failed = run_on(scenarios, speed, backend, print)?;
+    let seconds = began.elapsed().as_secs_f64();
+    print("")?;
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut all = Vec::new();
+    for (scenario, reasons) in scenarios.iter().zip(failed) {
+        let file = files.iter().find(|file| file.path == scenario.path).context("no file")?;
+        let index = file.groups.iter().position(|group| group.line == scenario.line).context("no group")?;
+        let (promtool, promtool_said) = play::promtool(promtool, backend.run(), file, index)?;
+        let played = Played {
+            file: scenario.path.strip_prefix(&here).unwrap_or(&scenario.path).display().to_string(),
+            line: scenario.line,
+            name: scenario.title.clone(),
+            promtool,
+            live: if reasons.is_empty() { play::Verdict::Pass } else { play::Verdict::Fail },
+            speed: Some(speed),
+            plays: 1,
+            seconds,
+            reasons,
+            promtool_said,
+        };
+        print(&played.line())?;
+        all.push(played);
+    }
+    Ok(all)
+}
+
+/// Runs scenarios and prints what happens; returns what failed of each.
 pub fn run_on(
-    scenario: &Scenario,
+    scenarios: &[Scenario],
     speed: u32,
     backend: &dyn Backend,
     print: &dyn Fn(&str) -> Result<(), OutError>,
-) -> Result<usize> {
-    let length = scenario.length();
+) -> Result<Vec<Vec<String>>> {
+    for scenario in scenarios {
+        let [length, at_speed] = [scenario.length(), scenario.length() / speed].map(humantime::format_duration);
+        print(&format!("{}: {} {length} in {at_speed}.", scenario.name, scenario.title))?;
+    }
     print(&format!(
-        "{}: {}\n{} in {}: every duration of the scenario and of the rules, their `for`, `keep_firing_for` and windows, is \
-         divided by {speed}\n",
-        scenario.name,
-        scenario.title,
-        humantime::format_duration(length),
-        humantime::format_duration(length / speed)
+        "Every duration of tests and rules, their `for`, `keep_firing_for` and windows, is divided by {speed}.\n"
     ))?;
-    let began = Instant::now();
-    let verdicts = run::run(scenario, speed, backend, |now, event| Ok(print(&line(now, &event))?));
-    let verdicts = verdicts.context("the scenario did not finish")?;
-    let failed = verdicts.iter().filter(|verdict| verdict.passed.is_err()).count();
-    let took = began.elapsed().as_secs_f64();
-    print(&format!("\n{} passed, {failed} failed; took {took:.1} s", verdicts.len() - failed))?;
-    Ok(failed)
+    let is_one = scenarios.len() == 1;
+    let verdicts = run::run(scenarios, speed, backend, |scenario, now, event| {
+        let name = if is_one { String::new() } else { format!("{}: ", scenario.name) };
+        Ok(print(&line(&name, now, &event))?)
+    });
+    let verdicts = verdicts.context("the scenarios did not finish")?;
+    let failed = |scenario: &Scenario| {
+        let own = verdicts.iter().filter(|verdict| std::ptr::eq(verdict.scenario, scenario));
+        let failed = own.filter_map(|verdict| {
+            let (expectation, seen) = (verdict.expectation, verdict.passed.as_ref().err()?);
+            Some(format!("{} at {}: {seen}", expectation.text, clock(expectation.at)))
+        });
+        failed.collect()
+    };
+    Ok(scenarios.iter().map(failed).collect())
 }
 
-fn line(now: Duration, event: &Event<'_>) -> String {
+fn line(name: &str, now: Duration, event: &Event<'_>) -> String {
     let time = clock(now);
     match event {
         Event::Changed { node, step: NodeStep { state, uptime, load } } => {
@@ -135,7 +214,7 @@ fn line(now: Duration, event: &Event<'_>) -> String {
                 Ok(at) => (Mark::Pass, format!("met at {}", clock(*at))),
                 Err(seen) => (Mark::Fail, format!("not met by {time}: {seen}")),
             };
-            format!("{mark} {due:>7}  {}  {seen}", verdict.expectation.text)
+            format!("{mark} {due:>7}  {name}{}  {seen}", verdict.expectation.text)
         }
     }
 }
@@ -143,4 +222,9 @@ fn line(now: Duration, event: &Event<'_>) -> String {
 /// A scenario's time, in minutes and seconds.
 fn clock(time: Duration) -> String {
     format!("{}m{:02}s", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it so")]
+fn usage(error: anyhow::Error) -> Usage {
+    Usage(format!("{error:#}"))
 }

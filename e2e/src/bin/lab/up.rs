@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use e2e::backend::{self, Backend, Ports};
+use e2e::play::file::TestFile;
 use e2e::process::command::Cmd;
 use e2e::scenario::Scenario;
 use e2e::stack::Part;
@@ -35,15 +36,13 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
         return detach::detach(progress);
     }
     args.start.check().map_err(Usage)?;
+    let scenarios = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
     let mut project = Project::read(&args.start.description)?;
     if project.is_ours() {
         project = project.or_shipped()?;
     }
-    let scenario = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
-    let setup = scenario
-        .as_ref()
-        .map(|scenario| scenario::setup(scenario, args.speed.of_scenario(), &project, progress))
-        .transpose()?;
+    let speed = args.speed.of_scenario();
+    let setup = scenarios.as_ref().map(|all| scenario::setup(all, speed, &project, progress)).transpose()?;
     let backend = match start(&args.start, project, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; everything was removed" });
@@ -51,7 +50,7 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
         }
         other => other?,
     };
-    let result = show_and_stay(&*backend, args, scenario.as_ref(), background.as_deref(), progress);
+    let result = show_and_stay(&*backend, args, scenarios.as_deref(), background.as_deref(), progress);
     let failure = result.err().filter(|error| !is_an_end(error));
     if let Some(error) = &failure {
         // At once, for taking the rest down may take its time.
@@ -66,14 +65,23 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     Ok(if failure.is_some() { Exit::Failed } else { Exit::Ok })
 }
 
-/// The scenario to run.
-fn find(name: &str, args: &cli::Up) -> Result<Scenario> {
+/// The scenarios of the file that `--scenario` names.
+fn find(name: &str, args: &cli::Up) -> Result<Vec<Scenario>> {
     let start = &args.start;
     if start.backend != cli::Backend::Local || start.procfs.is_some() || !start.description.target.is_empty() {
         let why = "`--scenario` needs `--backend local`, and its nodes are exporters with trees of their own";
         return Err(Usage(why.into()).into());
     }
-    Ok(Scenario::find(name).map_err(|error| Usage(format!("{error:#}")))?)
+    if !start.description.rules.is_empty() {
+        return Err(Usage("`--scenario` and `--rules`: a scenario names its rules".into()).into());
+    }
+    let path = e2e::scenario::file(name).map_err(|error| Usage(format!("{error:#}")))?;
+    let mut labs = e2e::scenario::labs(scenario::read(&[TestFile::read(&path)?])?);
+    if labs.len() != 1 {
+        let why = format!("{} has no scenario, or several of the same cluster; expected one", path.display());
+        return Err(Usage(why).into());
+    }
+    Ok(labs.remove(0))
 }
 
 /// Whether a lab was ended by a signal, or by a reader that closed the pipe.
@@ -84,7 +92,7 @@ fn is_an_end(error: &anyhow::Error) -> bool {
 fn show_and_stay(
     backend: &dyn Backend,
     args: &cli::Up,
-    scenario: Option<&Scenario>,
+    scenarios: Option<&[Scenario]>,
     background: Option<&Path>,
     progress: &Progress,
 ) -> Result<()> {
@@ -122,7 +130,7 @@ fn show_and_stay(
             let goes_on = |pause| is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
             watch(prometheus, live, seen.summary(), goes_on)
         });
-        let stayed = stay(backend, args, scenario, live);
+        let stayed = stay(backend, args, scenarios, live);
         drop(done);
         let watched = watching.join().unwrap_or_else(|panic| resume_unwind(panic));
         match stayed {
@@ -132,10 +140,10 @@ fn show_and_stay(
     })
 }
 
-fn stay(backend: &dyn Backend, args: &cli::Up, scenario: Option<&Scenario>, live: &Live) -> Result<()> {
-    if let Some(scenario) = scenario {
+fn stay(backend: &dyn Backend, args: &cli::Up, scenarios: Option<&[Scenario]>, live: &Live) -> Result<()> {
+    if let Some(scenarios) = scenarios {
         live.line("")?;
-        scenario::run_on(scenario, args.speed.of_scenario(), backend, &|text| live.line(text))?;
+        scenario::run_on(scenarios, args.speed.of_scenario(), backend, &|text| live.line(text))?;
     }
     // A time too long for the clock has no end.
     let end = args.stay.and_then(|stay| Instant::now().checked_add(stay));

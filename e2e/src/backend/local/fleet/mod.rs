@@ -110,7 +110,7 @@ pub(super) fn start(fleet: Fleet, run: &Run) -> Result<(Process, Vec<DiscoveredN
 }
 
 /// The step that a node of a fleet stays at: values of its own, for which no alert fires.
-pub fn at_rest(index: u16) -> NodeStep {
+fn at_rest(index: u16) -> NodeStep {
     let index = u32::from(index);
     let load = [1, 7, 13].map(|factor| f64::from(index * factor % 80) / 10.0);
     NodeStep {

@@ -43,7 +43,7 @@ pub enum Command {
     Down(Which),
     /// Prints the logs of a running lab.
     Logs(Which),
-    /// Runs scenarios, timelines of nodes from a file, and checks that the expected alerts fire.
+    /// Plays unit tests of rules on a real Prometheus, scenarios of nodes on real exporters, too.
     #[command(subcommand)]
     Scenario(Scenario),
     /// Changes rules one clause at a time, and lists the changes that no unit test notices.
@@ -76,27 +76,24 @@ pub enum Images {
 pub enum Scenario {
     /// Lists the shipped scenarios.
     List,
-    /// Runs a scenario on real exporters and a real Prometheus.
+    /// Plays scenarios and other unit tests of rules, and shows promtool's verdict beside what was seen.
     Run(ScenarioRun),
 }
 
 /// The flags of `lab scenario run`.
 #[derive(Debug, Args)]
 pub struct ScenarioRun {
-    /// A shipped scenario, the path of your own `NAME.yml`, or files of unit tests as `promtool test rules` takes them.
+    /// Shipped scenarios, or files of unit tests as `promtool test rules` takes them.
     #[arg(required = true, value_name = "NAME|FILE")]
     pub names: Vec<String>,
     #[command(flatten)]
     pub speed: Speed,
-    /// With unit tests: how many run at once; by default four for each core.
+    /// How many tests without exporters are played at once; by default four for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
-    /// With unit tests: the format of the report.
+    /// The format of the report.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// With a scenario: use these rules: a file, a folder's *.yml and *.yaml, or a pattern; may be repeated.
-    #[arg(long, value_name = "FILE|DIR|GLOB")]
-    pub rules: Vec<String>,
     /// Use this exporter binary instead of building the workspace's.
     #[arg(long, value_name = "FILE", value_parser = path)]
     pub exporter: Option<PathBuf>,
@@ -126,8 +123,7 @@ pub struct Mutate {
 /// How fast a scenario runs.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Speed {
-    /// Divide every duration of the scenario and of the rules by this: 60 by default, and for unit tests as much as they
-    /// allow.
+    /// Divide every duration of tests and rules by this; by default by 60 on exporters, otherwise by as much as they allow.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub speed: Option<u32>,
 }
@@ -151,8 +147,8 @@ pub struct Up {
     /// Run the lab in the background, and return as soon as it is ready; `lab down` stops it.
     #[arg(long)]
     pub detach: bool,
-    /// With local: run this scenario first, on nodes of its own.
-    #[arg(long, value_name = "NAME")]
+    /// With local: play this scenario first, on nodes of its own.
+    #[arg(long, value_name = "NAME|FILE")]
     pub scenario: Option<String>,
     #[command(flatten)]
     pub speed: Speed,
