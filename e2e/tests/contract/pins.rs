@@ -45,7 +45,7 @@ fn pins() -> Vec<Pin> {
         (
             "Alertmanager",
             pins::ALERTMANAGER.into(),
-            vec![(SOURCE, 1), ("kustomize/alertmanager/kustomization.yaml", 2)],
+            vec![(SOURCE, 1), ("kustomize/alertmanager/kustomization.yaml", 2), ("e2e/airgap/alertmanager/build", 1)],
         ),
         ("Grafana", pins::GRAFANA.into(), vec![(SOURCE, 1), ("kustomize/grafana/kustomization.yaml", 2)]),
         ("Grafana's build", pins::GRAFANA_BUILD.into(), vec![(SOURCE, 1)]),

@@ -16,18 +16,19 @@ use crate::wait::lock;
 use crate::{tools, workspace};
 
 /// The images that the airgap mode builds. Grafana is neither packaged nor a Go module.
-pub const BUILT: [Image; 2] = [Image::Node, Image::Prometheus];
+pub const BUILT: [Image; 3] = [Image::Node, Image::Prometheus, Image::Alertmanager];
 
 /// The name of prometheus-operator's image.
 const OPERATOR: &str = "operator";
 
 /// The steps in order: name, script, deadline in minutes, and the images that need it.
-const STEPS: [(&str, &str, u64, &[&str]); 6] = [
-    ("fetch Debian packages", "fetch", 10, &["node", "prometheus", OPERATOR]),
+const STEPS: [(&str, &str, u64, &[&str]); 7] = [
+    ("fetch Debian packages", "fetch", 10, &["node", "prometheus", "alertmanager", OPERATOR]),
     ("build the base image", "base/build", 10, &["node"]),
     ("compile Kubernetes and the rest", "programs/build", 60, &["node", "prometheus"]),
     ("build the node image", "node/build", 10, &["node"]),
     ("build the Prometheus image", "prometheus/build", 5, &["prometheus"]),
+    ("compile Alertmanager", "alertmanager/build", 30, &["alertmanager"]),
     ("compile prometheus-operator", "operator/build", 30, &[OPERATOR]),
 ];
 
@@ -131,7 +132,7 @@ pub fn module(module: &str) -> Result<PathBuf> {
     Ok(answer["Dir"].as_str().context("`go mod download` names no directory")?.into())
 }
 
-/// Whether both images exist already.
+/// Whether all of [`BUILT`] exist already.
 pub fn is_built() -> Result<bool> {
     Ok(present(&BUILT.map(Image::name))?.is_some())
 }

@@ -24,6 +24,8 @@ pub enum Image {
     Exporter,
     /// Prometheus.
     Prometheus,
+    /// Alertmanager.
+    Alertmanager,
     /// Grafana.
     Grafana,
     /// kube-state-metrics, which only a test deploys.
@@ -39,12 +41,13 @@ pub struct Override {
     reference: String,
 }
 
-/// The reference of each image that a cluster gets. Without Grafana there is none of it.
+/// The reference of each image that a cluster gets. Of a part that it does not get there is none.
 pub type Images = BTreeMap<Image, String>;
 
-const ALL: [(Image, &str); 5] = [
+const ALL: [(Image, &str); 6] = [
     (Image::Exporter, "exporter"),
     (Image::Prometheus, "prometheus"),
+    (Image::Alertmanager, "alertmanager"),
     (Image::Grafana, "grafana"),
     (Image::KubeStateMetrics, "kube-state-metrics"),
     (Image::Node, "node"),
@@ -56,6 +59,7 @@ impl Image {
         match self {
             Self::Exporter => Some("ghcr.io/mini-node-exporter/mini-node-exporter"),
             Self::Prometheus => Some("prom/prometheus"),
+            Self::Alertmanager => Some("prom/alertmanager"),
             Self::Grafana => Some("grafana/grafana"),
             Self::KubeStateMetrics | Self::Node => None,
         }
@@ -122,7 +126,9 @@ fn instead_of(image: Image) -> String {
     let name = image.name();
     match image {
         Image::Exporter => format!("without `--image {name}=…` the workspace's own is built"),
-        Image::Grafana => format!("use another with `--image {name}=REF`, or none with `--without grafana`"),
+        Image::Alertmanager | Image::Grafana => {
+            format!("use another with `--image {name}=REF`, or none with `--without {name}`")
+        }
         Image::KubeStateMetrics => format!("use another with `--image {name}=REF`"),
         Image::Prometheus | Image::Node => {
             format!("use another with `--image {name}=REF`, or one that needs no registry with `--airgap`")
@@ -165,6 +171,7 @@ fn pinned(image: Image) -> String {
     match image {
         Image::Exporter => "mini-node-exporter".into(),
         Image::Prometheus => format!("prom/prometheus:v{}", pins::PROMETHEUS),
+        Image::Alertmanager => format!("prom/alertmanager:v{}", pins::ALERTMANAGER),
         Image::Grafana => format!("grafana/grafana:{}", pins::GRAFANA),
         Image::KubeStateMetrics => {
             format!("registry.k8s.io/kube-state-metrics/kube-state-metrics:v{}", pins::KUBE_STATE_METRICS)
@@ -226,7 +233,7 @@ mod tests {
         let unknown = "graphana=mine:1".parse::<Override>().unwrap_err().to_string();
         assert_eq!(
             unknown,
-            "unknown image `graphana`; expected exporter, prometheus, grafana, kube-state-metrics, node"
+            "unknown image `graphana`; expected exporter, prometheus, alertmanager, grafana, kube-state-metrics, node"
         );
     }
 }

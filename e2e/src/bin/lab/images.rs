@@ -16,9 +16,9 @@ pub fn build(airgapped: bool, progress: &Progress) -> Result<Exit> {
     // First, for it knows at once whether this engine will do.
     if airgapped {
         for (image, reference) in airgap::ensure(&docker, &airgap::BUILT, progress)? {
-            out::line(&format!("{:<11} {reference}", image.name()))?;
+            out::line(&format!("{:<12} {reference}", image.name()))?;
         }
     }
-    out::line(&format!("exporter    {}", images::build_exporter(&docker, progress)?))?;
+    out::line(&format!("exporter     {}", images::build_exporter(&docker, progress)?))?;
     Ok(Exit::Ok)
 }
