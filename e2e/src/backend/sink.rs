@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::client::alertmanager::{Page, Pages};
 
 /// A running sink. Dropping it closes its port.
+#[derive(Debug)]
 pub(super) struct Sink {
     pub address: String,
     pub pages: Pages,
@@ -64,9 +65,9 @@ pub(super) fn time_intervals(route: &Value) -> BTreeSet<&str> {
     lists.flatten().filter_map(Value::as_str).chain(below).collect()
 }
 
-/// The configuration with this webhook in the place of what each receiver is made of. A receiver that is made of nothing
-/// stays so. Global settings and templates are for other receivers, and may name files and secrets.
-pub(super) fn delivering_to(webhook: &str, config: &Value) -> Value {
+/// The configuration with this webhook, or nothing, in the place of what each receiver is made of. A receiver that is made of
+/// nothing stays so. Global settings and templates are for other receivers, and may name files and secrets.
+pub(super) fn delivering_to(webhook: Option<&str>, config: &Value) -> Value {
     let mut config = config.clone();
     let Some(fields) = config.as_object_mut() else { return config };
     fields.remove("global");
@@ -74,7 +75,7 @@ pub(super) fn delivering_to(webhook: &str, config: &Value) -> Value {
     for receiver in fields.get_mut("receivers").and_then(Value::as_array_mut).into_iter().flatten() {
         let delivers = receiver.as_object().is_some_and(|fields| fields.keys().any(|key| key.ends_with("_configs")));
         let mut replaced = json!({ "name": receiver["name"] });
-        if delivers {
+        if let Some(webhook) = webhook.filter(|_| delivers) {
             replaced["webhook_configs"] = json!([{ "url": webhook, "send_resolved": true }]);
         }
         *receiver = replaced;
@@ -138,7 +139,9 @@ mod tests {
             ],
             "inhibit_rules": inhibition,
         });
-        assert_eq!(delivering_to("http://sink/", &at_once(config)), expected);
+        assert_eq!(delivering_to(Some("http://sink/"), &at_once(config.clone())), expected);
+        let nobody = json!([{ "name": "team" }, { "name": "null" }]);
+        assert_eq!(delivering_to(None, &config)["receivers"], nobody);
     }
 
     #[test]

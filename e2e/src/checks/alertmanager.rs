@@ -73,6 +73,7 @@ pub(super) fn alertmanagers_known(subject: Subject<'_>) -> Outcome {
 pub(super) fn alerts_delivered(subject: Subject<'_>) -> Outcome {
     with_alertmanager(subject, |alertmanager| match alertmanager.delivery() {
         Delivery::Lab(pages) => deliver(subject, alertmanager, pages).into(),
+        Delivery::Nobody(reason) => Outcome::Skipped { reason: reason.clone() },
         Delivery::Probed => page(alertmanager, &subject.stack().job, PAGED).into(),
         Delivery::Unprobed => Outcome::Omitted { reason: "it would page somebody; `--probe-alert` does so" },
     })

@@ -23,6 +23,8 @@ pub struct Alertmanager {
 pub enum Delivery {
     /// The lab.
     Lab(Pages),
+    /// Nobody, for the lab cannot receive pages, for this reason.
+    Nobody(String),
     /// People, who may be paged by a synthetic alert.
     Probed,
     /// People.
@@ -72,9 +74,9 @@ pub struct PagedAlert {
 }
 
 impl Alertmanager {
-    /// The lab's own, which delivers to the lab.
-    pub fn new(base: impl Into<String>, pages: Pages) -> Self {
-        Self { server: Server::new(base), delivery: Delivery::Lab(pages) }
+    /// The lab's own.
+    pub fn new(base: impl Into<String>, delivery: Delivery) -> Self {
+        Self { server: Server::new(base), delivery }
     }
 
     /// One anywhere, which pages people; with `probed` they may be by a synthetic alert.

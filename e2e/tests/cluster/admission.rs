@@ -81,7 +81,7 @@ fn trees(kind: &Kind) -> Result<Vec<(String, PathBuf)>> {
     let (kind, production, stack) = ("overlays/kind", "overlays/production", "examples/kube-prometheus-stack");
     let trees: [(&str, &str, &[&str]); 6] = [
         (NAMESPACE, kind, &[]),
-        (NAMESPACE, "overlays/airgap", &["prometheus-pvc"]),
+        (NAMESPACE, kind, &["prometheus-pvc"]),
         ("dry-run", production, &[]),
         ("dry-run", production, COMPONENTS[0]),
         ("dry-run", production, COMPONENTS[1]),

@@ -7,19 +7,21 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::backend::kind::Kind;
 use e2e::backend::kind::objects::Pod;
 use e2e::checks::report::{CheckReport, Outcome};
-use e2e::docker::docker;
 use e2e::stack::JOB;
+use e2e::workspace;
+use fs_err as fs;
+use serde_json::{Value, json};
 
 use crate::fault;
-use crate::kubernetes::{EXPORTER, PROMETHEUS, pods};
+use crate::kubernetes::{EXPORTER, pods};
 use crate::variant::{self, Patches};
 
-type Fault = fault::Fault<Plant>;
+type Fault<'p> = fault::Fault<Plant<'p>>;
 
 /// Where a fault is.
-enum Plant {
+enum Plant<'p> {
     /// In the manifests, and how many seconds their roll-out may take: trouble that lasts ends the wait sooner.
-    Manifests(u64, Patches<'static>),
+    Manifests(u64, Patches<'p>),
     /// In the network, which drops the packets from Prometheus to the exporters.
     Network,
 }
@@ -209,8 +211,49 @@ pub fn a_network_that_drops_scrapes(kind: &Kind) -> Result<()> {
     expect(kind, "dropped", &fault)
 }
 
+pub fn a_route_that_leads_to_nobody(kind: &Kind) -> Result<()> {
+    let config = json!({ "route": { "receiver": "nobody" }, "receivers": [{ "name": "nobody" }] });
+    let config = replaced("/data/alertmanager.yml", &config);
+    let fault = Fault {
+        plant: Plant::Manifests(60, &[("ConfigMap", "alertmanager-config", &config)]),
+        fails: &["alerts-delivered"],
+        says: "its route leads to the receiver `nobody`; no request to a receiver failed",
+    };
+    expect(kind, "no-route", &fault)
+}
+
+pub fn a_receiver_that_is_down(kind: &Kind) -> Result<()> {
+    let down = json!({ "name": "down", "webhook_configs": [{ "url": "http://127.0.0.1:1/" }] });
+    let config = json!({ "route": { "receiver": "down", "group_wait": "1s" }, "receivers": [down] });
+    let config = replaced("/data/alertmanager.yml", &config);
+    let fault = Fault {
+        plant: Plant::Manifests(60, &[("ConfigMap", "alertmanager-config", &config)]),
+        fails: &["alerts-delivered"],
+        says: "requests to receivers failed since it started",
+    };
+    expect(kind, "receiver-down", &fault)
+}
+
+pub fn a_prometheus_that_alerts_nobody(kind: &Kind) -> Result<()> {
+    let shipped = fs::read_to_string(workspace::root().join("kustomize/components/lab/prometheus.yml"))?;
+    let mut config: Value = serde_saphyr::from_str(&shipped)?;
+    config.as_object_mut().and_then(|config| config.remove("alerting")).context("no `alerting`")?;
+    let config = replaced("/data/prometheus.yml", &config);
+    let fault = Fault {
+        plant: Plant::Manifests(60, &[("ConfigMap", "prometheus-config", &config)]),
+        fails: &["alertmanagers-known"],
+        says: "Prometheus has found none",
+    };
+    expect(kind, "no-alerting", &fault)
+}
+
+/// A patch that replaces a file of a `ConfigMap`.
+fn replaced(path: &str, file: &Value) -> String {
+    json!([{ "op": "replace", "path": path, "value": file.to_string() }]).to_string()
+}
+
 /// Plants the fault in a stack of its own, and checks what is seen of it.
-fn expect(kind: &Kind, namespace: &str, fault: &Fault) -> Result<()> {
+fn expect(kind: &Kind, namespace: &str, fault: &Fault<'_>) -> Result<()> {
     match &fault.plant {
         Plant::Manifests(seconds, patches) => variant::with(kind, namespace, &[], patches, |stack| {
             let failure = stack.rolled_out(Duration::from_secs(*seconds)).err().map(|error| format!("{error:#}"));
@@ -221,12 +264,7 @@ fn expect(kind: &Kind, namespace: &str, fault: &Fault) -> Result<()> {
         }),
         Plant::Network => variant::with(kind, namespace, &[], &[], |stack| {
             stack.rolled_out(Duration::from_secs(60))?;
-            let prometheus = pods(stack.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
-            let rule = ["--source", &prometheus.status.ip, "--protocol", "tcp", "--dport", "23333", "--jump", "DROP"];
-            // Network policies are enforced in the table `filter`, which is rewritten at any time. The rule stays: nothing
-            // else gets the pod's address.
-            let insert = ["iptables", "--wait", "--table", "mangle", "--insert", "FORWARD"];
-            docker(["exec", &prometheus.spec.node_name]).args(insert).args(rule).run()?;
+            stack.drop_scrapes()?;
             stack.view()?.shows(fault, Vec::new)
         }),
     }

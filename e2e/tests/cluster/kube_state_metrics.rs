@@ -1,7 +1,6 @@
 //! The component kube-state-metrics: by what a real kube-state-metrics says of the nodes, the alerts tell those that leave
-//! on purpose from those that are lost. Durations are divided by 60, as in a scenario: `for: 15m` takes 15 s.
+//! on purpose from those that are lost.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -10,20 +9,30 @@ use e2e::backend::kind::Kind;
 use e2e::backend::kind::images::Image;
 use e2e::client::prometheus::{Prometheus, Sample};
 use e2e::docker::docker;
-use e2e::play::speed_up;
 use e2e::stack::JOB;
 use e2e::wait::poll::{self, Attempt};
-use e2e::workspace;
-use e2e::workspace::rules::{RULES, RuleFile};
 use fs_err as fs;
 use serde_json::json;
 
 use crate::kubernetes::{EXPORTER, pods};
+use crate::sped_up::{self, yields};
 use crate::variant::{self, Variant};
 
-const SPEED: u32 = 60;
-
 const LEAVING: &str = "kustomize/components/kube-state-metrics/node-leaving.yml";
+
+/// How Prometheus scrapes it.
+const JOB_OF_ITS_OWN: &str = "
+  - job_name: kube-state-metrics
+    honor_labels: true
+    kubernetes_sd_configs:
+      - role: pod
+        namespaces:
+          own_namespace: true
+    relabel_configs:
+      - source_labels: [__meta_kubernetes_pod_container_port_name]
+        regex: http-metrics
+        action: keep
+";
 
 pub fn without_its_image(kind: &Kind) -> Option<&'static str> {
     let missing = !kind.cluster.images.contains_key(&Image::KubeStateMetrics);
@@ -38,7 +47,7 @@ pub fn a_node_that_leaves_raises_no_alert_and_a_lost_one_does(kind: &mut Kind) -
     // An earlier trial stops one.
     docker(["start", leaving, lost]).run()?;
     let here = json!([{ "op": "add", "path": "/spec/template/spec/nodeName", "value": control_plane }]).to_string();
-    let (config, rules) = (config()?, rules()?);
+    let (config, rules) = (sped_up::config("lost", JOB_OF_ITS_OWN)?, sped_up::rules(&[LEAVING])?);
     let patches = [
         ("ConfigMap", "prometheus-config", config.as_str()),
         ("ConfigMap", "prometheus-rules", &rules),
@@ -75,36 +84,6 @@ pub fn a_node_that_leaves_raises_no_alert_and_a_lost_one_does(kind: &mut Kind) -
     })
 }
 
-/// A patch of Prometheus' configuration: it scrapes kube-state-metrics too, and everything once a second.
-fn config() -> Result<String> {
-    let shipped = fs::read_to_string(workspace::root().join("kustomize/prometheus/prometheus.yml"))?;
-    let config = shipped.replace("15s", "1s")
-        + "
-  - job_name: kube-state-metrics
-    honor_labels: true
-    kubernetes_sd_configs:
-      - role: pod
-        namespaces:
-          own_namespace: true
-    relabel_configs:
-      - source_labels: [__meta_kubernetes_pod_container_port_name]
-        regex: http-metrics
-        action: keep
-";
-    Ok(json!([{ "op": "replace", "path": "/data/prometheus.yml", "value": config }]).to_string())
-}
-
-/// A patch of the rules: the shipped ones and the component's, sped up.
-fn rules() -> Result<String> {
-    let mut files = RuleFile::read_all(&workspace::root().join(RULES))?;
-    files.push(RuleFile::read(&workspace::root().join(LEAVING))?);
-    let mut data = BTreeMap::new();
-    for (number, file) in files.iter().enumerate() {
-        data.insert(format!("{number}.yml"), speed_up::rules(file, SPEED)?.text);
-    }
-    Ok(json!([{ "op": "replace", "path": "/data", "value": data }]).to_string())
-}
-
 fn deploy(stack: &Variant<'_>, control_plane: &str) -> Result<()> {
     let manifests = include_str!("kube-state-metrics.yaml");
     let image = &stack.kind.cluster.images[&Image::KubeStateMetrics];
@@ -120,15 +99,6 @@ fn delete_exporter(stack: &Variant<'_>, node: &str) -> Result<()> {
     let pod = pods.iter().find(|pod| pod.spec.node_name == node).with_context(|| format!("no exporter on {node}"))?;
     stack.kubectl.command(["delete", "pod", &pod.metadata.name, "--force", "--grace-period=0"]).run()?;
     Ok(())
-}
-
-/// Waits until a query has a result.
-fn yields(prometheus: &Prometheus, query: &str) -> Result<()> {
-    poll::until(query, Duration::from_secs(60), Duration::from_millis(500), || match prometheus.query(query) {
-        Ok(samples) if samples.is_empty() => Attempt::NotYet("no result".into()),
-        Ok(_) => Attempt::Ready(()),
-        Err(error) => Attempt::NotYet(format!("{error:#}")),
-    })
 }
 
 /// Waits until exactly these alerts about unreachable nodes fire, each with its node.

@@ -18,6 +18,9 @@ pub const EXPORTER: &str = "app.kubernetes.io/name=mini-node-exporter";
 /// The label of Prometheus' pod.
 pub const PROMETHEUS: &str = "app.kubernetes.io/name=prometheus";
 
+/// The label of Alertmanager's pod.
+pub const ALERTMANAGER: &str = "app.kubernetes.io/name=alertmanager";
+
 pub fn every_node_runs_an_exporter(kind: &Kind) -> Result<()> {
     let pods = pods(&kind.cluster.kubectl, EXPORTER)?;
     let on: Vec<&str> = pods.iter().map(|pod| pod.spec.node_name.as_str()).collect();
@@ -49,7 +52,7 @@ pub fn every_endpoint_answers_through_the_node_port(kind: &Kind) -> Result<()> {
 }
 
 pub fn only_prometheus_has_a_token(kind: &Kind) -> Result<()> {
-    for (label, wanted) in [(EXPORTER, false), (PROMETHEUS, true)] {
+    for (label, wanted) in [(EXPORTER, false), (PROMETHEUS, true), (ALERTMANAGER, false)] {
         for pod in pods(&kind.cluster.kubectl, label)? {
             // A projected volume since Kubernetes 1.21, a Secret before.
             let token = |name: &str| name.starts_with("kube-api-access-") || name.contains("-token-");

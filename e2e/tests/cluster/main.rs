@@ -10,10 +10,12 @@ mod faults;
 mod kube_state_metrics;
 mod kubernetes;
 mod operator;
+mod pages;
 mod policies;
 mod resilience;
 mod runbook;
 mod shared;
+mod sped_up;
 mod tls;
 #[path = "../support/tls_client.rs"]
 mod tls_client;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
             overlapping(policies::a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else),
             // TLS and passwords.
             overlapping(tls::prometheus_scrapes_with_a_certificate_and_a_password_and_nobody_without),
+            // Who is told of it.
+            overlapping(pages::nodes_that_are_cut_off_are_one_page),
             // What a component changes.
             overlapping(user_namespace::in_a_user_namespace_all_is_as_before)
                 .unless(user_namespace::without_user_namespaces),
@@ -66,6 +70,9 @@ fn main() -> ExitCode {
             overlapping(faults::a_network_policy_that_shuts_prometheus_out),
             overlapping(faults::a_pod_that_pod_security_refuses),
             overlapping(faults::a_network_that_drops_scrapes),
+            overlapping(faults::a_route_that_leads_to_nobody),
+            overlapping(faults::a_receiver_that_is_down),
+            overlapping(faults::a_prometheus_that_alerts_nobody),
             // What must be true of every stack.
             trial(values::every_check_passes),
             trial(policies::production_admits_prometheus_of_two_namespaces_and_nobody_else),

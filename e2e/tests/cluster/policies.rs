@@ -120,6 +120,7 @@ pub fn a_pod_with_grafana_s_labels_reaches_prometheus_by_name_and_nothing_else(k
             "yes=http://prometheus:9090/-/ready".to_owned(),
             format!("yes=http://{}:9090/-/ready", prometheus.status.ip),
             format!("{exporter}=http://{}:23333/metrics", target.status.ip),
+            "no=http://alertmanager:9093/-/ready".to_owned(),
             format!("{api}=http://kubernetes.default.svc:443/"),
         ]
     };

@@ -10,6 +10,7 @@ use e2e::backend::kind::{self, Kind, Options, is_on};
 use e2e::backend::sweep;
 use e2e::terminal::out::Mark;
 use e2e::terminal::progress::Progress;
+use e2e::workspace::project::Project;
 
 use crate::trials::Shared;
 
@@ -24,6 +25,7 @@ impl Shared for Kind {
         let options = Options {
             nodes: 3,
             airgap,
+            alertmanager: Some(Project::shipped()?.alertmanager_config()?),
             optional: grafana.then_some(Image::Grafana).into_iter().chain([Image::KubeStateMetrics]).collect(),
             images: Vec::new(),
             procfs: None,

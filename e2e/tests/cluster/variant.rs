@@ -5,12 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use e2e::backend::Backend as _;
 use e2e::backend::kind::kubectl::Kubectl;
-use e2e::backend::kind::{Kind, rollout};
+use e2e::backend::kind::{Kind, overlay, rollout};
+use e2e::client::alertmanager::Alertmanager;
 use e2e::client::exporter::Exporter;
 use e2e::client::prometheus::Prometheus;
+use e2e::docker::docker;
 use e2e::stack::{Part, Procfs, Stack};
 use serde_json::{Value, json};
 
+use crate::kubernetes::{PROMETHEUS, pods};
 use crate::view::View;
 
 /// Changes of objects, by kind and name, each a JSON patch.
@@ -18,8 +21,6 @@ pub type Patches<'p> = &'p [(&'p str, &'p str, &'p str)];
 
 /// The API server chooses node ports, for the stack that all trials share has those of the manifests.
 const ANY_NODE_PORT: &str = r#"[{"op": "remove", "path": "/spec/ports/0/nodePort"}]"#;
-
-const NO_GRAFANA: &str = "{$patch: delete, kind: Any, metadata: {name: any}}";
 
 /// The stack of one trial.
 pub struct Variant<'k> {
@@ -61,15 +62,14 @@ impl Variant<'_> {
         fs_err::create_dir_all(&place)?;
         let component = |name: &&str| format!("../overlay/kustomize/components/{name}");
         let patch = |(kind, name, patch): &(&str, &str, &str)| json!({ "target": { "kind": kind, "name": name }, "patch": patch });
-        let own = [("Service", "mini-node-exporter|prometheus", ANY_NODE_PORT)];
-        let grafana = json!({ "target": { "labelSelector": "app.kubernetes.io/name=grafana" }, "patch": NO_GRAFANA });
+        let own = [("Service", "mini-node-exporter|prometheus|alertmanager", ANY_NODE_PORT)];
         let kustomization = json!({
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "namespace": self.namespace,
             "resources": ["../overlay"],
             "components": components.iter().map(component).collect::<Vec<_>>(),
-            "patches": own.iter().chain(patches).map(patch).chain([grafana]).collect::<Vec<Value>>(),
+            "patches": own.iter().chain(patches).map(patch).chain([overlay::deletion("grafana")]).collect::<Vec<Value>>(),
         });
         fs_err::write(place.join("kustomization.yaml"), kustomization.to_string())?;
         Ok(self.kubectl.apply(&place)?)
@@ -84,9 +84,22 @@ impl Variant<'_> {
         let at = |service| node_port(self.kind, self.kubectl, service);
         let (exporter, prometheus) = (Exporter::new(at("mini-node-exporter")?), Prometheus::new(at("prometheus")?));
         let nodes = self.kind.stack().names().clone();
+        let shared = self.kind.stack().alertmanager.here().and_then(Option::as_ref).context("no Alertmanager")?;
+        let alertmanager = Alertmanager::new(at("alertmanager")?, shared.delivery().clone());
         // Another trial compares the values with a node's own.
         let stack = Stack::own(nodes, vec![exporter], prometheus, Part::Omitted, Procfs::Unseen);
-        Ok(View::of(self.kind, stack))
+        Ok(View::of(self.kind, Stack { alertmanager: Part::Here(Some(alertmanager)), ..stack }))
+    }
+
+    /// Drops the packets from its Prometheus to the exporters.
+    pub fn drop_scrapes(&self) -> Result<()> {
+        let prometheus = pods(self.kubectl, PROMETHEUS)?.pop().context("no Prometheus")?;
+        let rule = ["--source", &prometheus.status.ip, "--protocol", "tcp", "--dport", "23333", "--jump", "DROP"];
+        // Network policies are enforced in the table `filter`, which is rewritten at any time. The rule stays: nothing else
+        // gets the pod's address.
+        let insert = ["iptables", "--wait", "--table", "mangle", "--insert", "FORWARD"];
+        docker(["exec", &prometheus.spec.node_name]).args(insert).args(rule).run()?;
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use e2e::tools::pins;
 use fs_err as fs;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::Lab;
 use crate::running::{Ended, ended};
@@ -73,9 +73,9 @@ fn an_image_of_grafana_is_wanted_in_the_airgap_mode_too() -> Result<()> {
                   image) [ \"$5\" != mine:nope ] ;;\n\
                   *) echo 'no such host' >&2; exit 1 ;;\nesac";
     let bin = bin(&lab, &[("docker", engine), KIND, ("kubectl", "echo 'Client Version: v1.32.3'")])?;
-    let others = ["--airgap", "--image=exporter=e:1", "--image=prometheus=p:1", "--image=node=n:1"];
+    let others = ["exporter", "prometheus", "alertmanager", "node"].map(|name| format!("--image={name}=i:1"));
     let named = |flags: &[&str], variable| {
-        let command = lab.command(["check", "--backend", "kind"]).args(others).args(flags);
+        let command = lab.command(["check", "--backend", "kind"]).arg("--airgap").args(&others).args(flags);
         ended(
             command.env("PATH", &bin).env("XDG_CACHE_HOME", lab.dir().join("cache")).env("LAB_IMAGE_GRAFANA", variable),
         )
@@ -114,41 +114,12 @@ fn airgap_images_that_cannot_be_listed() -> Result<()> {
 #[test]
 fn a_large_cluster_and_one_that_cannot_be_deleted() -> Result<()> {
     let lab = Lab::new()?;
-    let nodes = (1..=20).map(|number| format!("n{number}")).collect::<Vec<_>>();
-    let prometheus = prometheus_of(nodes.clone());
-    let address = prometheus.trim_start_matches("http://");
-    let engine = format!(
-        "case $1 in
-         version) echo 1.46 ;;
-         info) echo 2 ;;
-         inspect) echo running ;;
-         port) echo {address} ;;
-         save) : > \"$3\" ;;
-         exec) sleep 0.4; cat /proc/uptime ;;
-         esac"
-    );
-    lab.script("bin/docker", &engine)?;
-    let kind = "case $1 in version) echo 'kind v9.9.9 go1.26.1' ;; delete) [ ! -e \"$0.stuck\" ] ;; esac";
-    let kind = lab.script("bin/kind", kind)?;
-    let ready = json!([{ "type": "Ready", "status": "True" }]);
-    let node =
-        |name: &String| json!({ "kind": "Node", "metadata": { "name": name }, "status": { "conditions": ready } });
-    let objects = lab.dir().join("objects.json");
-    fs::write(&objects, json!({ "items": nodes.iter().map(node).collect::<Vec<_>>() }).to_string())?;
-    let kubectl =
-        format!("case $* in version*) echo 'Client Version: v1.32.3' ;; *) cat '{}' ;; esac", objects.display());
-    lab.script("bin/kubectl", &kubectl)?;
-    let path = std::env::join_paths([lab.dir().join("bin"), "/usr/bin".into(), "/bin".into()])?;
-    let images = ["exporter", "prometheus", "grafana", "node"].map(|name| format!("--image={name}=i:1"));
-    let check = || {
-        let command = lab.command(["check", "--backend", "kind", "--nodes", "20", "--only", "uptime"]).args(&images);
-        ended(command.env("PATH", &path).env("LAB_PATIENCE", "1"))
-    };
+    let check = || check_of_stand_ins(&lab, 20, "192.0.2.1", &["--only", "uptime"]);
     let passed = check()?.expect_code(0)?;
     ensure!(passed.stdout.contains("pass uptime") && passed.stdout.contains("n1 "), "{passed:?}");
     lab.expect_nothing_left()?;
 
-    fs::write(kind.with_file_name("kind.stuck"), "")?;
+    fs::write(lab.dir().join("bin/kind.stuck"), "")?;
     let stuck = check()?.expect_code(1)?;
     ensure!(stuck.stdout.contains("1 passed, 0 failed"), "{stuck:?}");
     stuck
@@ -156,6 +127,73 @@ fn a_large_cluster_and_one_that_cannot_be_deleted() -> Result<()> {
         .expect_stderr("delete it by hand: `kind delete cluster --name mne-")?;
     ensure!(lab.runs().len() == 1, "`lab down` has to find it: {:?}", lab.runs());
     Ok(())
+}
+
+/// Of a configuration of one's own the receivers become the lab, or nobody where the lab cannot be reached.
+#[test]
+fn whom_the_alertmanager_of_a_cluster_delivers_to() -> Result<()> {
+    let lab = Lab::new()?;
+    let config = lab.dir().join("mine.yml");
+    fs::write(&config, "{ route: { receiver: mine }, receivers: [{ name: mine, email_configs: [{ to: a@b }] }] }")?;
+    let flag = format!("--alertmanager-config={}", config.display());
+    let check = |gateway, check, code| -> Result<(String, String)> {
+        let ended = check_of_stand_ins(&lab, 1, gateway, &[&flag, "--only", check])?.expect_code(code)?;
+        lab.expect_nothing_left()?;
+        let applied: Value = serde_json::from_slice(&fs::read(lab.dir().join("alertmanager.yml"))?)?;
+        Ok((ended.stdout, applied["receivers"].to_string()))
+    };
+    let nobody = r#"[{"name":"mine"}]"#;
+    let (_, reached) = check("127.0.0.1", "alertmanager-ready", 0)?;
+    ensure!(reached.starts_with(r#"[{"name":"mine","webhook_configs":[{"url":"http://127.0.0.1:"#), "{reached}");
+    let (seen, elsewhere) = check("192.0.2.1", "alerts-delivered", 3)?;
+    ensure!(elsewhere == nobody && seen.contains("cannot receive pages on 192.0.2.1"), "{elsewhere}\n{seen}");
+    fs::write(lab.dir().join("bin/docker.firewall"), "")?;
+    let (seen, refused) = check("127.0.0.1", "alerts-delivered", 3)?;
+    ensure!(refused == nobody && seen.contains("cannot connect to 127.0.0.1:"), "{refused}\n{seen}");
+    Ok(())
+}
+
+/// Checks a cluster of stand-ins with that many nodes, whose network has this gateway. Every part answers as Prometheus does,
+/// and Alertmanager's configuration is kept.
+fn check_of_stand_ins(lab: &Lab, nodes: usize, gateway: &str, words: &[&str]) -> Result<Ended> {
+    let nodes = (1..=nodes).map(|number| format!("n{number}")).collect::<Vec<_>>();
+    let prometheus = prometheus_of(nodes.clone());
+    let address = prometheus.trim_start_matches("http://");
+    let engine = format!(
+        "case $* in
+         version*) echo 1.46 ;;
+         info*) echo 2 ;;
+         inspect*Gateway*) echo {gateway} ;;
+         inspect*) echo running ;;
+         port*) echo {address} ;;
+         save*) : > \"$3\" ;;
+         exec*/dev/tcp/*) [ ! -e \"$0.firewall\" ] && shift 2 && exec \"$@\" ;;
+         exec*) sleep 0.4; cat /proc/uptime ;;
+         esac"
+    );
+    lab.script("bin/docker", &engine)?;
+    let kind = "case $1 in version) echo 'kind v9.9.9 go1.26.1' ;; delete) [ ! -e \"$0.stuck\" ] ;; esac";
+    lab.script("bin/kind", kind)?;
+    let ready = json!([{ "type": "Ready", "status": "True" }]);
+    let node =
+        |name: &String| json!({ "kind": "Node", "metadata": { "name": name }, "status": { "conditions": ready } });
+    let objects = lab.dir().join("objects.json");
+    fs::write(&objects, json!({ "items": nodes.iter().map(node).collect::<Vec<_>>() }).to_string())?;
+    let kubectl = format!(
+        "case $* in
+         version*) echo 'Client Version: v1.32.3' ;;
+         *apply*) for dir; do :; done; cp \"$dir/alertmanager.yml\" '{}' ;;
+         *) cat '{}' ;;
+         esac",
+        lab.dir().join("alertmanager.yml").display(),
+        objects.display()
+    );
+    lab.script("bin/kubectl", &kubectl)?;
+    let path = std::env::join_paths([lab.dir().join("bin"), "/usr/bin".into(), "/bin".into()])?;
+    let images =
+        ["exporter", "prometheus", "alertmanager", "grafana", "node"].map(|name| format!("--image={name}=i:1"));
+    let check = ["check", "--backend", "kind", "--nodes", &nodes.len().to_string()];
+    ended(lab.command(check).args(images).args(words).env("PATH", path).env("LAB_PATIENCE", "1"))
 }
 
 /// A Prometheus that has just scraped the uptime of these nodes, which is this machine's.

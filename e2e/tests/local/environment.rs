@@ -108,7 +108,8 @@ fn kind_does_not_take_another_engine_from_the_shell() -> Result<()> {
     let version = "case $1 in version) echo 'kind v9.9.9 go1.26.1 linux/amd64'; exit ;; esac";
     lab.script("bin/kind", &format!("{version}\necho \"asks ${{KIND_EXPERIMENTAL_PROVIDER:-docker}}\" >&2; exit 1"))?;
     lab.script("bin/kubectl", "echo 'Client Version: v1.32.3'")?;
-    let images = ["exporter", "prometheus", "grafana", "node"].map(|name| format!("--image={name}=i:1"));
+    let images =
+        ["exporter", "prometheus", "alertmanager", "grafana", "node"].map(|name| format!("--image={name}=i:1"));
     let command = lab.command(["check", "--backend", "kind"]).args(images);
     ended(command.env("KIND_EXPERIMENTAL_PROVIDER", "podman"))?.expect_code(1)?.expect_stderr("asks docker")?;
     Ok(())

@@ -79,7 +79,9 @@ fn airgap() -> Result<()> {
 
 #[test]
 fn keep() -> Result<()> {
-    let images = ["--image=exporter=e:1", "--image=prometheus=p:1", "--image=grafana=g:1", "--image=node=n:1"];
+    let images =
+        ["exporter", "prometheus", "alertmanager", "grafana", "node"].map(|name| format!("--image={name}=i:1"));
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
     let words = [&["check", "--backend", "kind"], &images[..]].concat();
     let quiet = World::of_kind()?.shown(&[&words[..], &["--quiet"]].concat())?;
     ensure!(!quiet.contains("delete the cluster"), "{quiet}");

@@ -14,7 +14,7 @@ use e2e::backend::Backend as _;
 use e2e::backend::local::{Options, alertmanager};
 use e2e::checks::report::CheckReport;
 use e2e::checks::{self, Choice, Subject};
-use e2e::client::alertmanager::{Alertmanager, Pages};
+use e2e::client::alertmanager::{Alertmanager, Delivery, Pages};
 use e2e::client::http::Server;
 use e2e::process::command::Cmd;
 use e2e::stack::Part;
@@ -315,7 +315,7 @@ fn what_keeps_an_alert_from_people_is_named() -> Result<()> {
 
 #[test]
 fn an_alertmanager_that_is_down_fails_every_check_of_it() -> Result<()> {
-    let nowhere = Alertmanager::new("http://127.0.0.1:1", Pages::default());
+    let nowhere = Alertmanager::new("http://127.0.0.1:1", Delivery::Lab(Pages::default()));
     let altered = Altered::shared(|stack| stack.alertmanager = Part::Here(Some(nowhere)))?;
     let fails = &["alertmanager-ready", "alertmanagers-known", "alerts-delivered"];
     let fault = Fault { plant: (), fails, says: "GET http://127.0.0.1:1/-/ready: io: Connection refused" };

@@ -55,7 +55,6 @@ fn the_datasource_has_its_uid_and_the_scrape_interval() {
         assert_eq!(environment(tree)["SCRAPE_INTERVAL"], interval, "{tree}");
         assert_eq!(scrape_interval(tree), interval, "{tree}");
     }
-    assert_eq!(scrape_interval("airgap"), "2s");
 }
 
 /// What is changed in the browser would be lost with the pod.

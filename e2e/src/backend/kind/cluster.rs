@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Error, Result, bail};
 use fs_err as fs;
+use serde_json::Value;
 
+use super::alerting::Alerting;
 use super::images::{self, Image, Images};
 use super::kind_cli::{self, KindCli, NODE_PORTS};
 use super::kubectl::Kubectl;
 use super::{Options, airgap, diagnosis, overlay, rollout};
 use crate::backend::Ports;
+use crate::client::alertmanager::Alertmanager;
 use crate::client::exporter::Exporter;
 use crate::client::grafana::Grafana;
 use crate::client::prometheus::Prometheus;
@@ -39,6 +42,8 @@ pub struct Cluster {
     pub kubectl: Kubectl,
     pub images: Images,
     pub airgap: bool,
+    /// `None` without Alertmanager, and until there are nodes.
+    alerting: Option<Alerting>,
     keep: bool,
     stopped: AtomicBool,
     shown: Shown,
@@ -65,6 +70,7 @@ impl Cluster {
         let kind = (!airgapped || !has_own_node).then(|| find(Tool::Kind, oldest)).transpose()?;
         let kubectl = find(Tool::Kubectl, Tool::Kubectl.minimum())?;
         let mut wanted = vec![Image::Exporter, Image::Prometheus, Image::Node];
+        wanted.extend(options.alertmanager.is_some().then_some(Image::Alertmanager));
         // There is no package of these, but an image may be named.
         let has = |image| !airgapped || images::chosen(image, &options.images).is_some();
         wanted.extend(options.optional.iter().filter(|image| has(**image)));
@@ -74,12 +80,16 @@ impl Cluster {
         let kind = KindCli::new(&kind, run.id(), run.dir());
         let kubectl = Kubectl::new(&kubectl.path, kind.kubeconfig());
         let shown = progress.shown();
-        Ok(Self { run, kubectl, images, airgap: airgapped, keep, stopped: AtomicBool::new(false), shown, docker, kind })
+        let (alerting, stopped) = (None, AtomicBool::new(false));
+        Ok(Self { run, kubectl, images, airgap: airgapped, alerting, keep, stopped, shown, docker, kind })
     }
 
     /// Makes the cluster, deploys the stack, and waits until all of it runs.
-    pub fn bring_up(&self, options: &Options, progress: &Progress) -> Result<Stack> {
+    pub fn bring_up(&mut self, options: &Options, progress: &Progress) -> Result<Stack> {
         let nodes = self.make(options, progress)?;
+        let log = self.run.dir().join("pages.log");
+        let alerting = |config: &Value| Alerting::start(config.clone(), &self.kind.control_plane(), log);
+        self.alerting = options.alertmanager.as_ref().map(alerting);
         self.deploy(options.procfs.as_deref(), progress)?;
         let stack = self.stack(options, nodes)?;
         self.run.record("kind", self.links(&stack))?;
@@ -112,7 +122,8 @@ impl Cluster {
 
     /// Deploys the stack, whose exporters read from `procfs`, and waits for the roll-out.
     pub fn deploy(&self, procfs: Option<&Path>, progress: &Progress) -> Result<()> {
-        let dir = overlay::write(self.run.dir(), &self.images, procfs)?;
+        let alertmanager = self.alerting.as_ref().map(|alerting| &alerting.config);
+        let dir = overlay::write(self.run.dir(), &self.images, alertmanager, procfs)?;
         progress.step("apply the manifests", |_| Ok(self.kubectl.apply(&dir)?))?;
         progress.step("await the roll-outs", |_| rollout::await_workloads(&self.kubectl, ROLL_OUT))
     }
@@ -122,7 +133,7 @@ impl Cluster {
             let address = self.docker.published(&self.kind.control_plane(), port)?;
             Ok::<_, Error>(format!("http://{address}"))
         };
-        let [exporter, prometheus, grafana] = NODE_PORTS;
+        let [exporter, prometheus, grafana, alertmanager] = NODE_PORTS;
         let grafana = match options.optional.contains(&Image::Grafana) {
             true if self.images.contains_key(&Image::Grafana) => Part::Here(Grafana::new(at(grafana)?)),
             true => {
@@ -130,8 +141,13 @@ impl Cluster {
             }
             false => Part::Omitted,
         };
+        let alertmanager = match &self.alerting {
+            Some(alerting) => Part::Here(Some(Alertmanager::new(at(alertmanager)?, alerting.delivery.clone()))),
+            None => Part::Omitted,
+        };
         let (exporter, prometheus) = (Exporter::new(at(exporter)?), Prometheus::new(at(prometheus)?));
-        Ok(Stack::own(nodes, vec![exporter], prometheus, grafana, self.procfs(options.procfs.as_deref())))
+        let procfs = self.procfs(options.procfs.as_deref());
+        Ok(Stack { alertmanager, ..Stack::own(nodes, vec![exporter], prometheus, grafana, procfs) })
     }
 
     /// What the exporters read. The nodes share one kernel: any of them shows what all see.
@@ -219,7 +235,7 @@ impl Drop for Cluster {
 
 /// The usual ports where they are wanted and free, any others elsewhere. Docker binds them late in the create, where a
 /// port that is taken would cost the whole of it.
-fn ports(wanted: Ports, progress: &Progress) -> [u16; 3] {
+fn ports(wanted: Ports, progress: &Progress) -> [u16; 4] {
     NODE_PORTS.map(|port| match wanted {
         Ports::Any => 0,
         Ports::Usual if TcpListener::bind(("127.0.0.1", port)).is_ok() => port,

@@ -12,8 +12,8 @@ use crate::docker::explain;
 use crate::process::command::Cmd;
 use crate::workspace;
 
-/// The port of each part on every node, fixed by the manifests: exporter, Prometheus, Grafana.
-pub const NODE_PORTS: [u16; 3] = [30000, 30001, 30002];
+/// The port of each part on every node, fixed by the manifests: exporter, Prometheus, Grafana, Alertmanager.
+pub const NODE_PORTS: [u16; 4] = [30000, 30001, 30002, 30003];
 
 /// The program `kind` and the name of a cluster, which need not exist yet.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ fn run(command: Cmd) -> Result<()> {
 
 /// The configuration of a cluster of that many nodes, control plane included. `ports` are those of this machine for
 /// [`NODE_PORTS`], on loopback only; 0 stands for any.
-pub fn configuration(nodes: usize, airgap: bool, ports: [u16; 3]) -> Result<Value> {
+pub fn configuration(nodes: usize, airgap: bool, ports: [u16; 4]) -> Result<Value> {
     let mut configuration = if airgap { airgap_configuration()? } else { ordinary_configuration() };
     let mapping = |(inside, outside): (u16, u16)| json!({ "containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1" });
     let mappings: Vec<Value> = NODE_PORTS.into_iter().zip(ports).map(mapping).collect();
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn configured(nodes: usize, airgap: bool) -> Value {
-        configuration(nodes, airgap, [30000, 0, 0]).unwrap()
+        configuration(nodes, airgap, [30000, 0, 0, 0]).unwrap()
     }
 
     #[test]
@@ -131,7 +131,10 @@ mod tests {
             assert_eq!(configuration["networking"]["apiServerAddress"], "127.0.0.1");
             let mappings = &configuration["nodes"][0]["extraPortMappings"];
             let mapping = |inside: u16, outside: u16| json!({ "containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1" });
-            assert_eq!(*mappings, json!([mapping(30000, 30000), mapping(30001, 0), mapping(30002, 0)]));
+            assert_eq!(
+                *mappings,
+                json!([mapping(30000, 30000), mapping(30001, 0), mapping(30002, 0), mapping(30003, 0)])
+            );
             assert_eq!(configuration["nodes"][1]["extraPortMappings"], Value::Null);
         }
     }

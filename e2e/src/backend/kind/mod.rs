@@ -1,16 +1,17 @@
 //! The kind backend: the whole stack in a throw-away Kubernetes cluster whose nodes are containers.
 //!
 //! [`cluster::Cluster`] owns what is made. It runs `kind` by `kind_cli` and `kubectl` by [`kubectl`], whose answers
-//! are [`objects`]; [`images`] and `overlay` are what it deploys, [`rollout`] is the wait for it.
+//! are [`objects`]; [`images`], `alerting` and `overlay` are what it deploys, [`rollout`] is the wait for it.
 
 pub mod airgap;
+mod alerting;
 pub mod cluster;
 mod diagnosis;
 pub mod images;
 mod kind_cli;
 pub mod kubectl;
 pub mod objects;
-mod overlay;
+pub mod overlay;
 pub mod privileges;
 pub mod rollout;
 mod trouble;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::backend::{Backend, Ports};
 use crate::process::log;
@@ -37,8 +39,10 @@ use kubectl::Kubectl;
 pub struct Options {
     /// How many nodes, the control plane included.
     pub nodes: usize,
-    /// Whether node and Prometheus are images of our own making, for which no registry is needed.
+    /// Whether node, Prometheus and Alertmanager are images of our own making, for which no registry is needed.
     pub airgap: bool,
+    /// Alertmanager's configuration, in which the lab takes the place of every receiver; none without Alertmanager.
+    pub alertmanager: Option<Value>,
     /// Which of Grafana and kube-state-metrics are wanted. The nodes get an image of the latter, which is not deployed.
     pub optional: Vec<Image>,
     /// Images to use instead of ours.
@@ -60,7 +64,7 @@ pub struct Kind {
 impl Kind {
     /// Makes the cluster, deploys the stack, and waits until all of it runs.
     pub fn start(options: &Options, progress: &Progress) -> Result<Self> {
-        let cluster = Cluster::prepare(options, progress)?;
+        let mut cluster = Cluster::prepare(options, progress)?;
         match cluster.bring_up(options, progress) {
             Ok(stack) => Ok(Self { cluster, stack }),
             Err(error) => Err(cluster.failed(&error)),
@@ -101,8 +105,9 @@ impl Backend for Kind {
     }
 
     fn complaints(&self) -> Vec<String> {
-        let log = self.cluster.kubectl.command(["logs", "deployment/prometheus", "--tail", "200"]).run();
-        let mut lines = log::complaints(&log.map(|output| output.stdout).unwrap_or_default());
+        let log = |part| self.cluster.kubectl.command(["logs", part, "--tail", "200"]).run();
+        let logs = ["deployment/prometheus", "deployment/alertmanager"].into_iter().filter_map(|part| log(part).ok());
+        let mut lines: Vec<String> = logs.flat_map(|output| log::complaints(&output.stdout)).collect();
         lines.extend(diagnosis::describe(&self.cluster.kubectl).lines().map(str::to_owned));
         lines
     }
@@ -119,7 +124,7 @@ impl Backend for Kind {
 /// What the parts of a running or kept cluster have logged, each line with its pod's name.
 pub fn logs(run: &Found) -> Result<String> {
     let kubectl = Kubectl::new(&tools::find_present(Tool::Kubectl)?.path, &run.dir.join("kubeconfig"));
-    let ours = "app.kubernetes.io/name in (mini-node-exporter, prometheus, grafana)";
+    let ours = "app.kubernetes.io/name in (mini-node-exporter, prometheus, alertmanager, grafana)";
     let logs = kubectl.command(["logs", "--selector", ours, "--all-containers", "--prefix", "--tail", "500"]);
     Ok(logs.args(["--max-log-requests", "50"]).run()?.stdout)
 }

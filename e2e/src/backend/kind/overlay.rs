@@ -1,4 +1,5 @@
-//! The run's own overlay: a shipped overlay with this run's images and, where asked for, a fixture tree to read.
+//! The run's own overlay: the shipped one with this run's images and Alertmanager's configuration, without the parts that have
+//! no image, and with a fixture tree to read where asked for.
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +15,14 @@ use crate::workspace;
 /// Where the fixture tree is mounted.
 const FIXTURE: &str = "/fixture";
 
+/// Alertmanager's configuration, by the name that the shipped one has.
+const ALERTMANAGER: &str = "alertmanager.yml";
+
 /// The files that the exporter reads, as keys of a `ConfigMap` and as paths below a procfs.
 const FILES: [(&str, &str); 3] = [("uptime", "uptime"), ("loadavg", "loadavg"), ("hostname", "sys/kernel/hostname")];
 
 /// Writes the overlay into a directory of its own below `dir`; returns that directory.
-pub fn write(dir: &Path, images: &Images, fixture: Option<&Path>) -> Result<PathBuf> {
+pub fn write(dir: &Path, images: &Images, alertmanager: Option<&Value>, fixture: Option<&Path>) -> Result<PathBuf> {
     let place = dir.join("overlay");
     fs::create_dir_all(&place)?;
     // kustomize takes no absolute path, but follows a link.
@@ -29,19 +33,36 @@ pub fn write(dir: &Path, images: &Images, fixture: Option<&Path>) -> Result<Path
     let mut kustomization = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [format!("kustomize/overlays/{}", shipped(images))],
+        "resources": ["kustomize/overlays/kind"],
         "images": replacements(images),
     });
-    if let Some(root) = fixture {
-        add_fixture(&mut kustomization, &place, root)?;
+    let (mut generated, mut patches) = (Vec::new(), deletions(images));
+    if let Some(config) = alertmanager {
+        fs::write(place.join(ALERTMANAGER), serde_json::to_vec_pretty(config)?)?;
+        generated.push(json!({
+            "name": "alertmanager-config", "namespace": NAMESPACE, "behavior": "merge", "files": [ALERTMANAGER],
+        }));
     }
+    if let Some(root) = fixture {
+        generated.push(copy_fixture(&place, root)?);
+        patches.extend(reading_fixture());
+    }
+    kustomization["configMapGenerator"] = generated.into();
+    kustomization["patches"] = patches.into();
     fs::write(place.join("kustomization.yaml"), serde_json::to_vec_pretty(&kustomization)?)?;
     Ok(place)
 }
 
-/// The shipped overlay of a stack with or without Grafana.
-fn shipped(images: &Images) -> &'static str {
-    if images.contains_key(&Image::Grafana) { "kind" } else { "airgap" }
+/// The patches that delete the parts without an image.
+fn deletions(images: &Images) -> Vec<Value> {
+    let missing = [Image::Alertmanager, Image::Grafana].into_iter().filter(|image| !images.contains_key(image));
+    missing.map(|image| deletion(image.name())).collect()
+}
+
+/// The patch that deletes every object of a part.
+pub fn deletion(part: &str) -> Value {
+    let patch = "{$patch: delete, kind: Any, metadata: {name: any}}";
+    json!({ "target": { "labelSelector": format!("app.kubernetes.io/name={part}") }, "patch": patch })
 }
 
 fn replacements(images: &Images) -> Vec<Value> {
@@ -52,13 +73,17 @@ fn replacements(images: &Images) -> Vec<Value> {
     images.iter().filter_map(|(image, reference)| Some(replace(image.in_manifests()?, reference))).collect()
 }
 
-/// Mounts a fixture tree as a `ConfigMap`, which the restricted Pod Security standard allows, and points the exporter
-/// at it.
-fn add_fixture(kustomization: &mut Value, place: &Path, root: &Path) -> Result<()> {
+/// Copies a fixture tree for a `ConfigMap`, which the restricted Pod Security standard allows as a volume.
+fn copy_fixture(place: &Path, root: &Path) -> Result<Value> {
     for (key, path) in FILES {
-        let from = root.join(path);
-        fs::copy(&from, place.join(key))?;
+        fs::copy(root.join(path), place.join(key))?;
     }
+    let files = FILES.map(|(key, _)| key);
+    Ok(json!({ "name": "procfs-fixture", "namespace": NAMESPACE, "files": files }))
+}
+
+/// The patches that mount that tree, and point the exporter at it.
+fn reading_fixture() -> [Value; 2] {
     let target = json!({ "kind": "DaemonSet", "name": "mini-node-exporter" });
     let items: Vec<Value> = FILES.into_iter().map(|(key, path)| json!({ "key": key, "path": path })).collect();
     let mount = json!({ "spec": { "template": { "spec": {
@@ -73,11 +98,7 @@ fn add_fixture(kustomization: &mut Value, place: &Path, root: &Path) -> Result<(
         "path": "/spec/template/spec/containers/0/args/-",
         "value": format!("--path.procfs={FIXTURE}"),
     }]);
-    let files: Vec<&str> = FILES.into_iter().map(|(key, _)| key).collect();
-    kustomization["configMapGenerator"] = json!([{ "name": "procfs-fixture", "namespace": NAMESPACE, "files": files }]);
-    kustomization["patches"] =
-        json!([{ "target": target, "patch": mount.to_string() }, { "target": target, "patch": flag.to_string() }]);
-    Ok(())
+    [mount, flag].map(|patch| json!({ "target": target, "patch": patch.to_string() }))
 }
 
 #[cfg(test)]
@@ -87,10 +108,11 @@ mod tests {
     fn written(dir: &Path, fixture: Option<&Path>) -> Value {
         let images = Images::from([
             (Image::Exporter, "mini-node-exporter:abc".into()),
+            (Image::Alertmanager, "alertmanager:a".into()),
             (Image::Grafana, "host:5000/grafana:9".into()),
             (Image::Node, "kindest/node:v1".into()),
         ]);
-        let place = write(dir, &images, fixture).unwrap();
+        let place = write(dir, &images, Some(&json!({ "route": {} })), fixture).unwrap();
         assert!(place.join("kustomize/overlays/kind/kustomization.yaml").exists());
         serde_json::from_slice(&fs::read(place.join("kustomization.yaml")).unwrap()).unwrap()
     }
@@ -102,14 +124,19 @@ mod tests {
         assert_eq!(kustomization["resources"], json!(["kustomize/overlays/kind"]));
         let image = |name, new, tag| json!({ "name": name, "newName": new, "newTag": tag });
         let exporter = image("ghcr.io/mini-node-exporter/mini-node-exporter", "mini-node-exporter", "abc");
-        assert_eq!(kustomization["images"], json!([exporter, image("grafana/grafana", "host:5000/grafana", "9")]));
-        assert_eq!(kustomization["patches"], Value::Null);
+        let alertmanager = image("prom/alertmanager", "alertmanager", "a");
+        let grafana = image("grafana/grafana", "host:5000/grafana", "9");
+        assert_eq!(kustomization["images"], json!([exporter, alertmanager, grafana]));
+        assert_eq!(kustomization["configMapGenerator"][0]["files"], json!(["alertmanager.yml"]));
+        assert_eq!(fs::read_to_string(dir.path().join("overlay/alertmanager.yml")).unwrap(), "{\n  \"route\": {}\n}");
+        assert_eq!(kustomization["patches"], json!([]));
     }
 
     #[test]
-    fn grafana_is_deployed_only_where_there_is_an_image_of_it() {
+    fn a_part_without_an_image_is_deleted() {
         let grafana = Images::from([(Image::Grafana, "grafana/grafana:9".into())]);
-        assert_eq!([shipped(&Images::new()), shipped(&grafana)], ["airgap", "kind"]);
+        assert_eq!(deletions(&grafana), [deletion("alertmanager")]);
+        assert_eq!(deletions(&Images::new()), [deletion("alertmanager"), deletion("grafana")]);
     }
 
     #[test]
@@ -117,18 +144,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tree = workspace::root().join("fixtures/ordinary-node/proc");
         let kustomization = written(dir.path(), Some(&tree));
-        assert_eq!(kustomization["configMapGenerator"][0]["files"], json!(["uptime", "loadavg", "hostname"]));
+        assert_eq!(kustomization["configMapGenerator"][1]["files"], json!(["uptime", "loadavg", "hostname"]));
         assert_eq!(fs::read(dir.path().join("overlay/uptime")).unwrap(), fs::read(tree.join("uptime")).unwrap());
         let flag = kustomization["patches"][1]["patch"].as_str().unwrap();
         assert!(flag.contains("--path.procfs=/fixture"), "{flag}");
-        assert_eq!(written(dir.path(), None)["patches"], Value::Null);
+        assert_eq!(written(dir.path(), None)["patches"], json!([]));
     }
 
     #[test]
     fn a_file_that_the_tree_lacks_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let tree = workspace::root().join("fixtures/bad-uptime-missing/proc");
-        let error = write(dir.path(), &Images::new(), Some(&tree)).unwrap_err();
+        let error = write(dir.path(), &Images::new(), None, Some(&tree)).unwrap_err();
         assert!(format!("{error:#}").contains("bad-uptime-missing/proc/uptime"), "{error:#}");
     }
 }

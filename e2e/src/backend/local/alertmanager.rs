@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::on_a_free_port;
 use crate::backend::Ports;
 use crate::backend::sink::{Sink, delivering_to};
-use crate::client::alertmanager::Alertmanager;
+use crate::client::alertmanager::{Alertmanager, Delivery};
 use crate::process::child::Process;
 use crate::run::Run;
 use crate::terminal::progress::Progress;
@@ -35,7 +35,7 @@ pub(super) fn start(
 ) -> Result<(Running, Alertmanager)> {
     progress.step("start Alertmanager", |_| {
         let sink = Sink::start(Ipv4Addr::LOCALHOST.into(), run.dir().join("pages.log"))?;
-        let config = delivering_to(&format!("http://{}/", sink.address), config);
+        let config = delivering_to(Some(&format!("http://{}/", sink.address)), config);
         fs::write(run.dir().join(CONFIG), serde_json::to_vec_pretty(&config)?)?;
         let (process, address) = on_a_free_port(ports, 9093, progress, |port| {
             let args = [
@@ -48,7 +48,7 @@ pub(super) fn start(
             let log = run.dir().join("alertmanager.log");
             Ok((Process::start("alertmanager", program, &args, &[], log)?, "Listening on"))
         })?;
-        let alertmanager = Alertmanager::new(format!("http://{address}"), sink.pages.clone());
+        let alertmanager = Alertmanager::new(format!("http://{address}"), Delivery::Lab(sink.pages.clone()));
         process.wait_until("ready", Duration::from_secs(30), || alertmanager.ready().map(drop))?;
         Ok((Running { process, _sink: sink }, alertmanager))
     })

@@ -36,7 +36,7 @@ pub fn start(
             let options = local::Options { scenario, ..args.local(project, ports) };
             Box::new(Local::start(&options, Run::create("local")?, progress)?)
         }
-        cli::Backend::Kind => Box::new(Kind::start(&args.kind(ports), progress)?),
+        cli::Backend::Kind => Box::new(Kind::start(&args.kind(&project, ports)?, progress)?),
     })
 }
 

@@ -7,7 +7,7 @@ use axum::routing::post;
 use super::*;
 use crate::checks::alertmanager::page;
 use crate::client::access::Access;
-use crate::client::alertmanager::{Alertmanager, Page, Pages};
+use crate::client::alertmanager::{Alertmanager, Delivery, Page, Pages};
 
 const KNOWN: &str = "/api/v1/alertmanagers";
 const HELD: &str = "/api/v2/alerts?filter=";
@@ -34,7 +34,7 @@ fn an_alertmanager_is_ready_if_it_says_so() {
             ("/-/ready", ready.to_owned()),
             ("/api/v2/status", plain(&json!({ "versionInfo": { "version": "0.28.1" } }))),
         ];
-        let alertmanager = Part::Here(Some(Alertmanager::new(answering(&answers), Pages::default())));
+        let alertmanager = Part::Here(Some(Alertmanager::new(answering(&answers), Delivery::Lab(Pages::default()))));
         judged("alertmanager-ready", &Stack { alertmanager, ..stack(Procfs::Unseen, &[]) })
     };
     assert_snapshot!(shown([judge("200 text/plain\nOK"), judge("503 text/plain\nstarting")]), @"
@@ -82,7 +82,7 @@ fn a_synthetic_alert_has_to_be_delivered() {
         StandIn::of(Router::new().route(SENT, post(deliver).get(|| async { "[]" }))).base
     };
     let judge = |base: String, pages: &Pages| {
-        let alertmanager = Part::Here(Some(Alertmanager::new(base, pages.clone())));
+        let alertmanager = Part::Here(Some(Alertmanager::new(base, Delivery::Lab(pages.clone()))));
         let scraped = Scraped::Instances(BTreeSet::new());
         judged("alerts-delivered", &Stack { scraped, alertmanager, ..stack(Procfs::Unseen, &[]) })
     };
@@ -105,7 +105,7 @@ fn what_keeps_a_synthetic_alert_is_told() {
             (SENT, "200 text/plain\n".to_owned()),
             (METRICS, format!("200 text/plain\n{metrics}")),
         ];
-        let alertmanager = Part::Here(Some(Alertmanager::new(answering(&answers), Pages::default())));
+        let alertmanager = Part::Here(Some(Alertmanager::new(answering(&answers), Delivery::Lab(Pages::default()))));
         judged("alerts-delivered", &Stack { alertmanager, ..stack(Procfs::Unseen, &[]) })
     };
     let by = |how: &str| json!({ "state": "suppressed", how: ["x"] });
@@ -123,6 +123,16 @@ fn what_keeps_a_synthetic_alert_is_told() {
     FAIL the synthetic alert delivered: last seen: it is silenced by x; no request to a receiver failed
     FAIL the synthetic alert delivered: last seen: it is muted by x; no request to a receiver failed
     ");
+}
+
+#[test]
+fn what_the_lab_cannot_receive_is_not_judged() {
+    let alertmanager = Alertmanager::new("http://nowhere", Delivery::Nobody("cannot receive pages".into()));
+    let seen = judged(
+        "alerts-delivered",
+        &Stack { alertmanager: Part::Here(Some(alertmanager)), ..stack(Procfs::Unseen, &[]) },
+    );
+    assert_eq!(shown([seen]), "skip cannot receive pages");
 }
 
 /// Whose receivers are people: what counts is that one of them has taken a request.

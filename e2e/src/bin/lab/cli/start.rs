@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use e2e::backend::kind::images::{self, Image, Override};
 use e2e::backend::local::{self, Fleet, WantedGrafana, WantedProgram};
@@ -60,7 +61,7 @@ pub struct Start {
     /// With kind: use images made of Debian packages and Go modules, and build those that are missing; also `LAB_AIRGAP=1`.
     #[arg(long)]
     pub airgap: bool,
-    /// With kind: use this image for exporter, prometheus, grafana or node, or load that of kube-state-metrics; also
+    /// With kind: use this image for exporter, prometheus, alertmanager, grafana or node, or load that of kube-state-metrics; also
     /// `LAB_IMAGE_NAME=REF`.
     #[arg(long = "image", value_name = "NAME=REF")]
     pub images: Vec<Override>,
@@ -197,7 +198,7 @@ impl Start {
             ("--exporter", self.exporter.is_some(), &[Local]),
             ("--prometheus", by_file(&self.prometheus), &[Local]),
             ("--alertmanager", by_file(&self.alertmanager), &[Local]),
-            ("--alertmanager-config", alertmanager_config.is_some(), &[Local]),
+            ("--alertmanager-config", alertmanager_config.is_some(), &[Local, Kind]),
             ("--grafana", by_file(&self.grafana), &[Local]),
             ("--grafana-home", self.grafana_home.is_some(), &[Local]),
             ("--without", !self.without.is_empty(), &[Local, Kind, Existing]),
@@ -299,18 +300,20 @@ impl Start {
     }
 
     /// The options of the kind backend.
-    pub fn kind(&self, ports: Ports) -> kind::Options {
+    pub fn kind(&self, project: &Project, ports: Ports) -> Result<kind::Options> {
+        let has_alertmanager = !self.without.contains(&Part::Alertmanager);
         let grafana = (!self.without.contains(&Part::Grafana)).then_some(Image::Grafana);
         let is_named = images::chosen(Image::KubeStateMetrics, &self.images).is_some();
-        kind::Options {
+        Ok(kind::Options {
             nodes: self.nodes.unwrap_or(3).into(),
             airgap: self.airgap || kind::is_on("LAB_AIRGAP"),
+            alertmanager: has_alertmanager.then(|| project.alertmanager_config()).transpose()?,
             optional: grafana.into_iter().chain(is_named.then_some(Image::KubeStateMetrics)).collect(),
             images: self.images.clone(),
             procfs: self.procfs.clone(),
             ports,
             keep: self.keep,
-        }
+        })
     }
 }
 
