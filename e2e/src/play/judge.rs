@@ -7,7 +7,7 @@ use regex::Regex;
 use super::file::{AlertTest, QueryTest};
 use super::notation::written;
 use super::plan::Plan;
-use super::run::Seen;
+use super::run::{Answer, Seen};
 use crate::client::prometheus::{Labels, Sample};
 
 /// By how much of itself a value may differ that another speed has rounded.
@@ -38,17 +38,21 @@ pub fn differences(plan: &Plan<'_>, seen: &Seen) -> Differences {
     for test in &plan.test.alerts {
         all.failed.extend(judge.alerts(test, plan, seen));
     }
-    for (test, answer) in plan.test.queries.iter().zip(&seen.answers) {
-        all.failed.extend(judge.query(test, answer));
+    for (test, answers) in plan.test.queries.iter().zip(&seen.answers) {
+        all.failed.extend(answers.iter().find_map(|(_, answer)| judge.query(test, answer)));
     }
     all.rounded = judge.rounded;
     all
 }
 
-struct Judge {
-    fuzzy: bool,
-    tolerant: bool,
-    rounded: bool,
+/// Compares texts and values.
+pub struct Judge {
+    /// Whether values may differ in their last bit.
+    pub fuzzy: bool,
+    /// Whether values may differ by what another speed may have rounded.
+    pub tolerant: bool,
+    /// Whether one did.
+    pub rounded: bool,
 }
 
 impl Judge {
@@ -56,15 +60,9 @@ impl Judge {
         let rules = seen.rules.get(&plan.step_of(test.at)).into_iter().flatten();
         let alerts = rules.filter(|rule| rule.name == test.name).flat_map(|rule| &rule.alerts);
         let firing: Vec<_> = alerts.filter(|alert| alert.state == "firing").collect();
-        let is_same = firing.len() == test.expected.len() && {
-            let mut left = firing.clone();
-            test.expected.iter().all(|(labels, annotations)| {
-                let place = left
-                    .iter()
-                    .position(|alert| self.texts(labels, &alert.labels) && self.texts(annotations, &alert.annotations));
-                place.map(|place| left.swap_remove(place)).is_some()
-            })
-        };
+        let is_same = are_same(&test.expected, &firing, |(labels, annotations), alert| {
+            self.texts(labels, &alert.labels) && self.texts(annotations, &alert.annotations)
+        });
         let shown = |labels: &Labels, annotations: &Labels| format!("{} {}", written(labels), written(annotations));
         let expected = test.expected.iter().map(|(labels, annotations)| shown(labels, annotations));
         let firing = firing.iter().map(|alert| shown(&alert.labels, &alert.annotations));
@@ -74,26 +72,22 @@ impl Judge {
         })
     }
 
-    fn query(&mut self, test: &QueryTest, answer: &Result<Vec<Sample>, String>) -> Option<String> {
+    fn query(&mut self, test: &QueryTest, answer: &Answer) -> Option<String> {
         let at = humantime::format_duration(test.at);
         let samples = match answer {
             Ok(samples) => samples,
             Err(error) => return Some(format!("`{}` at {at}: {error}", test.expr)),
         };
-        let mut left: Vec<&Sample> = samples.iter().collect();
-        let is_same = left.len() == test.expected.len()
-            && test.expected.iter().all(|(labels, value)| {
-                let place =
-                    left.iter().position(|sample| sample.labels == *labels && self.values(*value, sample.value));
-                place.map(|place| left.swap_remove(place)).is_some()
-            });
-        let expected = test.expected.iter().map(|(labels, value)| format!("{} {value}", written(labels)));
-        let returned = samples.iter().map(|sample| format!("{} {}", written(&sample.labels), sample.value));
-        (!is_same)
-            .then(|| format!("`{}` at {at}: expected {}; returned: {}", test.expr, listed(expected), listed(returned)))
+        let is_same = are_same(&test.expected, samples, |(labels, value), sample| {
+            *labels == sample.labels && self.values(*value, sample.value)
+        });
+        (!is_same).then(|| {
+            format!("`{}` at {at}: expected {}; returned: {}", test.expr, expected_samples(test), returned(samples))
+        })
     }
 
-    fn values(&mut self, one: f64, other: f64) -> bool {
+    /// Whether values are the same, as far as they may be told apart.
+    pub fn values(&mut self, one: f64, other: f64) -> bool {
         #[expect(clippy::float_cmp, reason = "promtool compares so")]
         let is_same = one == other || self.fuzzy && (one.next_up() == other || one.next_down() == other);
         let is_close = self.tolerant && (one - other).abs() <= ROUNDED * one.abs().max(other.abs());
@@ -102,7 +96,7 @@ impl Judge {
     }
 
     /// Whether texts are the same but for the last bits of numbers.
-    fn texts(&mut self, expected: &Labels, seen: &Labels) -> bool {
+    pub fn texts(&mut self, expected: &Labels, seen: &Labels) -> bool {
         if expected == seen {
             return true;
         }
@@ -120,7 +114,27 @@ impl Judge {
     }
 }
 
-fn listed(items: impl Iterator<Item = String>) -> String {
+/// Whether each of some things is the same as one of the others, and there are no more of these.
+pub fn are_same<T, U>(expected: &[T], seen: &[U], mut is_same: impl FnMut(&T, &U) -> bool) -> bool {
+    let mut left: Vec<&U> = seen.iter().collect();
+    left.len() == expected.len()
+        && expected.iter().all(|one| {
+            let place = left.iter().position(|other| is_same(one, other));
+            place.map(|place| left.swap_remove(place)).is_some()
+        })
+}
+
+/// The samples that a query should return.
+pub fn expected_samples(test: &QueryTest) -> String {
+    listed(test.expected.iter().map(|(labels, value)| format!("{} {value}", written(labels))))
+}
+
+/// The samples that it returned.
+pub fn returned(samples: &[Sample]) -> String {
+    listed(samples.iter().map(|sample| format!("{} {}", written(&sample.labels), sample.value)))
+}
+
+pub fn listed(items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
     if items.is_empty() { "nothing".to_owned() } else { items.join(", ") }
 }

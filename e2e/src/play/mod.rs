@@ -2,17 +2,21 @@
 //! write when they are due, every duration is divided by the speed, and what fires then is compared with what the test
 //! expects, beside promtool's own verdict.
 //!
-//! All rules of a test are one group, evaluated at multiples of its interval, as promtool evaluates them at multiples of
-//! `evaluation_interval`. What promtool calculates in time 0, 1m, 2m … happens in real time, so the results are the same.
+//! In aligned mode all rules of a test are one group, evaluated at multiples of its interval, as promtool evaluates them at
+//! multiples of `evaluation_interval`. What promtool calculates in time 0, 1m, 2m … happens in real time, so the results are the
+//! same. In real mode each group is evaluated by itself, at several offsets, as in production.
 
+mod chain;
 pub mod file;
 mod judge;
 pub mod notation;
 mod offset;
 mod plan;
+mod real;
 mod remote_write;
 mod report;
 mod run;
+mod schedule;
 pub mod speed_up;
 
 use std::panic::resume_unwind;
@@ -30,9 +34,12 @@ use crate::run::Run;
 use crate::wait::interrupt::{self, Interrupted};
 use file::{TestFile, TestGroup};
 use offset::Layout;
+pub use plan::Mode;
 use plan::Plan;
+use real::Finding;
 pub use report::{Played, Report, Verdict};
-use run::Undecided;
+use run::{Seen, Undecided};
+use schedule::Schedule;
 
 /// How long promtool may take for a group.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -53,6 +60,7 @@ const ASKED_AGAIN: usize = 8;
 pub struct Options {
     /// Files of unit tests.
     pub files: Vec<PathBuf>,
+    pub mode: Mode,
     pub prometheus: PathBuf,
     pub promtool: PathBuf,
     /// The speed; as high as the durations allow if there is none.
@@ -81,12 +89,23 @@ struct Outcome {
     speed: Option<u32>,
     plays: usize,
     reasons: Vec<String>,
+    findings: Vec<Finding>,
 }
 
 impl Outcome {
     fn refused(reason: String) -> Self {
-        Self { live: Verdict::Refused, speed: None, plays: 0, reasons: vec![reason] }
+        Self { live: Verdict::Refused, speed: None, plays: 0, reasons: vec![reason], findings: Vec::new() }
     }
+}
+
+/// What became of the plays of one schedule.
+struct Attempts {
+    /// What the last play saw, if it decides something.
+    seen: Option<(Schedule, Seen)>,
+    speed: u32,
+    plays: usize,
+    /// Why the others decide nothing.
+    reasons: Vec<String>,
 }
 
 /// Has promtool judge a group; returns what it says of a failure, too.
@@ -131,6 +150,11 @@ pub fn run(options: &Options, run: &Run, report: &(dyn Fn(&Played) + Sync)) -> R
     let length = |task: &Task<'_>| task.group.test.as_ref().map_or(Duration::ZERO, file::Test::end);
     tasks.sort_by_key(|task| std::cmp::Reverse(length(task)));
     let next = AtomicUsize::new(0);
+    // In real mode a group is played at several offsets at once.
+    let workers = match options.mode {
+        Mode::Aligned => options.jobs,
+        Mode::Real => options.jobs.div_ceil(schedule::OFFSETS),
+    };
     let worker = || {
         let mut done = Vec::new();
         while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -141,7 +165,7 @@ pub fn run(options: &Options, run: &Run, report: &(dyn Fn(&Played) + Sync)) -> R
         anyhow::Ok(done)
     };
     let done: Vec<Vec<Played>> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..options.jobs.min(tasks.len())).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = (0..workers.min(tasks.len())).map(|_| scope.spawn(worker)).collect();
         workers
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
@@ -149,7 +173,7 @@ pub fn run(options: &Options, run: &Run, report: &(dyn Fn(&Played) + Sync)) -> R
     })?;
     groups.extend(done.into_iter().flatten());
     groups.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
-    Ok(Report { groups })
+    Ok(Report { mode: options.mode, groups })
 }
 
 impl Player<'_> {
@@ -158,11 +182,12 @@ impl Player<'_> {
         let began = Instant::now();
         let (promtool, promtool_said) = self.promtool(task)?;
         let unknown = promtool_said.lines().find(|line| line.contains(UNKNOWN));
-        let Outcome { live, speed, plays, mut reasons } = match unknown {
+        let Outcome { live, speed, plays, mut reasons, findings } = match unknown {
             Some(unknown) => Outcome::refused(format!("this promtool does not know the test: {}", unknown.trim())),
             None => self.play(task, promtool)?,
         };
-        let disagrees = matches!(live, Verdict::Pass | Verdict::Fail) && live != promtool;
+        let is_decided = matches!(live, Verdict::Pass | Verdict::Fail);
+        let disagrees = self.options.mode == Mode::Aligned && is_decided && live != promtool;
         if disagrees && self.changes_its_mind(task, promtool)? {
             reasons.push(
                 "promtool says now pass, now fail: without `group_eval_order` it evaluates groups in a random order"
@@ -171,7 +196,7 @@ impl Player<'_> {
         }
         let (file, line, name) = (task.file.path.display().to_string(), task.group.line, task.group.name.clone());
         let seconds = began.elapsed().as_secs_f64();
-        Ok(Played { file, line, name, promtool, live, speed, plays, seconds, reasons, promtool_said })
+        Ok(Played { file, line, name, promtool, live, speed, plays, seconds, reasons, findings, promtool_said })
     }
 
     /// A file that cannot be read.
@@ -187,6 +212,7 @@ impl Player<'_> {
             plays: 0,
             seconds: 0.0,
             reasons: vec![format!("{reason:#}")],
+            findings: Vec::new(),
             promtool_said,
         })
     }
@@ -204,10 +230,10 @@ impl Player<'_> {
         Ok(false)
     }
 
-    /// Plays a group until something is decided.
+    /// Plays a group by each of its schedules until something is decided.
     fn play(&self, task: &Task<'_>, promtool: Verdict) -> Result<Outcome> {
         let plan = task.group.test.as_ref().map_err(Clone::clone).and_then(|test| {
-            let plan = Plan::new(task.file, test).map_err(|reason| format!("{reason:#}"))?;
+            let plan = Plan::new(self.options.mode, task.file, test).map_err(|reason| format!("{reason:#}"))?;
             let speed = match self.options.speed {
                 Some(speed) => plan.fits(speed).then_some(speed),
                 None => plan.speed(u32::MAX).map_err(|reason| format!("{reason:#}"))?,
@@ -215,29 +241,49 @@ impl Player<'_> {
             let speed = speed.ok_or("its durations cannot be divided into whole milliseconds at this speed")?;
             Ok((plan, speed))
         });
-        let (plan, mut speed) = match plan {
+        let (plan, speed) = match plan {
             Ok(plan) => plan,
             Err(reason) => return Ok(Outcome::refused(reason)),
         };
+        let attempts: Vec<Attempts> = thread::scope(|scope| {
+            let begin = |schedule| self.play_until_seen(&plan, speed, schedule);
+            let schedules = 0..Schedule::of(&plan, speed).len();
+            let plays: Vec<_> = schedules.map(|schedule| scope.spawn(move || begin(schedule))).collect();
+            plays
+                .into_iter()
+                .map(|play| play.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect::<Result<_>>()
+        })?;
+        let speed = attempts.iter().map(|attempts| attempts.speed).min();
+        let plays = attempts.iter().map(|attempts| attempts.plays).sum();
+        let undecided = attempts.iter().find(|attempts| attempts.seen.is_none());
+        if let Some(Attempts { reasons, .. }) = undecided {
+            let reasons = reasons.clone();
+            return Ok(Outcome { live: Verdict::Inconclusive, speed, plays, reasons, findings: Vec::new() });
+        }
+        let seen: Vec<(Schedule, Seen)> = attempts.into_iter().filter_map(|attempts| attempts.seen).collect();
+        let (live, reasons, findings) = match self.options.mode {
+            Mode::Aligned => {
+                let (live, reasons) = aligned(&plan, &seen[0].1, promtool);
+                (live, reasons, Vec::new())
+            }
+            Mode::Real => {
+                let findings = real::findings(&plan, &seen);
+                let failed = findings.iter().any(|finding| finding.kind.fails());
+                let reasons = findings.iter().map(|finding| finding.text.clone()).collect();
+                (if failed { Verdict::Fail } else { Verdict::Pass }, reasons, findings)
+            }
+        };
+        Ok(Outcome { live, speed, plays, reasons, findings })
+    }
+
+    /// Plays a group by one of its schedules, each time at half the speed, until something is decided.
+    fn play_until_seen(&self, plan: &Plan<'_>, mut speed: u32, schedule: usize) -> Result<Attempts> {
         let mut reasons = Vec::new();
         for plays in 1..=PLAYS {
-            match self.play_once(&plan, speed) {
-                Ok(seen) => {
-                    let found = judge::differences(&plan, &seen);
-                    let live = match (found.failed.is_empty(), found.rounded, promtool) {
-                        (true, true, Verdict::Fail) => {
-                            reasons =
-                                vec!["a value differs in its last bits, which the speed may have changed".to_owned()];
-                            Verdict::Inconclusive
-                        }
-                        (true, ..) => Verdict::Pass,
-                        (false, ..) => Verdict::Fail,
-                    };
-                    if live != Verdict::Inconclusive {
-                        reasons = found.failed;
-                    }
-                    return Ok(Outcome { live, speed: Some(speed), plays, reasons });
-                }
+            let schedule = Schedule::of(plan, speed).swap_remove(schedule);
+            match self.play_once(plan, &schedule) {
+                Ok(seen) => return Ok(Attempts { seen: Some((schedule, seen)), speed, plays, reasons }),
                 Err(error) if error.is::<Interrupted>() || interrupt::seen() => return Err(error),
                 Err(error) => reasons.push(format!("at speed {speed}: {error:#}")),
             }
@@ -245,15 +291,15 @@ impl Player<'_> {
                 speed = plan.speed((speed / 2).max(LOWEST)).ok().flatten().unwrap_or(speed).min(speed);
             }
         }
-        Ok(Outcome { live: Verdict::Inconclusive, speed: Some(speed), plays: PLAYS, reasons })
+        Ok(Attempts { seen: None, speed, plays: PLAYS, reasons })
     }
 
-    /// Plays a group at a speed; once more where this build of Prometheus lays out its labels in another way.
-    fn play_once(&self, plan: &Plan<'_>, speed: u32) -> Result<run::Seen> {
+    /// Plays a group; once more where this build of Prometheus lays out its labels in another way.
+    fn play_once(&self, plan: &Plan<'_>, schedule: &Schedule) -> Result<Seen> {
         let layout = || *self.layout.lock().unwrap_or_else(PoisonError::into_inner);
         let run = |layout| {
             let dir = tempfile::Builder::new().prefix("play-").tempdir_in(self.run.dir())?;
-            run::play(plan, speed, layout, dir.path(), &self.options.prometheus)
+            run::play(plan, schedule, layout, dir.path(), &self.options.prometheus)
         };
         let first = layout();
         match run(first) {
@@ -263,5 +309,18 @@ impl Player<'_> {
             }
             seen => seen,
         }
+    }
+}
+
+/// Compares a play in aligned mode with its test, and with what promtool says.
+fn aligned(plan: &Plan<'_>, seen: &Seen, promtool: Verdict) -> (Verdict, Vec<String>) {
+    let found = judge::differences(plan, seen);
+    match (found.failed.is_empty(), found.rounded, promtool) {
+        (true, true, Verdict::Fail) => {
+            let reason = "a value differs in its last bits, which the speed may have changed".to_owned();
+            (Verdict::Inconclusive, vec![reason])
+        }
+        (true, ..) => (Verdict::Pass, found.failed),
+        (false, ..) => (Verdict::Fail, found.failed),
     }
 }

@@ -40,11 +40,14 @@ impl Layout {
     }
 }
 
-/// A name for the group of a file, of which every evaluation is at a multiple of the interval, to the millisecond.
-pub fn name_without_offset(layout: Layout, file: &str, interval: Duration) -> String {
-    let names = (0..u32::MAX).map(|number| format!("live-{number}"));
-    let is_on_time = |name: &String| layout.offset(file, name, interval) < Duration::from_millis(1);
-    names.into_iter().find(is_on_time).unwrap_or_default()
+/// Names for the groups of a file, each of which is evaluated at its offset, to the millisecond.
+pub fn names(layout: Layout, file: &str, groups: impl Iterator<Item = (Duration, Duration)>) -> Vec<String> {
+    let name = |(place, (offset, interval)): (usize, (Duration, Duration))| {
+        let mut names = (0..u32::MAX).map(|number| format!("live-{place}-{number}"));
+        let is_on_time = |name: &String| layout.offset(file, name, interval).as_millis() == offset.as_millis();
+        names.find(is_on_time).unwrap_or_default()
+    };
+    groups.enumerate().map(name).collect()
 }
 
 #[cfg(test)]
@@ -52,12 +55,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_no_offset_in_its_layout() {
-        let interval = Duration::from_millis(240);
+    fn a_name_has_its_offset_in_its_layout() {
+        let (interval, offset) = (Duration::from_millis(240), Duration::from_millis(48));
         for layout in [Layout::Lengths, Layout::Ends] {
-            let name = name_without_offset(layout, "rules.yml", interval);
-            assert!(layout.offset("rules.yml", &name, interval) < Duration::from_millis(1));
-            assert!(layout.other().offset("rules.yml", &name, interval) >= Duration::from_millis(1));
+            let names = names(layout, "rules.yml", [(Duration::ZERO, interval), (offset, interval)].into_iter());
+            let offsets =
+                |layout: Layout| names.iter().map(move |name| layout.offset("rules.yml", name, interval).as_millis());
+            assert_eq!(offsets(layout).collect::<Vec<_>>(), [0, 48]);
+            assert_ne!(offsets(layout.other()).collect::<Vec<_>>(), [0, 48]);
         }
     }
 }

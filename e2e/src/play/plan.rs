@@ -1,21 +1,27 @@
-//! What is played of a test: all its rules as one group, at another speed.
+//! What is played of a test: its rules, as one group or as their own, at another speed.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use fs_err as fs;
 use promql_parser::parser::{self, Expr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::file::{Test, TestFile, Texts};
+use super::chain::{Chain, Records};
+use super::file::{AlertTest, Test, TestFile, Texts};
 use super::notation::Step;
 use super::remote_write::Written;
-use super::speed_up::{self, Scale, divided};
+use super::schedule;
+use super::speed_up::{self, Scale, divided, duration};
 use crate::workspace::promql;
 
-/// The rule that comes last in the group: each of its samples is an evaluation that took place.
+/// The rule that comes last in each group: each of its samples is an evaluation that took place.
 pub const MARK: &str = "live:mark";
+
+/// The label that says of which group a mark is.
+pub const MARKED: &str = "group";
 
 /// The speeds to choose from.
 const SPEEDS: [u32; 14] = [1000, 500, 250, 125, 100, 50, 40, 25, 20, 10, 5, 4, 2, 1];
@@ -29,91 +35,148 @@ const LONGEST: Duration = Duration::from_secs(20 * 60);
 /// How long the start of a play may have to wait for the steps of its subqueries.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// How the groups of rules are evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// As promtool does: all rules as one group, at multiples of `evaluation_interval`.
+    #[default]
+    Aligned,
+    /// As in production: every group at its own interval, and at four offsets.
+    Real,
+}
+
 /// The rules, samples and questions of a test.
 pub struct Plan<'a> {
     pub test: &'a Test,
+    pub mode: Mode,
     pub evaluation_interval: Duration,
     pub fuzzy_compare: bool,
     /// Whether a rule or a query calculates with durations.
     pub is_rounded: bool,
-    /// The group without its rules.
-    group: Map<String, Value>,
-    rules: Vec<Rule>,
+    pub groups: Vec<PlayedGroup>,
+    /// What each test of alerts, and each query, depends on.
+    pub chains: Chains,
+    /// Until when the rules are evaluated.
+    pub end: Duration,
     /// After which time the evaluations and the steps of all subqueries meet.
     alignment: Duration,
     /// How long this machine takes to rewrite the rules.
     pub rewriting: Duration,
 }
 
+/// A group as it is played.
+pub struct PlayedGroup {
+    pub name: String,
+    pub interval: Duration,
+    /// How far before its time a rule is evaluated.
+    pub query_offset: Duration,
+    pub rules: Vec<Rule>,
+    /// What else the group says.
+    other: Map<String, Value>,
+}
+
+/// What the expectations of a test depend on, in their order.
+#[derive(Default)]
+pub struct Chains {
+    pub alerts: Vec<Chain>,
+    pub queries: Vec<Chain>,
+}
+
 impl<'a> Plan<'a> {
     /// Reads the rules of a test; fails for what cannot be played.
-    pub fn new(file: &TestFile, test: &'a Test) -> Result<Self> {
+    pub fn new(mode: Mode, file: &TestFile, test: &'a Test) -> Result<Self> {
         let groups = ordered(file)?;
+        let groups = match mode {
+            Mode::Aligned => vec![merged(groups, file.evaluation_interval)?],
+            Mode::Real => {
+                let own = groups.into_iter().map(|group| own(group, file.evaluation_interval));
+                own.collect::<Result<_>>()?
+            }
+        };
         let mut plan = Self {
             test,
+            mode,
             evaluation_interval: file.evaluation_interval,
             fuzzy_compare: file.fuzzy_compare,
             is_rounded: false,
-            group: Map::new(),
-            rules: Vec::new(),
+            groups,
+            chains: Chains::default(),
+            end: test.end(),
             alignment: file.evaluation_interval,
             rewriting: Duration::ZERO,
         };
-        let differs = groups
-            .windows(2)
-            .any(|pair| pair[0].limit != pair[1].limit || pair[0].query_offset != pair[1].query_offset);
-        ensure!(!differs, "its groups differ in `limit` or `query_offset`, and are played as one");
-        for group in groups {
-            plan.add(group);
-        }
         plan.look_at_queries()?;
+        plan.look_at_chains()?;
         let began = Instant::now();
-        plan.rules(Scale { speed: 1, start: Some(0) }, "live")?;
+        plan.rules(Scale { speed: 1, start: Some(0) }, &plan.names())?;
         plan.rewriting = began.elapsed();
         Ok(plan)
     }
 
-    /// Adds the rules of a group, which get its labels.
-    fn add(&mut self, group: Group) {
-        let Group { limit, query_offset, labels, rules, other, .. } = group;
-        for mut rule in rules.into_iter().flatten() {
-            rule.labels = [labels.clone(), rule.labels]
-                .into_iter()
-                .flatten()
-                .reduce(|group, own| group.into_iter().chain(own).collect());
-            self.rules.push(rule);
+    /// Notes what the expectations depend on, and until when they may be met.
+    fn look_at_chains(&mut self) -> Result<()> {
+        let Test { alerts, queries, series, .. } = self.test;
+        if self.mode == Mode::Aligned {
+            self.chains.alerts.resize(alerts.len(), Chain::default());
+            self.chains.queries.resize(queries.len(), Chain::default());
+            return Ok(());
         }
-        self.group.extend(other);
-        self.group.extend(limit.map(|limit| ("limit".to_owned(), limit.into())));
-        self.group.extend(query_offset.map(|offset| ("query_offset".to_owned(), offset.into())));
+        let of_alerts = series.iter().filter(|series| series.labels["__name__"] == "ALERTS");
+        let given: BTreeSet<&String> = of_alerts.filter_map(|series| series.labels.get("alertname")).collect();
+        if let Some(AlertTest { name, .. }) = alerts.iter().find(|test| given.contains(&test.name)) {
+            bail!("it has a series `ALERTS` of {name}, which cannot be told from what the rules write");
+        }
+        let records = Records::new(&self.groups);
+        self.chains = Chains {
+            alerts: alerts.iter().map(|test| records.of_alert(&test.name)).collect::<Result<_>>()?,
+            queries: queries.iter().map(|test| records.of_query(&test.expr)).collect::<Result<_>>()?,
+        };
+        let times = alerts.iter().map(|test| test.at).chain(queries.iter().map(|test| test.at));
+        let ends = times.zip(self.chains.all()).map(|(at, chain)| at + chain.whole);
+        self.end = ends.max().unwrap_or_default();
+        Ok(())
     }
 
-    /// Notes what the queries of rules and test depend on.
+    /// The groups whose order matters to an expectation.
+    pub fn linked(&self) -> BTreeSet<usize> {
+        self.chains
+            .all()
+            .filter(|chain| chain.groups.len() > 1)
+            .flat_map(|chain| chain.groups.iter().copied())
+            .collect()
+    }
+
+    /// Names for the groups, as long as nothing depends on them.
+    fn names(&self) -> Vec<String> {
+        (0..self.groups.len()).map(|index| index.to_string()).collect()
+    }
+
+    /// Notes what the queries of rules and test calculate.
     fn look_at_queries(&mut self) -> Result<()> {
-        let of_rules = self.rules.iter().map(|rule| &*rule.expr);
+        let of_rules = self.groups.iter().flat_map(|group| &group.rules).map(|rule| &*rule.expr);
         let queries: Vec<&str> = of_rules.chain(self.test.queries.iter().map(|test| &*test.expr)).collect();
         let mut alignment = self.alignment;
         for query in queries {
             self.is_rounded |= speed_up::is_rounded(query);
             let tree = parser::parse(query).map_err(|error| anyhow!("cannot parse `{query}`: {error}"))?;
             for part in promql::parts(&tree) {
-                match part {
-                    Expr::Subquery(subquery) => alignment = multiple(alignment, subquery.step),
-                    Expr::VectorSelector(selector) => ensure!(
-                        !speed_up::may_select(selector, MARK),
-                        "`{part}` selects by a pattern of names, and finds the samples of the lab, too"
-                    ),
-                    _ => {}
+                if let Expr::Subquery(subquery) = part {
+                    alignment = multiple(alignment, subquery.step);
                 }
+            }
+            let marks = promql::selectors(&tree).find(|selector| speed_up::may_select(selector, MARK));
+            if let Some(selector) = marks {
+                bail!("`{selector}` selects by a pattern of names, and finds the samples of the lab, too");
             }
         }
         self.alignment = alignment;
         Ok(())
     }
 
-    /// How many evaluations follow the first.
+    /// How many steps of `evaluation_interval` follow the first.
     pub fn steps(&self) -> u32 {
-        u32::try_from(self.test.end().as_millis() / self.evaluation_interval.as_millis()).unwrap_or(u32::MAX)
+        self.step_of(self.end)
     }
 
     /// The evaluation that decides what is so at a time.
@@ -125,7 +188,7 @@ impl<'a> Plan<'a> {
     pub fn speed(&self, highest: u32) -> Result<Option<u32>> {
         let mut fits = SPEEDS.into_iter().filter(|speed| *speed <= highest && self.fits(*speed));
         let Some(speed) = fits.next() else { return Ok(None) };
-        let takes = self.test.end() / speed;
+        let takes = self.end / speed;
         ensure!(
             takes <= LONGEST,
             "it takes {} at speed {speed}",
@@ -142,15 +205,17 @@ impl<'a> Plan<'a> {
 
     /// Whether a speed leaves time between evaluations, and divides every duration into whole milliseconds.
     pub fn fits(&self, speed: u32) -> bool {
-        let is_long_enough = self.evaluation_interval / speed >= SHORTEST || speed == 1;
+        let intervals = || self.groups.iter().map(|group| group.interval).chain([self.evaluation_interval]);
+        // Groups that read each other are evaluated one after the other within an interval.
+        let shortest = SHORTEST * (1 << (schedule::bits(self.linked().len()) - 2).min(2));
         let is_whole = |time: Duration| divided(time, speed).is_ok();
         let mut times = self.test.series.iter().flat_map(|series| &series.samples).map(|(time, _)| *time);
         let mut asked = self.test.queries.iter().map(|test| test.at);
-        is_long_enough
-            && is_whole(self.evaluation_interval)
+        (speed == 1 || intervals().all(|interval| interval / speed >= shortest))
+            && intervals().all(is_whole)
             && times.all(is_whole)
             && asked.all(is_whole)
-            && self.rules(Scale { speed, start: Some(0) }, "live").is_ok()
+            && self.rules(Scale { speed, start: Some(0) }, &self.names()).is_ok()
     }
 
     /// After which time of the clock evaluations and subqueries meet.
@@ -158,24 +223,27 @@ impl<'a> Plan<'a> {
         self.alignment / speed
     }
 
-    /// The rule file.
-    pub fn rules(&self, scale: Scale, name: &str) -> Result<Value> {
+    /// The rule file, its groups under these names.
+    pub fn rules(&self, scale: Scale, names: &[String]) -> Result<Value> {
         for test in &self.test.queries {
             scale.query(&test.expr)?;
         }
-        let rules = self.rules.iter().map(|rule| {
-            let name = || format!("`{}`", rule.alert.as_ref().or(rule.record.as_ref()).map_or("", String::as_str));
-            self.scaled(scale, rule.clone()).with_context(name)
+        let groups = self.groups.iter().zip(names).enumerate();
+        let groups = groups.map(|(place, (group, name))| {
+            let rules = group
+                .rules
+                .iter()
+                .map(|rule| self.scaled(scale, rule.clone()).with_context(|| format!("`{}`", rule.name())));
+            let mut rules = rules.collect::<Result<Vec<_>>>()?;
+            rules.push(json!({ "record": MARK, "expr": "vector(1)", "labels": { MARKED: place.to_string() } }));
+            let mut shown = Value::Object(group.other.clone());
+            shown["name"] = name.as_str().into();
+            shown["interval"] = milliseconds(group.interval).into();
+            scale.durations(&mut shown)?;
+            shown["rules"] = rules.into();
+            Ok(shown)
         });
-        let mut rules = rules.collect::<Result<Vec<_>>>()?;
-        rules.push(json!({ "record": MARK, "expr": "vector(1)" }));
-        let mut group = self.group.clone();
-        group.insert("name".to_owned(), name.into());
-        let mut group = Value::Object(group);
-        scale.durations(&mut group)?;
-        group["interval"] = milliseconds(self.evaluation_interval / scale.speed).into();
-        group["rules"] = rules.into();
-        Ok(json!({ "groups": [group] }))
+        Ok(json!({ "groups": groups.collect::<Result<Vec<_>>>()? }))
     }
 
     fn scaled(&self, scale: Scale, mut rule: Rule) -> Result<Value> {
@@ -203,11 +271,8 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The samples that an evaluation sees first.
-    pub fn samples(&self, step: u32, scale: Scale) -> Vec<Written<'a>> {
-        let end = self.evaluation_interval * step;
-        let begin = step.checked_sub(1).map(|step| self.evaluation_interval * step);
-        let is_new = |time: Duration| time <= end && begin.is_none_or(|begin| time > begin);
+    /// The samples after one time, until another.
+    pub fn samples(&self, begin: Option<Duration>, end: Duration, scale: Scale) -> Vec<Written<'a>> {
         let at = |time: Duration| {
             let since = time / scale.speed;
             scale.start.unwrap_or_default() + u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -215,7 +280,7 @@ impl<'a> Plan<'a> {
         let of_series = self.test.series.iter().map(|series| {
             // The samples are sorted.
             let first = series.samples.partition_point(|(time, _)| begin.is_some_and(|begin| *time <= begin));
-            let new = series.samples[first..].iter().take_while(|(time, _)| is_new(*time));
+            let new = series.samples[first..].iter().take_while(|(time, _)| *time <= end);
             let samples: Vec<(u64, Step)> = new.map(|(time, step)| (at(*time), *step)).collect();
             Written { labels: &series.labels, samples }
         });
@@ -231,11 +296,10 @@ struct RuleFile {
 }
 
 /// A group of rules. Every text is as it is written, whatever it looks like.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Group {
     name: String,
-    #[serde(rename = "interval")]
-    _interval: Option<String>,
+    interval: Option<String>,
     limit: Option<u64>,
     query_offset: Option<String>,
     labels: Option<Texts>,
@@ -246,12 +310,12 @@ struct Group {
 
 /// A rule.
 #[derive(Clone, Deserialize, Serialize)]
-struct Rule {
+pub struct Rule {
     #[serde(skip_serializing_if = "Option::is_none")]
-    alert: Option<String>,
+    pub alert: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    record: Option<String>,
-    expr: String,
+    pub record: Option<String>,
+    pub expr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     r#for: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,6 +324,58 @@ struct Rule {
     annotations: Option<Texts>,
     #[serde(flatten)]
     other: Map<String, Value>,
+}
+
+impl Rule {
+    /// The name of what it writes.
+    pub fn name(&self) -> &str {
+        self.alert.as_ref().or(self.record.as_ref()).map_or("", String::as_str)
+    }
+}
+
+impl Chains {
+    /// All of them: of alerts, and then of queries.
+    fn all(&self) -> impl Iterator<Item = &Chain> {
+        self.alerts.iter().chain(&self.queries)
+    }
+}
+
+/// All groups as one, at the interval of the tests.
+fn merged(groups: Vec<Group>, interval: Duration) -> Result<PlayedGroup> {
+    let differs =
+        groups.windows(2).any(|pair| pair[0].limit != pair[1].limit || pair[0].query_offset != pair[1].query_offset);
+    ensure!(!differs, "its groups differ in `limit` or `query_offset`, and are played as one");
+    let mut all = own(Group::default(), interval)?;
+    for group in groups {
+        let PlayedGroup { query_offset, rules, other, .. } = own(group, interval)?;
+        all.query_offset = query_offset;
+        all.rules.extend(rules);
+        all.other.extend(other);
+    }
+    all.interval = interval;
+    Ok(all)
+}
+
+/// A group by itself, whose rules get its labels.
+fn own(group: Group, evaluation_interval: Duration) -> Result<PlayedGroup> {
+    let Group { name, interval, limit, query_offset, labels, rules, mut other } = group;
+    let mut rules = rules.unwrap_or_default();
+    for rule in &mut rules {
+        rule.labels = [labels.clone(), rule.labels.take()]
+            .into_iter()
+            .flatten()
+            .reduce(|group, own| group.into_iter().chain(own).collect());
+    }
+    other.extend(limit.map(|limit| ("limit".to_owned(), limit.into())));
+    other.extend(query_offset.clone().map(|offset| ("query_offset".to_owned(), offset.into())));
+    let read = |text: Option<&String>| text.map(|text| duration(text)).transpose();
+    Ok(PlayedGroup {
+        name,
+        interval: read(interval.as_ref())?.filter(|own| !own.is_zero()).unwrap_or(evaluation_interval),
+        query_offset: read(query_offset.as_ref())?.unwrap_or_default(),
+        rules,
+        other,
+    })
 }
 
 /// The groups of all rule files, as promtool evaluates them: those first that its order does not name.

@@ -7,6 +7,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
+use super::plan::Mode;
+use super::real::{Finding, Kind};
 use crate::terminal::exit::Exit;
 use crate::terminal::out::{self, Mark};
 use crate::terminal::report::{Case, Verdict as OfCase, junit};
@@ -40,6 +42,9 @@ pub struct Played {
     pub seconds: f64,
     /// What does not meet the expectations, or why nothing was decided.
     pub reasons: Vec<String>,
+    /// In real mode: the same, with the offsets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// What promtool said of a failure.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub promtool_said: String,
@@ -48,6 +53,7 @@ pub struct Played {
 /// All plays.
 #[derive(Debug)]
 pub struct Report {
+    pub mode: Mode,
     pub groups: Vec<Played>,
 }
 
@@ -117,15 +123,22 @@ impl Report {
         }
     }
 
-    /// How many groups there are of each verdict, and how many of those with one agree with promtool.
+    /// How many groups there are of each verdict, and how many of those with one agree with promtool; in real mode what
+    /// promtool does not see.
     pub fn summary(&self, took: Duration) -> String {
         let [passed, failed, inconclusive, refused] = self.counts();
+        let more = match self.mode {
+            Mode::Aligned => format!("{} of {} with a verdict agree with promtool", self.agreeing(), passed + failed),
+            Mode::Real => format!(
+                "at four offsets each: {} met only at some, {} flapping, {} late by the order of groups",
+                self.with(Kind::Offset),
+                self.with(Kind::Flaps),
+                self.with(Kind::Order)
+            ),
+        };
         format!(
-            "{}: {passed} passed, {failed} failed, {inconclusive} inconclusive, {refused} refused; {} of {} with a verdict \
-             agree with promtool; took {:.1} s",
+            "{}: {passed} passed, {failed} failed, {inconclusive} inconclusive, {refused} refused; {more}; took {:.1} s",
             out::count(self.groups.len(), "test group", "test groups"),
-            self.agreeing(),
-            passed + failed,
             took.as_secs_f64()
         )
     }
@@ -133,13 +146,19 @@ impl Report {
     /// The report as JSON.
     pub fn json(&self, took: Duration) -> Result<String> {
         let [passed, failed, inconclusive, refused] = self.counts();
-        Ok(serde_json::to_string_pretty(&json!({
-            "groups": self.groups,
-            "summary": {
-                "passed": passed, "failed": failed, "inconclusive": inconclusive, "refused": refused,
-                "agreeing": self.agreeing(), "seconds": took.as_secs_f64(),
-            },
-        }))?)
+        let mut summary = json!({
+            "passed": passed, "failed": failed, "inconclusive": inconclusive, "refused": refused,
+            "seconds": took.as_secs_f64(),
+        });
+        match self.mode {
+            Mode::Aligned => summary["agreeing"] = self.agreeing().into(),
+            Mode::Real => {
+                for (name, kind) in [("offset", Kind::Offset), ("flaps", Kind::Flaps), ("order", Kind::Order)] {
+                    summary[name] = self.with(kind).into();
+                }
+            }
+        }
+        Ok(serde_json::to_string_pretty(&json!({ "mode": self.mode, "groups": self.groups, "summary": summary }))?)
     }
 
     /// The report as JUnit XML: a test case for each group.
@@ -150,6 +169,12 @@ impl Report {
     /// How many groups of which promtool says the same.
     fn agreeing(&self) -> usize {
         self.groups.iter().filter(|group| group.agrees() == Some(true)).count()
+    }
+
+    /// How many groups have a finding of a kind.
+    fn with(&self, kind: Kind) -> usize {
+        let has = |group: &&Played| group.findings.iter().any(|finding| finding.kind == kind);
+        self.groups.iter().filter(has).count()
     }
 
     fn counts(&self) -> [usize; 4] {

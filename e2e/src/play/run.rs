@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 
-use super::offset::{Layout, name_without_offset};
-use super::plan::{MARK, Plan};
+use super::offset::{self, Layout};
+use super::plan::{MARK, MARKED, Mode, Plan};
 use super::remote_write;
+use super::schedule::Schedule;
 use super::speed_up::Scale;
 use crate::backend::Ports;
 use crate::backend::local::prometheus::{self, CONFIG};
 use crate::client::http::Refused;
-use crate::client::prometheus::{NotEvaluated, Prometheus, Rule, RuleGroup, Sample};
+use crate::client::prometheus::{Labels, NotEvaluated, Prometheus, Rule, RuleGroup, Sample};
 use crate::process::child::Process;
 use crate::process::log::Line;
 use crate::terminal::progress::Progress;
@@ -26,19 +27,26 @@ pub const RULES: &str = "rules.yml";
 /// How promtool looks back for a sample, and so Prometheus by default.
 const LOOKBACK: Duration = Duration::from_secs(300);
 
-/// How long before the first evaluation the rules are loaded, at most: this and never more than a step.
+/// How long before the first evaluation the rules are loaded, at most.
 const LOADED_BEFORE: Duration = Duration::from_secs(1);
 
 /// What was seen in a play.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// The rules with their alerts, after each evaluation that decides an expectation.
+    /// The rules with their alerts, after each evaluation that decides an expectation: in aligned mode.
     pub rules: BTreeMap<u32, Vec<Rule>>,
-    /// What each query returned, or why it could not be evaluated.
-    pub answers: Vec<Result<Vec<Sample>, String>>,
+    /// The start of the play, since 1970.
+    pub start: Duration,
+    /// The alerts that fired, and the times of the samples that say so, since 1970: in real mode.
+    pub firing: Vec<(Labels, BTreeSet<Duration>)>,
+    /// What each query returned at the times that decide it, or why it could not be evaluated.
+    pub answers: Vec<Vec<(Duration, Answer)>>,
     /// What Prometheus says of the rules that it could not load or evaluate.
     pub failures: Vec<String>,
 }
+
+/// What a query returned, or why it could not be evaluated.
+pub type Answer = Result<Vec<Sample>, String>;
 
 /// What makes a play decide nothing.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +58,13 @@ pub enum Undecided {
 }
 
 /// A Prometheus that plays a test.
-struct Stage<'a> {
+struct Play<'a> {
     plan: &'a Plan<'a>,
+    schedule: &'a Schedule,
+    /// The names of the groups.
+    names: Vec<String>,
     scale: Scale,
+    /// The time between two writes.
     step: Duration,
     start: SystemTime,
     process: Process,
@@ -60,23 +72,38 @@ struct Stage<'a> {
 }
 
 /// Plays a test in an empty directory.
-pub fn play(plan: &Plan<'_>, speed: u32, layout: Layout, dir: &Path, program: &Path) -> Result<Seen> {
+pub fn play(plan: &Plan<'_>, schedule: &Schedule, layout: Layout, dir: &Path, program: &Path) -> Result<Seen> {
+    let speed = schedule.speed;
     let (process, prometheus) = start(plan, speed, dir, program)?;
     let step = plan.evaluation_interval / speed;
-    // The rules hold the time of the start, so they are rewritten in between, which may take longer than before.
-    let start = meeting(SystemTime::now() + LOADED_BEFORE.min(step) + 2 * plan.rewriting, plan.alignment(speed))?;
-    let since = u64::try_from(start.duration_since(UNIX_EPOCH)?.as_millis())?;
-    let stage = Stage { plan, scale: Scale { speed, start: Some(since) }, step, start, process, prometheus };
-    let rules = plan.rules(stage.scale, &name_without_offset(layout, RULES, step))?;
-    pause_until(start - (step * 9 / 10).min(LOADED_BEFORE))?;
-    stage.write(0)?;
+    // The rules are loaded as soon as none of them is evaluated before the start.
+    let loaded_before = (schedule.lead() * 9 / 10).min(LOADED_BEFORE);
+    // They hold the time of the start, so they are rewritten in between, which may take longer than before.
+    let start = meeting(SystemTime::now() + loaded_before + 2 * plan.rewriting, plan.alignment(speed))?;
+    let since = start.duration_since(UNIX_EPOCH)?;
+    let scale = Scale { speed, start: Some(u64::try_from(since.as_millis())?) };
+    let names = names(plan, schedule, layout, since);
+    let rules = plan.rules(scale, &names)?;
+    let ready = Play { plan, schedule, names, scale, step, start, process, prometheus };
+    ready.write(0)?;
     fs::write(dir.join(RULES), rules.to_string())?;
-    if let Err(error) = stage.prometheus.reload() {
+    pause_until(start - loaded_before)?;
+    if let Err(error) = ready.prometheus.reload() {
         let refused = error.downcast::<Refused>()?;
-        let said = stage.process.log_text().lines().rfind(|line| line.contains(RULES)).map(str::to_owned);
+        let said = ready.process.log_text().lines().rfind(|line| line.contains(RULES)).map(str::to_owned);
         return Ok(Seen { failures: vec![said.unwrap_or(refused.body)], ..Seen::default() });
     }
-    stage.run()
+    ready.run()
+}
+
+/// Names for the groups by which they are evaluated as scheduled from a start on.
+fn names(plan: &Plan<'_>, schedule: &Schedule, layout: Layout, start: Duration) -> Vec<String> {
+    let offsets = plan.groups.iter().enumerate().map(|(place, group)| {
+        let (first, interval) = (start + schedule.first(place), group.interval / schedule.speed);
+        let offset = first.as_nanos() % interval.as_nanos();
+        (Duration::from_nanos(u64::try_from(offset).unwrap_or_default()), interval)
+    });
+    offset::names(layout, RULES, offsets)
 }
 
 fn start(plan: &Plan<'_>, speed: u32, dir: &Path, program: &Path) -> Result<(Process, Prometheus)> {
@@ -95,11 +122,15 @@ fn start(plan: &Plan<'_>, speed: u32, dir: &Path, program: &Path) -> Result<(Pro
     Ok((process, prometheus))
 }
 
-impl Stage<'_> {
+impl Play<'_> {
     fn run(&self) -> Result<Seen> {
-        let mut seen = Seen::default();
+        let mut seen = Seen { start: self.since(), ..Seen::default() };
         let last = self.plan.steps();
-        let decisive: BTreeSet<u32> = self.plan.test.alerts.iter().map(|test| self.plan.step_of(test.at)).collect();
+        let decisive = match self.plan.mode {
+            Mode::Aligned => self.plan.test.alerts.iter().map(|test| self.plan.step_of(test.at)).collect(),
+            Mode::Real => BTreeSet::new(),
+        };
+        let mut is_begun = false;
         for step in 0..=last {
             let mut is_written = step == last;
             let mut is_seen = !decisive.contains(&step);
@@ -113,36 +144,60 @@ impl Stage<'_> {
                     is_seen = self.look(step, &mut seen)?;
                 }
             }
-            if step == 1 {
-                self.check_marks(0)?;
+            if !is_begun && self.step * step > self.schedule.begun() {
+                is_begun = true;
+                self.check_marks(self.schedule.begun())?;
             }
         }
-        self.process.wait_until("evaluates", Duration::from_secs(10), || self.is_over(last))?;
+        let end = self.plan.end / self.scale.speed;
+        pause_until(self.start + end)?;
+        self.process.wait_until("evaluates", Duration::from_secs(10), || self.is_over(end))?;
         seen.failures = failures(&self.process.log_text());
-        self.check_marks(last)?;
-        for test in &self.plan.test.queries {
-            let query = self.scale.query(&test.expr)?;
-            let answer = self.prometheus.query_at(&query, self.start + test.at / self.scale.speed);
-            seen.answers.push(match answer {
-                Err(error) if error.is::<NotEvaluated>() || error.is::<Final>() => Err(format!("{error:#}")),
-                answer => Ok(answer?),
-            });
-        }
+        self.check_marks(end)?;
+        self.ask(&mut seen)?;
         Ok(seen)
     }
 
-    /// When an evaluation is due.
-    fn due(&self, step: u32) -> SystemTime {
-        self.start + self.step * step
+    /// Reads the alerts and the results of the queries from what is stored.
+    fn ask(&self, seen: &mut Seen) -> Result<()> {
+        for (place, test) in self.plan.test.queries.iter().enumerate() {
+            let query = self.scale.query(&test.expr)?;
+            let times = self.schedule.decisive(&self.plan.chains.queries[place], test.at);
+            let answers = times.into_iter().map(|time| {
+                let answer = match self.prometheus.query_at(&query, self.start + time) {
+                    Err(error) if error.is::<NotEvaluated>() || error.is::<Final>() => Err(format!("{error:#}")),
+                    answer => Ok(answer?),
+                };
+                Ok((time, answer))
+            });
+            seen.answers.push(answers.collect::<Result<_>>()?);
+        }
+        if self.plan.mode == Mode::Real && !self.plan.test.alerts.is_empty() {
+            for mut series in self.prometheus.range("ALERTS{alertstate=\"firing\"}[1d]")? {
+                series.labels.retain(|name, _| !["__name__", "alertstate"].contains(&name.as_str()));
+                let times = series.values.iter().map(|(seconds, _)| whole_milliseconds(*seconds));
+                seen.firing.push((series.labels, times.collect()));
+            }
+        }
+        Ok(())
     }
 
-    /// When the samples are written that an evaluation sees first.
+    /// When samples are written, for the `step`th time.
     fn write_time(&self, step: u32) -> SystemTime {
         self.due(step) - self.step / 2
     }
 
+    fn due(&self, step: u32) -> SystemTime {
+        self.start + self.step * step
+    }
+
+    /// Writes the samples that an evaluation at this step sees first; in real mode those that one before the next sees.
     fn write(&self, step: u32) -> Result<()> {
-        let samples = self.plan.samples(step, self.scale);
+        let until = |step: u32| {
+            let ahead = u32::from(self.plan.mode == Mode::Real);
+            self.plan.evaluation_interval * (step + ahead)
+        };
+        let samples = self.plan.samples(step.checked_sub(1).map(until), until(step), self.scale);
         if !samples.is_empty() {
             self.prometheus.write(&remote_write::body(&samples)?)?;
         }
@@ -164,10 +219,13 @@ impl Stage<'_> {
         Ok(is_over)
     }
 
-    fn is_over(&self, step: u32) -> Result<()> {
+    fn is_over(&self, end: Duration) -> Result<()> {
         let groups = self.prometheus.rules()?;
-        let last = groups.first().and_then(RuleGroup::last_evaluation);
-        ensure!(last.is_some_and(|began| began >= self.due(step)), "the last evaluation is not over");
+        for (place, name) in self.names.iter().enumerate() {
+            let newest = groups.iter().find(|group| group.name == *name).and_then(RuleGroup::last_evaluation);
+            let due = self.schedule.last(place, end).map(|last| self.start + last);
+            ensure!(newest >= due, "the last evaluation is not over");
+        }
         Ok(())
     }
 
@@ -177,20 +235,30 @@ impl Stage<'_> {
         self.process.alive()
     }
 
-    /// Fails unless there was every evaluation until this one, each at its time.
-    fn check_marks(&self, last: u32) -> Result<()> {
+    /// Fails unless there was every evaluation until a time, each at its time.
+    fn check_marks(&self, end: Duration) -> Result<()> {
         let series = self.prometheus.range(&format!("{MARK}[1d]"))?;
-        let times = series.iter().flat_map(|series| &series.values);
-        let times: Vec<Duration> = times.map(|(seconds, _)| whole_milliseconds(*seconds)).collect();
-        let due = |step: u32| Duration::from_millis(self.scale.start.unwrap_or_default()) + self.step * step;
-        let first = times.first().copied().context(Undecided::Late("there was no evaluation".to_owned()))?;
-        let is_on_grid = (first.abs_diff(due(0))).as_millis().is_multiple_of(self.step.as_millis());
-        ensure!(is_on_grid, Undecided::Shifted);
-        for step in 0..=last {
-            let is_there = times.get(step as usize) == Some(&due(step));
-            ensure!(is_there, Undecided::Late(format!("evaluation {step} of {last} was missed")));
+        let mut late = None;
+        for (place, group) in self.plan.groups.iter().enumerate() {
+            let of_group = series.iter().filter(|series| series.label(MARKED) == place.to_string());
+            let times = of_group.flat_map(|series| &series.values);
+            let times: Vec<Duration> = times.map(|(seconds, _)| whole_milliseconds(*seconds)).collect();
+            let (interval, query_offset) = (group.interval / self.scale.speed, group.query_offset / self.scale.speed);
+            let begin = self.since().saturating_sub(query_offset);
+            let is_on_grid = |time: &Duration| {
+                time.abs_diff(begin + self.schedule.first(place)).as_millis().is_multiple_of(interval.as_millis())
+            };
+            ensure!(times.first().is_none_or(is_on_grid), Undecided::Shifted);
+            let due: Vec<Duration> = self.schedule.until(place, end).map(|time| begin + time).collect();
+            let missed = (0..due.len()).find(|number| times.get(*number) != due.get(*number));
+            late = late.or(missed.map(|number| format!("evaluation {number} of {} was missed", due.len())));
         }
-        Ok(())
+        late.map_or(Ok(()), |late| Err(Undecided::Late(late).into()))
+    }
+
+    /// The start since 1970.
+    fn since(&self) -> Duration {
+        Duration::from_millis(self.scale.start.unwrap_or_default())
     }
 }
 

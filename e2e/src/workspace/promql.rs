@@ -21,6 +21,15 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
     }
 }
 
+/// Every selector in an expression.
+pub fn selectors(expr: &Expr) -> impl Iterator<Item = &VectorSelector> {
+    parts(expr).into_iter().filter_map(|part| match part {
+        Expr::VectorSelector(selector) => Some(selector),
+        Expr::MatrixSelector(matrix) => Some(&matrix.vs),
+        _ => None,
+    })
+}
+
 /// An expression without the parentheses around it.
 pub fn bare(expr: &Expr) -> &Expr {
     if let Expr::Paren(paren) = expr { bare(&paren.expr) } else { expr }

@@ -132,6 +132,105 @@ fn what_cannot_be_played_is_refused_by_name() -> Result<()> {
     Ok(())
 }
 
+const GROUPS: &str = r"groups:
+  - name: readers
+    rules:
+      - alert: Down
+        expr: job:up:sum == 0
+        for: 2m
+  - name: recorders
+    limit: 9
+    rules:
+      - record: job:up:sum
+        expr: sum by (job) (up)
+  - name: slow
+    interval: 3m
+    rules:
+      - alert: Slow
+        expr: up == 0
+        for: 4m
+  - name: others
+    rules:
+      # At some offsets a single sample is in the window.
+      - alert: Increased
+        expr: increase(errors_total[90s]) > 0
+      - alert: NotReady
+        expr: ready == 0
+      - alert: Failing
+        expr: errors_total > 5
+        for: 2m
+";
+
+const AT_OFFSETS: &str = r#"rule_files: [rules/*.yml]
+group_eval_order: [recorders, readers]
+tests:
+  - name: order
+    input_series: [{ series: 'up{job="a"}', values: 1x4 0x20 }]
+    alert_rule_test:
+      - { alertname: Down, eval_time: 6m, exp_alerts: [] }
+      - { alertname: Down, eval_time: 7m, exp_alerts: [{ exp_labels: { job: a } }] }
+  - name: interval
+    input_series: [{ series: 'up{job="a"}', values: 1x4 0x20 }]
+    alert_rule_test: [{ alertname: Slow, eval_time: 9m, exp_alerts: [{ exp_labels: { job: a } }] }]
+  - name: offset
+    input_series: [{ series: 'errors_total{job="a"}', values: 0x4 1x20 }]
+    alert_rule_test: [{ alertname: Increased, eval_time: 5m, exp_alerts: [{ exp_labels: { job: a } }] }]
+  - name: flaps
+    interval: 30s
+    input_series: [{ series: 'ready{job="a"}', values: 0 0 0 1 0 0 0 1 0 0 0 1 0 }]
+    alert_rule_test: [{ alertname: NotReady, eval_time: 4m, exp_alerts: [{ exp_labels: { job: a } }] }]
+  - name: same
+    input_series: [{ series: 'errors_total{job="a"}', values: 0x4 9+3x20 }]
+    alert_rule_test:
+      - { alertname: Failing, eval_time: 6m, exp_alerts: [] }
+      - { alertname: Failing, eval_time: 7m, exp_alerts: [{ exp_labels: { job: a } }] }
+    promql_expr_test:
+      - { expr: 'rate(errors_total[5m])', eval_time: 12m, exp_samples: [{ labels: '{job="a"}', value: 0.05 }] }
+  - name: given
+    input_series: [{ series: 'ALERTS{alertname="Down"}', values: 1x4 }]
+    alert_rule_test: [{ alertname: Down, eval_time: 1m, exp_alerts: [] }]
+"#;
+
+/// What promtool passes all the same.
+#[test]
+fn what_depends_on_the_offset_is_named() -> Result<()> {
+    let lab = Lab::new()?;
+    let played = play(&lab, GROUPS, AT_OFFSETS, &["--mode", "real", "--format", "json"])?.expect_code(1)?;
+    let report: Value = serde_json::from_str(&played.stdout)?;
+    let groups = report["groups"].as_array().context("no groups")?;
+    ensure!(groups.iter().all(|group| group["promtool"] == "pass"), "{report}");
+    for (name, live, kind, said) in [
+        ("order", "pass", "order", "Down at 7m: more than 1m late at offsets recorders 12s with readers 0s, "),
+        ("interval", "fail", "never", "Slow at 9m: not met within 3m at any offset: expected "),
+        ("offset", "fail", "offset", "Increased at 5m: met within 1m at offsets 0s, 12s, 24s, not at 36s: expected "),
+        ("flaps", "fail", "flaps", "{alertname=\"NotReady\", job=\"a\"} flaps at offsets 36s: it resolves after"),
+        ("same", "pass", "", ""),
+        ("given", "refused", "", "a series `ALERTS` of Down"),
+    ] {
+        let group = groups.iter().find(|group| group["name"] == name).context(name)?;
+        let reason = group["reasons"][0].as_str().unwrap_or_default();
+        ensure!(group["live"] == live && reason.contains(said), "{name}: no `{said}` in {group}");
+        ensure!(group["findings"][0]["kind"].as_str().unwrap_or_default() == kind, "{group}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_group_that_evaluates_the_past_is_played_so() -> Result<()> {
+    let rules = "groups: [{ name: g, query_offset: 1m, rules: [{ alert: Down, expr: up == 0 }] }]";
+    let tests = r"rule_files: [rules/*.yml]
+tests:
+  - input_series: [{ series: up, values: 1x4 0x9 }]
+    alert_rule_test:
+      - { alertname: Down, eval_time: 5m, exp_alerts: [] }
+      - { alertname: Down, eval_time: 6m, exp_alerts: [{}] }
+";
+    for mode in ["aligned", "real"] {
+        play(&Lab::new()?, rules, tests, &["--mode", mode])?.expect_code(0)?;
+    }
+    Ok(())
+}
+
 /// The quickest of our own.
 #[test]
 fn our_own_tests_are_played_alike() -> Result<()> {

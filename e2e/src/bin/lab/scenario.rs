@@ -10,7 +10,7 @@ use e2e::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use e2e::backend::local::{self, Local, ScenarioSetup};
 use e2e::backend::{self, Backend, Ports, sweep};
 use e2e::play::file::TestFile;
-use e2e::play::{self, Played};
+use e2e::play::{self, Mode, Played};
 use e2e::run::Run;
 use e2e::scenario::run::{self, Event};
 use e2e::scenario::{self, Scenario};
@@ -53,6 +53,10 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let speed = args.speed.of_scenario();
     let mut labs = Vec::new();
     for scenarios in scenario::labs(read(&files)?) {
+        if let (Mode::Real, Some(scenario)) = (args.mode, scenarios.first()) {
+            let place = format!("{}:{}", scenario.path.display(), scenario.line);
+            return Err(Usage(format!("{place} is played on exporters; `--mode real` is for other tests")).into());
+        }
         let setup = setup(&scenarios, speed, &Project::default(), progress)?;
         labs.push((scenarios, setup));
     }
@@ -100,6 +104,7 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let options = play::Options {
         files: paths,
+        mode: args.mode,
         prometheus: prometheus.path,
         promtool: promtool.path,
         speed: args.speed.speed,
@@ -155,6 +160,7 @@ fn judge(
             plays: 1,
             seconds,
             reasons,
+            findings: Vec::new(),
             promtool_said,
         };
         print(&played.line())?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use e2e::play::Mode;
 use e2e::terminal::report::Format;
 
 use crate::doctor;
@@ -88,6 +89,9 @@ pub struct ScenarioRun {
     pub names: Vec<String>,
     #[command(flatten)]
     pub speed: Speed,
+    /// With tests without exporters: how the groups of rules are evaluated.
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: Mode,
     /// How many tests without exporters are played at once; by default four for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
