@@ -56,6 +56,7 @@ pub struct Test {
 }
 
 /// A series, and its samples in the order of time.
+#[derive(Clone, Debug)]
 pub struct Series {
     pub labels: Labels,
     pub samples: Vec<(Duration, Step)>,

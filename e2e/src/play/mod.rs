@@ -13,7 +13,7 @@ pub mod notation;
 mod offset;
 mod plan;
 mod real;
-mod remote_write;
+pub mod remote_write;
 mod report;
 mod run;
 mod schedule;
@@ -40,6 +40,9 @@ use real::Finding;
 pub use report::{Played, Report, Verdict};
 use run::{Seen, Undecided};
 use schedule::Schedule;
+
+/// How promtool looks back for a sample, and so Prometheus by default.
+pub const LOOKBACK: Duration = Duration::from_secs(300);
 
 /// How long promtool may take for a group.
 const LIMIT: Duration = Duration::from_secs(120);

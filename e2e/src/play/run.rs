@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 
+use super::LOOKBACK;
 use super::offset::{self, Layout};
 use super::plan::{MARK, MARKED, Mode, Plan};
 use super::remote_write;
@@ -23,9 +24,6 @@ use crate::wait::poll::{self, Final};
 
 /// The rule file.
 pub const RULES: &str = "rules.yml";
-
-/// How promtool looks back for a sample, and so Prometheus by default.
-const LOOKBACK: Duration = Duration::from_secs(300);
 
 /// How long before the first evaluation the rules are loaded, at most.
 const LOADED_BEFORE: Duration = Duration::from_secs(1);
@@ -108,11 +106,8 @@ fn names(plan: &Plan<'_>, schedule: &Schedule, layout: Layout, start: Duration) 
 
 fn start(plan: &Plan<'_>, speed: u32, dir: &Path, program: &Path) -> Result<(Process, Prometheus)> {
     fs::write(dir.join(CONFIG), plan.config(speed).to_string())?;
-    let mut flags = vec![
-        "--web.enable-lifecycle".to_owned(),
-        "--web.enable-remote-write-receiver".to_owned(),
-        format!("--query.lookback-delta={}ms", (LOOKBACK / speed).as_millis()),
-    ];
+    let mut flags = prometheus::receiving(LOOKBACK / speed);
+    flags.push("--web.enable-lifecycle".to_owned());
     if let Some(url) = &plan.test.external_url {
         flags.extend([format!("--web.external-url={url}"), "--web.route-prefix=/".to_owned()]);
     }

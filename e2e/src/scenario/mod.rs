@@ -27,7 +27,8 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 pub use expectation::Expectation;
 pub use nodes::Timeline;
 
-use crate::play::file::{ON_EXPORTERS, TestFile, TestGroup};
+use crate::client::prometheus::Labels;
+use crate::play::file::{ON_EXPORTERS, Series, TestFile, TestGroup};
 use crate::workspace;
 
 /// Where the shipped scenarios are, in the workspace.
@@ -43,24 +44,29 @@ pub struct Scenario {
     pub name: String,
     /// What happens, in one line.
     pub title: String,
-    /// How long a step lasts.
+    /// How long a step lasts, and how often rules are evaluated: the same for nodes.
     pub interval: Duration,
+    pub evaluation_interval: Duration,
+    pub external_labels: Labels,
     pub rule_files: Vec<PathBuf>,
     /// Its nodes, step by step.
     pub timelines: Vec<Timeline>,
+    /// The series that are not those of nodes: they arrive by remote write.
+    pub series: Vec<Series>,
+    end: Duration,
     /// In the order of time.
     pub expectations: Vec<Expectation>,
 }
 
 impl Scenario {
-    /// Reads a test group. The error names the file, the line and what was expected there.
+    /// Reads a test group of any series. Those of nodes are checked; the error names the file, the line and what was expected.
     pub fn read(file: &TestFile, group: &TestGroup) -> Result<Self> {
         let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
         let read = || {
             let test = group.test.as_ref().map_err(|reason| anyhow!("{reason}"))?;
             let interval = test.interval;
             ensure!(
-                interval == file.evaluation_interval,
+                !group.is_on_exporters() || interval == file.evaluation_interval,
                 "an evaluation every {}, and a value every {}; expected the same",
                 humantime::format_duration(file.evaluation_interval),
                 humantime::format_duration(interval)
@@ -72,35 +78,62 @@ impl Scenario {
                 };
                 hanging.insert(node.trim());
             }
-            let timelines = nodes::timelines(test, &hanging)?;
+            let (timelines, series) = if group.is_on_exporters() {
+                (nodes::timelines(test, &hanging)?, Vec::new())
+            } else {
+                (Vec::new(), test.series.clone())
+            };
             let mut expectations = expectation::all(test);
             expectations.sort_by_key(|expectation| expectation.at);
-            ensure!(!expectations.is_empty(), "no expectations; expected `alert_rule_test` or `promql_expr_test`");
+            if group.is_on_exporters() {
+                ensure!(!expectations.is_empty(), "no expectations; expected `alert_rule_test` or `promql_expr_test`");
+            } else {
+                // A value at one moment is for a play that meets it exactly.
+                expectations.retain(|expectation| expectation.alert.is_some());
+            }
             let one = file.groups.len() == 1;
             let name = if one { stem.to_string() } else { format!("{stem}:{}", group.line) };
             let rule_files = file.rule_files.clone();
             let (path, line, title) = (file.path.clone(), group.line, group.name.clone());
-            let scenario = Self { path, line, name, title, interval, rule_files, timelines, expectations };
-            let (length, end) = (scenario.length(), test.end());
+            let ends = test.series.iter().filter_map(|series| Some(series.samples.last()?.0));
+            let end = ends.max().unwrap_or_default();
             ensure!(
-                end <= length,
+                !group.is_on_exporters() || test.end() <= end,
                 "the series end at {}, and something is expected at {}",
-                humantime::format_duration(length),
-                humantime::format_duration(end)
+                humantime::format_duration(end),
+                humantime::format_duration(test.end())
             );
-            Ok(scenario)
+            Ok(Self {
+                path,
+                line,
+                name,
+                title,
+                interval,
+                evaluation_interval: file.evaluation_interval,
+                external_labels: test.external_labels.clone(),
+                rule_files,
+                timelines,
+                series,
+                end,
+                expectations,
+            })
         };
         read().with_context(|| format!("{}:{}", file.path.display(), group.line))
     }
 
     /// How many steps there are.
     pub fn steps(&self) -> usize {
-        self.timelines.first().map_or(0, |timeline| timeline.steps.len())
+        usize::try_from(self.end.as_millis() / self.interval.as_millis()).unwrap_or(usize::MAX).saturating_add(1)
     }
 
-    /// How long it lasts.
+    /// How long it lasts: until the last value of a series.
     pub fn length(&self) -> Duration {
-        self.interval * u32::try_from(self.steps().saturating_sub(1)).unwrap_or(u32::MAX)
+        self.end
+    }
+
+    /// Whether an alert with these labels is its own: other scenarios and a fleet have alerts, too.
+    fn raises(&self, labels: &Labels) -> bool {
+        self.timelines.is_empty() || self.clusters().contains(&labels.get("cluster").map(String::as_str))
     }
 
     /// The clusters of its nodes; `None` for nodes without one.
@@ -110,7 +143,8 @@ impl Scenario {
 
     /// Whether two scenarios can be played at once, each on nodes of its own.
     fn goes_with(&self, other: &Self) -> bool {
-        let is_apart = self.clusters().is_disjoint(&other.clusters());
+        let are_nodes = [self, other].iter().all(|scenario| scenario.series.is_empty());
+        let is_apart = are_nodes && self.clusters().is_disjoint(&other.clusters());
         is_apart && self.interval == other.interval && self.rule_files == other.rule_files
     }
 }

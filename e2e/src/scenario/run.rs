@@ -1,7 +1,7 @@
 //! Runs scenarios on the real thing: trees change under real exporters, and a real Prometheus with sped-up rules is asked
 //! what promtool is asked.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -11,6 +11,8 @@ use crate::backend::local::ScenarioSetup;
 use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::backend::{self, Backend};
 use crate::client::prometheus::Sample;
+use crate::play::LOOKBACK;
+use crate::play::remote_write::{self, Written};
 use crate::play::speed_up;
 use crate::wait::poll;
 use crate::workspace::project::Project;
@@ -49,14 +51,15 @@ pub enum Event<'e> {
     Judged(&'e Verdict<'e>),
 }
 
-/// What a local stack needs to run scenarios at this speed: their nodes, and the sped-up rules.
-pub fn setup(scenarios: &[Scenario], speed: u32, project: &Project) -> Result<ScenarioSetup> {
+/// What a local stack needs to run scenarios at this speed: their nodes, and the sped-up rules. What is expected of an alert
+/// that is omitted is dropped where series arrive by remote write, and an error where they are those of nodes.
+pub fn setup(scenarios: &mut [Scenario], speed: u32, project: &Project) -> Result<ScenarioSetup> {
     let first = scenarios.first().context("no scenario")?;
-    let interval = speed_up::divided(first.interval, speed)?;
+    let interval = speed_up::divided(first.evaluation_interval, speed)?;
     ensure!(
         interval >= SHORTEST,
         "a step of {} at speed {speed} is {} ms, and Prometheus needs {} ms for a scrape; use a lower speed",
-        humantime::format_duration(first.interval),
+        humantime::format_duration(first.evaluation_interval),
         interval.as_millis(),
         SHORTEST.as_millis()
     );
@@ -67,7 +70,13 @@ pub fn setup(scenarios: &[Scenario], speed: u32, project: &Project) -> Result<Sc
         rules.push(RuleFile::parse(&file.path, &sped_up.text)?);
         omitted.extend(sped_up.omitted);
     }
-    for scenario in scenarios {
+    let is_omitted =
+        |expectation: &Expectation| omitted.iter().any(|(name, _)| expectation.alert.as_ref() == Some(name));
+    for scenario in scenarios.iter_mut().filter(|scenario| !scenario.series.is_empty()) {
+        scenario.expectations.retain(|expectation| !is_omitted(expectation));
+    }
+    let first = scenarios.first().context("no scenario")?;
+    for scenario in &*scenarios {
         for alert in scenario.expectations.iter().filter_map(|expectation| expectation.alert.as_ref()) {
             if let Some((_, reason)) = omitted.iter().find(|(name, _)| name == alert) {
                 bail!("{}: `{alert}` cannot be sped up: {reason}", scenario.name);
@@ -79,10 +88,12 @@ pub fn setup(scenarios: &[Scenario], speed: u32, project: &Project) -> Result<Sc
     }
     let alertmanager =
         speed_up::alertmanager(&project.alertmanager_config()?, speed).context("Alertmanager's configuration")?;
+    let external_labels = first.external_labels.clone();
     let first = |timeline: &Timeline| Some((timeline.node.clone(), *timeline.steps.first()?));
     let timelines = scenarios.iter().flat_map(|scenario| &scenario.timelines);
     let nodes = timelines.filter_map(first).collect();
-    Ok(ScenarioSetup { nodes, rules, omitted, alertmanager, interval })
+    let lookback = scenarios.iter().any(|scenario| !scenario.series.is_empty()).then_some(LOOKBACK / speed);
+    Ok(ScenarioSetup { nodes, rules, omitted, alertmanager, external_labels, interval, lookback })
 }
 
 /// Runs scenarios at once on the stack that was started with their [`setup`], and reports each event as it happens.
@@ -94,14 +105,18 @@ pub fn run<'s>(
 ) -> Result<Vec<Verdict<'s>>> {
     let interval = scenarios.first().context("no scenario")?.interval;
     let steps = scenarios.iter().map(Scenario::steps).max().unwrap_or_default();
-    at_rest(interval / speed, backend)?;
+    if scenarios.iter().any(|scenario| !scenario.timelines.is_empty()) {
+        at_rest(interval / speed, backend)?;
+    }
     let (began, wall) = (Instant::now(), SystemTime::now());
+    write(scenarios, 0, speed, wall, backend)?;
     let (mut step, mut verdicts) = (0, Vec::new());
     // Takes the steps that are due.
     let catch_up = |step: &mut usize, report: &mut dyn FnMut(&Scenario, Duration, Event<'_>) -> Result<()>| {
         while *step + 1 < steps && began.elapsed() * speed >= interval * u32::try_from(*step + 1)? {
             *step += 1;
             scenarios.iter().try_for_each(|scenario| take_step(scenario, *step, backend, report))?;
+            write(scenarios, *step, speed, wall, backend)?;
         }
         anyhow::Ok(())
     };
@@ -144,8 +159,8 @@ fn take_step(
     backend: &dyn Backend,
     report: &mut dyn FnMut(&Scenario, Duration, Event<'_>) -> Result<()>,
 ) -> Result<()> {
-    let nodes = backend.scenario_nodes().context("this lab was started without a scenario")?;
     for Timeline { node, steps } in &scenario.timelines {
+        let nodes = backend.scenario_nodes().context("this lab was started without a scenario")?;
         // One that is over stays as it is.
         let Some(step_of_node) = steps.get(step) else { continue };
         nodes.set(node, step_of_node)?;
@@ -156,6 +171,20 @@ fn take_step(
         }
     }
     Ok(())
+}
+
+/// Writes the samples of a step, of the series that are not those of nodes.
+fn write(scenarios: &[Scenario], step: usize, speed: u32, start: SystemTime, backend: &dyn Backend) -> Result<()> {
+    let mut written = Vec::new();
+    for scenario in scenarios {
+        let time = scenario.interval * u32::try_from(step)?;
+        let at = u64::try_from((start + time / speed).duration_since(UNIX_EPOCH)?.as_millis())?;
+        for series in &scenario.series {
+            let sample = series.samples.iter().find(|(of_sample, _)| *of_sample == time);
+            written.extend(sample.map(|(_, value)| Written { labels: &series.labels, samples: vec![(at, *value)] }));
+        }
+    }
+    if written.is_empty() { Ok(()) } else { backend.stack().prometheus.write(&remote_write::body(&written)?) }
 }
 
 /// Waits until every node is scraped and no alert is about to fire: what happens before the first scrape is no part of a
@@ -191,10 +220,8 @@ fn judge(
     time: SystemTime,
 ) -> Result<()> {
     let samples = backend.stack().prometheus.query_at(&speed_up::query(&expectation.expr, speed)?, time)?;
-    let clusters = scenario.clusters();
-    // Other scenarios and a fleet have alerts of their own.
-    let is_own = |sample: &&Sample| clusters.contains(&sample.labels.get("cluster").map(String::as_str));
-    let samples: Vec<&Sample> = samples.iter().filter(|it| expectation.alert.is_none() || is_own(it)).collect();
+    let is_own = |sample: &&Sample| expectation.alert.is_none() || scenario.raises(&sample.labels);
+    let samples: Vec<&Sample> = samples.iter().filter(is_own).collect();
     let seen = listed(samples.iter().map(|sample| (&sample.labels, sample.value)));
     ensure!(expectation.is_met_by(&samples), "`{}` returns {seen}", expectation.expr);
     Ok(())

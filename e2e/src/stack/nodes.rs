@@ -74,7 +74,13 @@ impl Nodes {
         let down: Vec<&str> = self.up.iter().filter(|(_, up)| !**up).map(|(node, _)| node.as_str()).collect();
         let what = if self.ours { "nodes" } else { "targets" };
         let up = format!("{} of {} {what} up", self.up.len() - down.len(), self.up.len());
-        let first = if down.is_empty() { up } else { format!("{up}; down: {}", out::first(LISTED, &down)) };
+        let first = match () {
+            // Samples that arrive by remote write are of no target.
+            () if self.up.is_empty() && self.alerts.is_empty() => Some("no alert fires".to_owned()),
+            () if self.up.is_empty() => None,
+            () if down.is_empty() => Some(up),
+            () => Some(format!("{up}; down: {}", out::first(LISTED, &down))),
+        };
         let fires = |(name, nodes): (&String, &BTreeSet<String>)| {
             let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
             if nodes.is_empty() {
@@ -83,7 +89,7 @@ impl Nodes {
                 format!("{name} fires for {}", out::first(LISTED, &nodes))
             }
         };
-        [first].into_iter().chain(self.alerts.iter().map(fires)).collect()
+        first.into_iter().chain(self.alerts.iter().map(fires)).collect()
     }
 }
 
@@ -118,5 +124,7 @@ mod tests {
         let nodes = seen(&all, &[("Many", &[])]);
         assert_eq!(nodes.summary(), ["0 of 5 nodes up; down: a, b, c and 2 more", "Many fires"]);
         assert_eq!(seen(&all[..3], &[]).summary(), ["0 of 3 nodes up; down: a, b, c"]);
+        assert_eq!(seen(&[], &[]).summary(), ["no alert fires"]);
+        assert_eq!(seen(&[], &[("Many", &[])]).summary(), ["Many fires"]);
     }
 }

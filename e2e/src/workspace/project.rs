@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::dashboard::{self, Dashboard};
 use super::description::{CommandLine, Description, Endpoint};
-use super::rules::{RULES, Rule, RuleFile};
+use super::rules::{RULES, RuleFile};
 use super::{files, shipped};
 
 /// The job name that the exporter's targets have in every scrape configuration.
@@ -98,11 +98,6 @@ impl Project {
         self.targets.is_empty()
     }
 
-    /// The names of all alerts.
-    pub fn alerts(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().flat_map(RuleFile::rules).filter_map(|rule: &Rule| rule.alert.as_deref())
-    }
-
     /// The uid of the data source with which the first dashboard opens.
     pub fn datasource(&self) -> Result<String> {
         let values = self.dashboards.first().map(Dashboard::values).unwrap_or_default();
@@ -165,7 +160,11 @@ mod tests {
         let rules = |names: &[&str]| {
             let rules = names.iter().map(|name| folder.join(name).display().to_string()).collect();
             let read = Project::read(&Description { rules, ..Description::default() });
-            let read = read.map(|project| project.alerts().map(str::to_owned).collect::<Vec<_>>().join(" "));
+            let alerts = |project: Project| {
+                let rules = project.rules.iter().flat_map(RuleFile::rules);
+                rules.filter_map(|rule| rule.alert.clone()).collect::<Vec<_>>().join(" ")
+            };
+            let read = read.map(alerts);
             read.map_err(|error| format!("{error:#}").replace(&folder.display().to_string(), "DIR"))
         };
         for (names, read) in

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::backend::local::{Fleet, Options, ScenarioSetup, WantedProgram};
 use e2e::backend::{Backend as _, await_samples};
 use e2e::client::alertmanager::Page;
+use e2e::client::prometheus::Labels;
 use e2e::play::speed_up;
 use e2e::process::command::Cmd;
 use e2e::wait::poll;
@@ -34,7 +35,15 @@ fn three_hundred_nodes_down_are_one_page() -> Result<()> {
     let interval = Duration::from_secs(1);
     let own = Own::start(Options {
         fleet: Some(Fleet { nodes: NODES, clusters: 1 }),
-        scenario: Some(ScenarioSetup { nodes: Vec::new(), rules, omitted: Vec::new(), alertmanager, interval }),
+        scenario: Some(ScenarioSetup {
+            nodes: Vec::new(),
+            rules,
+            omitted: Vec::new(),
+            alertmanager,
+            external_labels: Labels::new(),
+            interval,
+            lookback: None,
+        }),
         alertmanager: Some(WantedProgram::File(program)),
         ..Options::default()
     })?;

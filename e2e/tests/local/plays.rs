@@ -9,7 +9,7 @@ use fs_err as fs;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, alertmanager};
 use crate::running::{Ended, ended};
 
 const RULES: &str = r#"groups:
@@ -241,6 +241,27 @@ fn our_own_tests_are_played_alike() -> Result<()> {
     let played = ended(lab.command(words.chain(prometheus(&lab))))?.expect_code(0)?;
     ensure!(played.stdout.contains(" 0 failed, 0 inconclusive, 0 refused"), "{}", played.stdout);
     Ok(())
+}
+
+/// On a stack with everything: what fires is sent on.
+#[test]
+fn a_test_is_shown_in_a_lab_and_sends_its_pages() -> Result<()> {
+    let Some(alertmanager) = alertmanager() else { return Ok(()) };
+    let lab = Lab::new()?;
+    let file = written(&lab, RULES, TESTS)?;
+    lab.run(&["up", "--scenario", &file], &lab.parts())?
+        .expect_code(2)?
+        .expect_stderr("expected one test; name it as FILE:LINE, its tests are in lines 5, 36")?;
+    let mut parts = lab.parts();
+    parts.truncate(parts.len() - 2);
+    parts.extend(["--alertmanager".into(), alertmanager.into()]);
+    let running = lab.start(&["up", "--scenario", &format!("{file}:5")], &parts)?;
+    running.wait_for("pass  18m00s  Down does not fire")?;
+    let logs = lab.run(&["logs"], &[])?.expect_code(0)?.stdout;
+    ensure!(logs.contains("msg=page status=firing receiver=\"pages\" alerts=1 names=Down"), "{logs}");
+    running.signal(Signal::INT)?;
+    running.expect_code(0)?;
+    lab.expect_nothing_left()
 }
 
 #[test]

@@ -15,11 +15,11 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::backend::{Backend, Ports, sink};
 use crate::client::exporter::Exporter;
-use crate::client::prometheus::Prometheus;
+use crate::client::prometheus::{Labels, Prometheus};
 use crate::process::child::Process;
 use crate::process::log::{self, Line};
 use crate::run::Run;
@@ -96,7 +96,8 @@ impl Options {
 
     /// Whether an exporter's binary is needed.
     fn has_exporter(&self) -> bool {
-        self.project.is_ours() && (self.fleet.is_none() || self.scenario.is_some())
+        let of_scenario = self.scenario.as_ref().map(|setup| !setup.nodes.is_empty());
+        self.project.is_ours() && of_scenario.unwrap_or(self.fleet.is_none())
     }
 }
 
@@ -111,8 +112,11 @@ pub struct ScenarioSetup {
     pub omitted: Vec<(String, String)>,
     /// Alertmanager's configuration, in place of the project's.
     pub alertmanager: Value,
+    pub external_labels: Labels,
     /// How often Prometheus scrapes, and evaluates the rules.
     pub interval: Duration,
+    /// How far Prometheus looks back for a sample, where samples arrive by remote write.
+    pub lookback: Option<Duration>,
 }
 
 /// A running local stack. Dropping it ends the processes, then removes their directory.
@@ -322,8 +326,13 @@ fn start_parts(
             config["alerting"] = prometheus::alerting(alertmanager.base());
         }
         let rules = options.scenario.as_ref().map_or(&options.project.rules, |setup| &setup.rules);
-        let flags = if options.scenario.is_some() { &[SENT_AGAIN.to_owned()][..] } else { &[] };
-        let start = |_: &_| prometheus::start(program, &config, rules, flags, options.ports, progress, run);
+        let mut flags = Vec::new();
+        if let Some(setup) = &options.scenario {
+            config["global"]["external_labels"] = json!(setup.external_labels);
+            flags.push(SENT_AGAIN.to_owned());
+            flags.extend(setup.lookback.into_iter().flat_map(prometheus::receiving));
+        }
+        let start = |_: &_| prometheus::start(program, &config, rules, &flags, options.ports, progress, run);
         progress.step("start Prometheus", start)
     };
     let (exporters, (prometheus, base)) = if options.fleet.is_some() || options.scenario.is_some() {
@@ -423,7 +432,7 @@ fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&P
         process = Some(started);
         listed.extend(nodes);
     }
-    if let Some(setup) = &options.scenario {
+    if let Some(setup) = options.scenario.as_ref().filter(|setup| !setup.nodes.is_empty()) {
         let binary = binary.context("no exporter was built")?;
         let step = format!("start the scenario's {}", out::count(setup.nodes.len(), "exporter", "exporters"));
         let started = progress.step(&step, |_| ScenarioNodes::start(binary, run, &setup.nodes))?;

@@ -93,6 +93,12 @@ pub(super) fn start(
     Ok((process, base))
 }
 
+/// The flags of a Prometheus that receives samples by remote write, and looks back so far for one.
+pub fn receiving(lookback: Duration) -> Vec<String> {
+    let lookback = format!("--query.lookback-delta={}ms", lookback.as_millis());
+    vec!["--web.enable-remote-write-receiver".to_owned(), lookback]
+}
+
 /// Starts Prometheus in a directory that holds its configuration, with these flags; returns its address.
 pub fn launch(
     binary: &Path,

@@ -52,12 +52,12 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let files: Vec<TestFile> = paths.iter().filter_map(|path| TestFile::read(path).ok()).collect();
     let speed = args.speed.of_scenario();
     let mut labs = Vec::new();
-    for scenarios in scenario::labs(read(&files)?) {
+    for mut scenarios in scenario::labs(read(&files)?) {
         if let (Mode::Real, Some(scenario)) = (args.mode, scenarios.first()) {
             let place = format!("{}:{}", scenario.path.display(), scenario.line);
             return Err(Usage(format!("{place} is played on exporters; `--mode real` is for other tests")).into());
         }
-        let setup = setup(&scenarios, speed, &Project::default(), progress)?;
+        let setup = setup(&mut scenarios, speed, &Project::default(), progress)?;
         labs.push((scenarios, setup));
     }
     expect_file("exporter", args.exporter.as_ref())?;
@@ -123,7 +123,7 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
 }
 
 /// What a stack needs for scenarios; some that cannot be run at this speed are a usage error.
-pub fn setup(scenarios: &[Scenario], speed: u32, project: &Project, progress: &Progress) -> Result<ScenarioSetup> {
+pub fn setup(scenarios: &mut [Scenario], speed: u32, project: &Project, progress: &Progress) -> Result<ScenarioSetup> {
     let setup = run::setup(scenarios, speed, project).map_err(usage)?;
     for (alert, reason) in &setup.omitted {
         progress.say(Mark::Note, &format!("the alert {alert} is omitted: {reason}"));
@@ -178,7 +178,7 @@ pub fn run_on(
 ) -> Result<Vec<Vec<String>>> {
     for scenario in scenarios {
         let [length, at_speed] = [scenario.length(), scenario.length() / speed].map(humantime::format_duration);
-        print(&format!("{}: {} {length} in {at_speed}.", scenario.name, scenario.title))?;
+        print(&format!("{}: {length} in {at_speed}: {}", scenario.name, scenario.title))?;
     }
     print(&format!(
         "Every duration of tests and rules, their `for`, `keep_firing_for` and windows, is divided by {speed}.\n"

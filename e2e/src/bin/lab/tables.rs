@@ -14,6 +14,9 @@ pub fn nodes(nodes: &Nodes) -> Result<String, OutError> {
         if nodes.are_ours() { &["node", "node_uptime (s)", "node_load 1m", "5m", "15m"] } else { &["instance", "up"] };
     let mut table = vec![head.iter().map(ToString::to_string).collect()];
     let rows = nodes.rows();
+    if rows.is_empty() {
+        return Ok(String::new());
+    }
     for (node, up, samples) in rows.iter().take(SHOWN) {
         let values = match samples {
             _ if !nodes.are_ours() => {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use e2e::backend::{self, Backend, Ports};
 use e2e::play::file::TestFile;
 use e2e::process::command::Cmd;
@@ -36,13 +36,13 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
         return detach::detach(progress);
     }
     args.start.check().map_err(Usage)?;
-    let scenarios = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
+    let mut scenarios = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
     let mut project = Project::read(&args.start.description)?;
     if project.is_ours() {
         project = project.or_shipped()?;
     }
     let speed = args.speed.of_scenario();
-    let setup = scenarios.as_ref().map(|all| scenario::setup(all, speed, &project, progress)).transpose()?;
+    let setup = scenarios.as_mut().map(|all| scenario::setup(all, speed, &project, progress)).transpose()?;
     let backend = match start(&args.start, project, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; everything was removed" });
@@ -65,7 +65,8 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     Ok(if failure.is_some() { Exit::Failed } else { Exit::Ok })
 }
 
-/// The scenarios of the file that `--scenario` names.
+/// What `--scenario` names: a shipped scenario, the scenarios of a file, or its one test of other series, `FILE:LINE` where
+/// it has several.
 fn find(name: &str, args: &cli::Up) -> Result<Vec<Scenario>> {
     let start = &args.start;
     if start.backend != cli::Backend::Local || start.procfs.is_some() || !start.description.target.is_empty() {
@@ -75,13 +76,21 @@ fn find(name: &str, args: &cli::Up) -> Result<Vec<Scenario>> {
     if !start.description.rules.is_empty() {
         return Err(Usage("`--scenario` and `--rules`: a scenario names its rules".into()).into());
     }
-    let path = e2e::scenario::file(name).map_err(|error| Usage(format!("{error:#}")))?;
-    let mut labs = e2e::scenario::labs(scenario::read(&[TestFile::read(&path)?])?);
-    if labs.len() != 1 {
-        let why = format!("{} has no scenario, or several of the same cluster; expected one", path.display());
-        return Err(Usage(why).into());
-    }
-    Ok(labs.remove(0))
+    let of_line = name.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse::<u64>().ok()?)));
+    let (file, line) = of_line.map_or((name, None), |(file, line)| (file, Some(line)));
+    let read = || {
+        let file = TestFile::read(&e2e::scenario::file(file)?)?;
+        let groups = file.groups.iter().filter(|group| line.is_none_or(|line| group.line == line));
+        let mut labs = e2e::scenario::labs(groups.map(|group| Scenario::read(&file, group)).collect::<Result<_>>()?);
+        let lines: Vec<String> = file.groups.iter().map(|group| group.line.to_string()).collect();
+        ensure!(
+            labs.len() == 1,
+            "{name}: expected one test; name it as FILE:LINE, its tests are in lines {}",
+            lines.join(", ")
+        );
+        Ok(labs.remove(0))
+    };
+    Ok(read().map_err(|error: anyhow::Error| Usage(format!("{error:#}")))?)
 }
 
 /// Whether a lab was ended by a signal, or by a reader that closed the pipe.
@@ -106,8 +115,9 @@ fn show_and_stay(
     let seen = Nodes::query(prometheus)?;
     let live = Live::default();
     out::line("")?;
-    if !live.is_drawn() {
-        out::line(&tables::nodes(&seen)?)?;
+    let table = tables::nodes(&seen)?;
+    if !live.is_drawn() && !table.is_empty() {
+        out::line(&table)?;
     }
     if args.start.backend == cli::Backend::Local && backend.stack().is_ours() && kind_is_possible() {
         progress.line("Docker, kind and kubectl are installed: `lab up --backend kind` runs the stack on a cluster");

@@ -151,7 +151,8 @@ pub struct Up {
     /// Run the lab in the background, and return as soon as it is ready; `lab down` stops it.
     #[arg(long)]
     pub detach: bool,
-    /// With local: play this scenario first, on nodes of its own.
+    /// With local: play this scenario first, on nodes of its own, or this unit test of rules; `FILE:LINE` where a file has
+    /// several.
     #[arg(long, value_name = "NAME|FILE")]
     pub scenario: Option<String>,
     #[command(flatten)]
