@@ -32,7 +32,7 @@ pub fn nodes_that_are_cut_off_are_one_page(kind: &Kind) -> Result<()> {
         poll::until("the alerts of every node inhibited", Duration::from_secs(60), every, || {
             match alertmanager.alerts("alertname", OF_EACH) {
                 Ok(held) if held.len() == nodes && held.iter().all(Alert::is_inhibited) => Attempt::Ready(()),
-                Ok(held) => Attempt::NotYet(format!("{held:?}")),
+                Ok(held) => Attempt::NotYet(format!("{:?}", held.iter().map(Alert::whereabouts).collect::<Vec<_>>())),
                 Err(error) => Attempt::NotYet(format!("{error:#}")),
             }
         })?;

@@ -114,7 +114,7 @@ fn airgap_images_that_cannot_be_listed() -> Result<()> {
 #[test]
 fn a_large_cluster_and_one_that_cannot_be_deleted() -> Result<()> {
     let lab = Lab::new()?;
-    let check = || check_of_stand_ins(&lab, 20, "192.0.2.1", &["--only", "uptime"]);
+    let check = || with_stand_ins(&lab, 20, "192.0.2.1", &["check", "--only", "uptime"]);
     let passed = check()?.expect_code(0)?;
     ensure!(passed.stdout.contains("pass uptime") && passed.stdout.contains("n1 "), "{passed:?}");
     lab.expect_nothing_left()?;
@@ -136,26 +136,30 @@ fn whom_the_alertmanager_of_a_cluster_delivers_to() -> Result<()> {
     let config = lab.dir().join("mine.yml");
     fs::write(&config, "{ route: { receiver: mine }, receivers: [{ name: mine, email_configs: [{ to: a@b }] }] }")?;
     let flag = format!("--alertmanager-config={}", config.display());
-    let check = |gateway, check, code| -> Result<(String, String)> {
-        let ended = check_of_stand_ins(&lab, 1, gateway, &[&flag, "--only", check])?.expect_code(code)?;
+    let run = |gateway, words: &[&str], code| -> Result<(Ended, String)> {
+        let ended = with_stand_ins(&lab, 1, gateway, &[words, &[&flag]].concat())?.expect_code(code)?;
         lab.expect_nothing_left()?;
         let applied: Value = serde_json::from_slice(&fs::read(lab.dir().join("alertmanager.yml"))?)?;
-        Ok((ended.stdout, applied["receivers"].to_string()))
+        Ok((ended, applied["receivers"].to_string()))
     };
     let nobody = r#"[{"name":"mine"}]"#;
-    let (_, reached) = check("127.0.0.1", "alertmanager-ready", 0)?;
-    ensure!(reached.starts_with(r#"[{"name":"mine","webhook_configs":[{"url":"http://127.0.0.1:"#), "{reached}");
-    let (seen, elsewhere) = check("192.0.2.1", "alerts-delivered", 3)?;
-    ensure!(elsewhere == nobody && seen.contains("cannot receive pages on 192.0.2.1"), "{elsewhere}\n{seen}");
-    fs::write(lab.dir().join("bin/docker.firewall"), "")?;
-    let (seen, refused) = check("127.0.0.1", "alerts-delivered", 3)?;
-    ensure!(refused == nobody && seen.contains("cannot connect to 127.0.0.1:"), "{refused}\n{seen}");
+    let (_, reached) = run("127.0.0.1", &["check", "--only", "alertmanager-ready"], 0)?;
+    let sink = r#"[{"name":"mine","webhook_configs":[{"url":"http://127.0.0.1:"#;
+    ensure!(reached.starts_with(sink), "{reached}");
+    let (ended, elsewhere) = run("192.0.2.1", &["check", "--only", "alerts-delivered"], 3)?;
+    let said = "cannot receive pages on 192.0.2.1, the gateway of the cluster's network: ";
+    ensure!(elsewhere == nobody && ended.stdout.contains(said), "{elsewhere}\n{ended:?}");
+    fs::write(lab.dir().join("bin/docker.ended"), "")?;
+    let (ended, refused) = run("127.0.0.1", &["up"], 1)?;
+    let said = "skip receive pages: ";
+    ensure!(refused == nobody && ended.stderr.contains(said), "{refused}\n{ended:?}");
+    ended.expect_stderr(" cannot connect to 127.0.0.1:")?;
     Ok(())
 }
 
-/// Checks a cluster of stand-ins with that many nodes, whose network has this gateway. Every part answers as Prometheus does,
-/// and Alertmanager's configuration is kept.
-fn check_of_stand_ins(lab: &Lab, nodes: usize, gateway: &str, words: &[&str]) -> Result<Ended> {
+/// Runs a command on a cluster of stand-ins with that many nodes, whose network has this gateway. Every part answers as
+/// Prometheus does, and Alertmanager's configuration is kept.
+fn with_stand_ins(lab: &Lab, nodes: usize, gateway: &str, words: &[&str]) -> Result<Ended> {
     let nodes = (1..=nodes).map(|number| format!("n{number}")).collect::<Vec<_>>();
     let prometheus = prometheus_of(nodes.clone());
     let address = prometheus.trim_start_matches("http://");
@@ -164,10 +168,10 @@ fn check_of_stand_ins(lab: &Lab, nodes: usize, gateway: &str, words: &[&str]) ->
          version*) echo 1.46 ;;
          info*) echo 2 ;;
          inspect*Gateway*) echo {gateway} ;;
-         inspect*) echo running ;;
+         inspect*) [ ! -e \"$0.ended\" ] && echo running ;;
          port*) echo {address} ;;
          save*) : > \"$3\" ;;
-         exec*/dev/tcp/*) [ ! -e \"$0.firewall\" ] && shift 2 && exec \"$@\" ;;
+         exec*/dev/tcp/*) [ ! -e \"$0.ended\" ] && shift 2 && exec \"$@\" ;;
          exec*) sleep 0.4; cat /proc/uptime ;;
          esac"
     );
@@ -192,8 +196,8 @@ fn check_of_stand_ins(lab: &Lab, nodes: usize, gateway: &str, words: &[&str]) ->
     let path = std::env::join_paths([lab.dir().join("bin"), "/usr/bin".into(), "/bin".into()])?;
     let images =
         ["exporter", "prometheus", "alertmanager", "grafana", "node"].map(|name| format!("--image={name}=i:1"));
-    let check = ["check", "--backend", "kind", "--nodes", &nodes.len().to_string()];
-    ended(lab.command(check).args(images).args(words).env("PATH", path).env("LAB_PATIENCE", "1"))
+    let kind = ["--backend", "kind", "--nodes", &nodes.len().to_string()];
+    ended(lab.command(words).args(kind).args(images).env("PATH", path).env("LAB_PATIENCE", "1"))
 }
 
 /// A Prometheus that has just scraped the uptime of these nodes, which is this machine's.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::{self, Backend, Ports};
+use e2e::client::alertmanager::Delivery;
 use e2e::play::file::TestFile;
 use e2e::process::command::Cmd;
 use e2e::scenario::Scenario;
@@ -105,13 +106,22 @@ fn show_and_stay(
     background: Option<&Path>,
     progress: &Progress,
 ) -> Result<()> {
-    if let Part::Missing(reason) = &backend.stack().grafana {
+    let stack = backend.stack();
+    if let Part::Missing(reason) = &stack.alertmanager {
+        progress.say(Mark::Skip, &format!("start Alertmanager: {reason}"));
+    }
+    if let Some(Some(alertmanager)) = stack.alertmanager.here()
+        && let Delivery::Nobody(reason) = alertmanager.delivery()
+    {
+        progress.say(Mark::Skip, &format!("receive pages: {reason}"));
+    }
+    if let Part::Missing(reason) = &stack.grafana {
         progress.say(Mark::Skip, &format!("start Grafana: {reason}"));
     }
     out::line("")?;
     tables::links(&backend.links())?;
     progress.step("wait for the first scrape", |_| backend::await_samples(backend))?;
-    let prometheus = &backend.stack().prometheus;
+    let prometheus = &stack.prometheus;
     let seen = Nodes::query(prometheus)?;
     let live = Live::default();
     out::line("")?;
@@ -119,7 +129,7 @@ fn show_and_stay(
     if !live.is_drawn() && !table.is_empty() {
         out::line(&table)?;
     }
-    if args.start.backend == cli::Backend::Local && backend.stack().is_ours() && kind_is_possible() {
+    if args.start.backend == cli::Backend::Local && stack.is_ours() && kind_is_possible() {
         progress.line("Docker, kind and kubectl are installed: `lab up --backend kind` runs the stack on a cluster");
     }
     let until = match args.stay {
