@@ -32,7 +32,7 @@ const SHORTEST: Duration = Duration::from_millis(200);
 /// How long a play may take.
 const LONGEST: Duration = Duration::from_secs(20 * 60);
 
-/// How long the start of a play may have to wait for the steps of its subqueries.
+/// How long the start of a play may have to wait until all intervals and steps meet.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How the groups of rules are evaluated.
@@ -156,7 +156,8 @@ impl<'a> Plan<'a> {
     fn look_at_queries(&mut self) -> Result<()> {
         let of_rules = self.groups.iter().flat_map(|group| &group.rules).map(|rule| &*rule.expr);
         let queries: Vec<&str> = of_rules.chain(self.test.queries.iter().map(|test| &*test.expr)).collect();
-        let mut alignment = self.alignment;
+        let intervals = self.groups.iter().map(|group| group.interval);
+        let mut alignment = intervals.fold(self.alignment, |all, interval| multiple(all, Some(interval)));
         for query in queries {
             self.is_rounded |= speed_up::is_rounded(query);
             let tree = parser::parse(query).map_err(|error| anyhow!("cannot parse `{query}`: {error}"))?;
@@ -197,7 +198,7 @@ impl<'a> Plan<'a> {
         let wait = self.alignment / speed;
         ensure!(
             wait <= LONGEST_WAIT,
-            "the steps of its subqueries meet only every {}",
+            "the intervals of its groups and the steps of its subqueries meet only every {}",
             humantime::format_duration(wait)
         );
         Ok(Some(speed))

@@ -17,6 +17,9 @@ use super::run::{Answer, Seen};
 use super::schedule::Schedule;
 use crate::client::prometheus::Labels;
 
+/// How many of the results that an expectation reads from other groups are named.
+const NAMED: usize = 3;
+
 /// What is wrong with an expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -125,13 +128,11 @@ fn finding(
     let (kind, text) = match instead {
         None if late.is_empty() => return None,
         None => {
-            let through =
-                chain.through.iter().map(|(name, group)| format!("`{name}` of the group {}", plan.groups[*group].name));
             let text = format!(
-                "more than {} late at offsets {}, by the order of groups: it depends on {}",
+                "more than {} late at offsets {}, by the order of groups: it reads {}",
                 humantime::format_duration(chain.own),
                 late.join(", "),
-                listed(through)
+                read(plan, chain)
             );
             (Kind::Order, text)
         }
@@ -150,6 +151,14 @@ fn finding(
         }
     };
     Some(Finding { kind, met, late, not_met, text: format!("{what}: {text}") })
+}
+
+/// What is read from other groups, the first of it by name.
+fn read(plan: &Plan<'_>, chain: &Chain) -> String {
+    let named = chain.through.iter().take(NAMED);
+    let named = named.map(|(name, group)| format!("`{name}` of the group {}", plan.groups[*group].name));
+    let more = chain.through.len().saturating_sub(NAMED);
+    listed(named.chain((more > 0).then(|| format!("{more} more"))))
 }
 
 fn offsets<'a>(plan: &Plan<'_>, groups: &BTreeSet<usize>, plays: impl IntoIterator<Item = &'a OfPlay>) -> Vec<String> {

@@ -74,13 +74,13 @@ pub fn play(plan: &Plan<'_>, schedule: &Schedule, layout: Layout, dir: &Path, pr
     let speed = schedule.speed;
     let (process, prometheus) = start(plan, speed, dir, program)?;
     let step = plan.evaluation_interval / speed;
+    let names = names(plan, schedule, layout);
     // The rules are loaded as soon as none of them is evaluated before the start.
     let loaded_before = (schedule.lead() * 9 / 10).min(LOADED_BEFORE);
     // They hold the time of the start, so they are rewritten in between, which may take longer than before.
-    let start = meeting(SystemTime::now() + loaded_before + 2 * plan.rewriting, plan.alignment(speed))?;
-    let since = start.duration_since(UNIX_EPOCH)?;
-    let scale = Scale { speed, start: Some(u64::try_from(since.as_millis())?) };
-    let names = names(plan, schedule, layout, since);
+    let start = meeting(SystemTime::now() + loaded_before + 3 * plan.rewriting, plan.alignment(speed))?;
+    let since = u64::try_from(start.duration_since(UNIX_EPOCH)?.as_millis())?;
+    let scale = Scale { speed, start: Some(since) };
     let rules = plan.rules(scale, &names)?;
     let ready = Play { plan, schedule, names, scale, step, start, process, prometheus };
     ready.write(0)?;
@@ -94,13 +94,10 @@ pub fn play(plan: &Plan<'_>, schedule: &Schedule, layout: Layout, dir: &Path, pr
     ready.run()
 }
 
-/// Names for the groups by which they are evaluated as scheduled from a start on.
-fn names(plan: &Plan<'_>, schedule: &Schedule, layout: Layout, start: Duration) -> Vec<String> {
-    let offsets = plan.groups.iter().enumerate().map(|(place, group)| {
-        let (first, interval) = (start + schedule.first(place), group.interval / schedule.speed);
-        let offset = first.as_nanos() % interval.as_nanos();
-        (Duration::from_nanos(u64::try_from(offset).unwrap_or_default()), interval)
-    });
+/// Names for the groups by which they are evaluated as scheduled.
+fn names(plan: &Plan<'_>, schedule: &Schedule, layout: Layout) -> Vec<String> {
+    let groups = plan.groups.iter().enumerate();
+    let offsets = groups.map(|(place, group)| (schedule.first(place), group.interval / schedule.speed));
     offset::names(layout, RULES, offsets)
 }
 
