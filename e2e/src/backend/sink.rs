@@ -108,7 +108,7 @@ fn append(log: &Path, page: &Page) -> io::Result<()> {
     let mut names: Vec<&str> =
         page.alerts.iter().filter_map(|alert| Some(alert.labels.get("alertname")?.as_str())).collect();
     names.dedup();
-    let (Page { receiver, status, alerts }, names) = (page, names.join(","));
+    let (Page { receiver, status, alerts, .. }, names) = (page, names.join(","));
     let mut file = fs::OpenOptions::new().create(true).append(true).open(log)?;
     writeln!(file, "time={time} msg=page status={status} receiver={receiver:?} alerts={} names={names}", alerts.len())
 }

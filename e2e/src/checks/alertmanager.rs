@@ -145,13 +145,7 @@ fn undelivered(alertmanager: &Alertmanager, mark: &str) -> anyhow::Error {
         let held = alertmanager.alerts(MARK, mark)?;
         let probe = held.iter().find(|alert| alert.labels["alertname"] == PROBE);
         let whereabouts = probe.context("Alertmanager does not have it")?.whereabouts();
-        let (_, failed) = alertmanager.requests()?;
-        let requests = if failed > 0.0 {
-            format!("{failed} requests to receivers failed since it started")
-        } else {
-            "no request to a receiver failed".to_owned()
-        };
-        Ok(format!("{whereabouts}; {requests}"))
+        Ok(format!("{whereabouts}; {}", alertmanager.refusals()?))
     };
     why().map_or_else(|error| error, anyhow::Error::msg)
 }

@@ -34,6 +34,7 @@ pub enum Delivery {
 /// An alert that Alertmanager holds.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Alert {
+    pub fingerprint: String,
     pub labels: Labels,
     receivers: Vec<Receiver>,
     status: AlertStatus,
@@ -66,11 +67,15 @@ pub struct Page {
     /// `firing` as long as one of its alerts does, then `resolved`.
     pub status: String,
     pub alerts: Vec<PagedAlert>,
+    #[serde(skip, default = "SystemTime::now")]
+    pub received: SystemTime,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct PagedAlert {
     pub labels: Labels,
+    /// `firing` or `resolved`.
+    pub status: String,
 }
 
 impl Alertmanager {
@@ -121,6 +126,21 @@ impl Alertmanager {
         self.server.get("/api/v2/alerts", &[("filter", &format!("{label}=\"{value}\""))])?.json()
     }
 
+    /// Every alert that it holds.
+    pub fn all_alerts(&self) -> Result<Vec<Alert>> {
+        self.server.get("/api/v2/alerts", &[])?.json()
+    }
+
+    /// How many requests to receivers have failed, in words.
+    pub fn refusals(&self) -> Result<String> {
+        let (_, failed) = self.requests()?;
+        Ok(if failed > 0.0 {
+            format!("{failed} requests to receivers failed since it started")
+        } else {
+            "no request to a receiver failed".to_owned()
+        })
+    }
+
     /// How many requests it has made to receivers, and how many of them have failed.
     pub fn requests(&self) -> Result<(f64, f64)> {
         let metrics = self.server.get("/metrics", &[])?.text()?;
@@ -141,7 +161,12 @@ impl Alertmanager {
 impl Alert {
     /// Whether another alert that fires keeps it from being delivered.
     pub fn is_inhibited(&self) -> bool {
-        !self.status.inhibited.is_empty()
+        !self.inhibited_by().is_empty()
+    }
+
+    /// The fingerprints of the alerts that keep it from being delivered.
+    pub fn inhibited_by(&self) -> &[String] {
+        &self.status.inhibited
     }
 
     /// What keeps it from being delivered, or whom it is for.

@@ -1,7 +1,8 @@
-//! What a scenario expects: a query and its answer, at a time.
+//! What a scenario expects at a time: a query's answer, or a page.
 
 use std::time::Duration;
 
+use super::pages::PageExpectation;
 use crate::client::prometheus::{Labels, Sample};
 use crate::play::file::Test;
 use crate::play::notation::written;
@@ -13,13 +14,28 @@ pub struct Expectation {
     pub at: Duration,
     /// In words.
     pub text: String,
+    pub what: What,
+}
+
+/// What is expected, and of whom.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// Of Prometheus.
+    Answer(Question),
+    /// Of Alertmanager.
+    Pages(PageExpectation),
+}
+
+/// A query and its answer.
+#[derive(Clone, Debug)]
+pub struct Question {
     /// The alert that it is about, if it is about one.
     pub alert: Option<String>,
     pub expr: String,
     answer: Vec<(Labels, f64)>,
 }
 
-/// All that a test expects.
+/// All that promtool reads of a test.
 pub(super) fn all(test: &Test) -> Vec<Expectation> {
     let alerts = test.alerts.iter().map(|test| {
         let alerts = test.expected.iter().map(|(labels, _)| labels);
@@ -33,24 +49,14 @@ pub(super) fn all(test: &Test) -> Vec<Expectation> {
             (labels.clone().into_iter().chain(added).collect(), 1.0)
         };
         let expr = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}}");
-        Expectation {
-            at: test.at,
-            text: format!("{name} {said}"),
-            alert: Some(name.clone()),
-            expr,
-            answer: alerts.map(firing).collect(),
-        }
+        let question = Question { alert: Some(name.clone()), expr, answer: alerts.map(firing).collect() };
+        Expectation { at: test.at, text: format!("{name} {said}"), what: What::Answer(question) }
     });
     let queries = test.queries.iter().map(|test| {
         let answer = test.expected.clone();
         let returned = listed(answer.iter().map(|(labels, value)| (labels, *value)));
-        Expectation {
-            at: test.at,
-            text: format!("{} returns {returned}", test.expr),
-            alert: None,
-            expr: test.expr.clone(),
-            answer,
-        }
+        let question = Question { alert: None, expr: test.expr.clone(), answer };
+        Expectation { at: test.at, text: format!("{} returns {returned}", test.expr), what: What::Answer(question) }
     });
     alerts.chain(queries).collect()
 }
@@ -62,6 +68,21 @@ pub(super) fn listed<'l>(samples: impl Iterator<Item = (&'l Labels, f64)>) -> St
 }
 
 impl Expectation {
+    /// Whether it is of what a query returns, not of an alert.
+    pub(super) fn is_of_value(&self) -> bool {
+        matches!(&self.what, What::Answer(question) if question.alert.is_none())
+    }
+
+    /// The alerts that it names.
+    pub(super) fn alerts(&self) -> Vec<&str> {
+        match &self.what {
+            What::Answer(question) => question.alert.as_deref().into_iter().collect(),
+            What::Pages(expectation) => expectation.alerts().collect(),
+        }
+    }
+}
+
+impl Question {
     /// Whether these samples are the answer.
     pub(super) fn is_met_by(&self, samples: &[&Sample]) -> bool {
         let is_there = |(labels, value): &(Labels, f64)| {

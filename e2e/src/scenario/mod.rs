@@ -12,10 +12,12 @@
 //! | `node_scrape_collector_success` of `uptime` and `load` | 0 where the file is missing | | as the file is |
 //!
 //! While `up` is 0 or stale, the other series are stale. With the comment `# lab: NODE hangs` the exporter of that node does
-//! not end where `up` is 0: it accepts connections and does not answer. At the first step every node is healthy.
+//! not end where `up` is 0: it accepts connections and does not answer. At the first step every node is healthy. What is
+//! expected of Alertmanager stands in comments, too: see [`pages`].
 
 mod expectation;
 mod nodes;
+pub mod pages;
 pub mod run;
 
 use std::collections::BTreeSet;
@@ -24,8 +26,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-pub use expectation::Expectation;
+pub use expectation::{Expectation, What};
 pub use nodes::Timeline;
+use pages::PageExpectation;
 
 use crate::client::prometheus::Labels;
 use crate::play::file::{ON_EXPORTERS, Series, TestFile, TestGroup};
@@ -72,24 +75,26 @@ impl Scenario {
                 humantime::format_duration(interval)
             );
             let mut hanging = BTreeSet::new();
+            let mut expectations = expectation::all(test);
             for (line, note) in group.notes.iter().filter(|(_, note)| note != ON_EXPORTERS) {
-                let Some(node) = note.strip_suffix(" hangs") else {
-                    bail!("line {line}: unknown comment `lab: {note}`; expected `lab: NODE hangs`");
-                };
-                hanging.insert(node.trim());
+                if let Some(node) = note.strip_suffix(" hangs") {
+                    hanging.insert(node.trim());
+                } else {
+                    let (at, pages) = PageExpectation::read(note).with_context(|| format!("line {line}"))?;
+                    expectations.push(Expectation { at, text: pages.to_string(), what: What::Pages(pages) });
+                }
             }
             let (timelines, series) = if group.is_on_exporters() {
                 (nodes::timelines(test, &hanging)?, Vec::new())
             } else {
                 (Vec::new(), test.series.clone())
             };
-            let mut expectations = expectation::all(test);
             expectations.sort_by_key(|expectation| expectation.at);
             if group.is_on_exporters() {
                 ensure!(!expectations.is_empty(), "no expectations; expected `alert_rule_test` or `promql_expr_test`");
             } else {
                 // A value at one moment is for a play that meets it exactly.
-                expectations.retain(|expectation| expectation.alert.is_some());
+                expectations.retain(|expectation| !expectation.is_of_value());
             }
             let one = file.groups.len() == 1;
             let name = if one { stem.to_string() } else { format!("{stem}:{}", group.line) };
@@ -97,11 +102,12 @@ impl Scenario {
             let (path, line, title) = (file.path.clone(), group.line, group.name.clone());
             let ends = test.series.iter().filter_map(|series| Some(series.samples.last()?.0));
             let end = ends.max().unwrap_or_default();
+            let last = expectations.last().map_or(Duration::ZERO, |last| last.at);
             ensure!(
-                !group.is_on_exporters() || test.end() <= end,
+                !group.is_on_exporters() || last <= end,
                 "the series end at {}, and something is expected at {}",
                 humantime::format_duration(end),
-                humantime::format_duration(test.end())
+                humantime::format_duration(last)
             );
             Ok(Self {
                 path,
@@ -134,6 +140,11 @@ impl Scenario {
     /// Whether an alert with these labels is its own: other scenarios and a fleet have alerts, too.
     fn raises(&self, labels: &Labels) -> bool {
         self.timelines.is_empty() || self.clusters().contains(&labels.get("cluster").map(String::as_str))
+    }
+
+    /// Whether it expects something of Alertmanager.
+    pub fn expects_pages(&self) -> bool {
+        self.expectations.iter().any(|expectation| matches!(expectation.what, What::Pages(_)))
     }
 
     /// The clusters of its nodes; `None` for nodes without one.
@@ -246,7 +257,12 @@ mod tests {
             ("60 120", "stale _", "node `c/a`: the node must start healthy"),
             ("values: 1 0x4", "values: 0x5", "node `b`: the node must start healthy"),
             ("b hangs", "z hangs", "no node `z`, which a comment says hangs"),
-            ("b hangs", "b sings", "line 4: unknown comment `lab: b sings`; expected `lab: NODE hangs`"),
+            (
+                "b hangs",
+                "b sings",
+                "line 4: unknown comment `lab: b sings`; expected `lab: NODE hangs`, `lab: ALERT delivered to RECEIVER",
+            ),
+            ("b hangs", "A not delivered by 9m", "the series end at 5m, and something is expected at 9m"),
             ("eval_time: 4m", "eval_time: 9m", "the series end at 5m, and something is expected at 9m"),
             ("name: A test.", "interval: 30s", "an evaluation every 1m, and a value every 30s; expected the same"),
         ] {

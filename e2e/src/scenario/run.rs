@@ -1,19 +1,23 @@
 //! Runs scenarios on the real thing: trees change under real exporters, and a real Prometheus with sped-up rules is asked
 //! what promtool is asked.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 use super::expectation::listed;
-use super::{Expectation, Scenario, Timeline};
+use super::pages::Seen;
+use super::{Expectation, Scenario, Timeline, What};
 use crate::backend::local::ScenarioSetup;
 use crate::backend::local::scenario_nodes::{ExporterState, NodeStep};
 use crate::backend::{self, Backend};
-use crate::client::prometheus::Sample;
+use crate::client::prometheus::{Labels, Sample};
 use crate::play::LOOKBACK;
 use crate::play::remote_write::{self, Written};
 use crate::play::speed_up;
+use crate::stack::{Part, Stack};
 use crate::wait::poll;
 use crate::workspace::project::Project;
 use crate::workspace::rules::RuleFile;
@@ -37,8 +41,17 @@ const SHORTEST: Duration = Duration::from_millis(500);
 pub struct Verdict<'s> {
     pub scenario: &'s Scenario,
     pub expectation: &'s Expectation,
-    /// When it was met, in the scenario's time; or what was seen instead.
-    pub passed: Result<Duration, String>,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// When it was met, in the scenario's time.
+    Met(Duration),
+    /// What was seen instead.
+    Failed(String),
+    /// Why it cannot be judged.
+    Skipped(String),
 }
 
 /// What happens while a scenario runs.
@@ -70,30 +83,51 @@ pub fn setup(scenarios: &mut [Scenario], speed: u32, project: &Project) -> Resul
         rules.push(RuleFile::parse(&file.path, &sped_up.text)?);
         omitted.extend(sped_up.omitted);
     }
-    let is_omitted =
-        |expectation: &Expectation| omitted.iter().any(|(name, _)| expectation.alert.as_ref() == Some(name));
+    let is_omitted = |expectation: &Expectation| {
+        let alerts = expectation.alerts();
+        omitted.iter().any(|(name, _)| alerts.contains(&name.as_str()))
+    };
     for scenario in scenarios.iter_mut().filter(|scenario| !scenario.series.is_empty()) {
         scenario.expectations.retain(|expectation| !is_omitted(expectation));
     }
     let first = scenarios.first().context("no scenario")?;
     for scenario in &*scenarios {
-        for alert in scenario.expectations.iter().filter_map(|expectation| expectation.alert.as_ref()) {
+        for alert in scenario.expectations.iter().flat_map(Expectation::alerts) {
             if let Some((_, reason)) = omitted.iter().find(|(name, _)| name == alert) {
                 bail!("{}: `{alert}` cannot be sped up: {reason}", scenario.name);
             }
             let mut all = rules.iter().flat_map(RuleFile::rules);
-            let is_known = all.any(|rule| rule.alert.as_ref() == Some(alert));
+            let is_known = all.any(|rule| rule.alert.as_deref() == Some(alert));
             ensure!(is_known, "{}: no rule defines the alert `{alert}`", scenario.name);
         }
     }
     let alertmanager =
         speed_up::alertmanager(&project.alertmanager_config()?, speed).context("Alertmanager's configuration")?;
+    expect_receivers(scenarios, &alertmanager)?;
     let external_labels = first.external_labels.clone();
     let first = |timeline: &Timeline| Some((timeline.node.clone(), *timeline.steps.first()?));
     let timelines = scenarios.iter().flat_map(|scenario| &scenario.timelines);
     let nodes = timelines.filter_map(first).collect();
     let lookback = scenarios.iter().any(|scenario| !scenario.series.is_empty()).then_some(LOOKBACK / speed);
     Ok(ScenarioSetup { nodes, rules, omitted, alertmanager, external_labels, interval, lookback })
+}
+
+/// Fails for a receiver that Alertmanager's configuration does not have.
+fn expect_receivers(scenarios: &[Scenario], config: &Value) -> Result<()> {
+    let receivers = config["receivers"].as_array().into_iter().flatten();
+    let receivers: Vec<&str> = receivers.filter_map(|receiver| receiver["name"].as_str()).collect();
+    for scenario in scenarios {
+        for expectation in &scenario.expectations {
+            let What::Pages(pages) = &expectation.what else { continue };
+            let Some(wanted) = pages.receiver().filter(|wanted| !receivers.contains(wanted)) else { continue };
+            bail!(
+                "{}: no receiver `{wanted}` in Alertmanager's configuration; there are {}",
+                scenario.name,
+                receivers.join(", ")
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Runs scenarios at once on the stack that was started with their [`setup`], and reports each event as it happens.
@@ -120,9 +154,19 @@ pub fn run<'s>(
         }
         anyhow::Ok(())
     };
+    let without_alertmanager = without_alertmanager(backend.stack());
     // Each with the time that it is asked about, first its own: a late question must not miss what was so by then.
-    let all = scenarios.iter().flat_map(|scenario| scenario.expectations.iter().map(move |it| (scenario, it, it.at)));
-    let mut open: Vec<(&Scenario, &Expectation, Duration)> = all.collect();
+    let mut open: Vec<(&Scenario, &Expectation, Duration)> = Vec::new();
+    for (scenario, expectation) in scenarios.iter().flat_map(|it| it.expectations.iter().map(move |one| (it, one))) {
+        match (&expectation.what, &without_alertmanager) {
+            (What::Pages(_), Some(reason)) => {
+                let verdict = Verdict { scenario, expectation, outcome: Outcome::Skipped(reason.clone()) };
+                report(scenario, Duration::ZERO, Event::Judged(&verdict))?;
+                verdicts.push(verdict);
+            }
+            _ => open.push((scenario, expectation, expectation.at)),
+        }
+    }
     while step + 1 < steps || !open.is_empty() {
         backend.alive()?;
         catch_up(&mut step, &mut report)?;
@@ -135,15 +179,15 @@ pub fn run<'s>(
                 continue;
             }
             let late = time.saturating_sub(expectation.at) / speed;
-            let passed = match judge(backend, scenario, expectation, speed, wall + time / speed) {
-                Ok(()) => Ok(time),
-                Err(seen) if late > latest(scenario, speed, expectation.at) => Err(format!("{seen:#}")),
+            let outcome = match judge(backend.stack(), scenario, expectation, speed, wall..=wall + time / speed) {
+                Ok(()) => Outcome::Met(time),
+                Err(seen) if late > latest(scenario, speed, expectation.at) => Outcome::Failed(format!("{seen:#}")),
                 Err(_) => {
                     open.push((scenario, expectation, now));
                     continue;
                 }
             };
-            let verdict = Verdict { scenario, expectation, passed };
+            let verdict = Verdict { scenario, expectation, outcome };
             report(scenario, now, Event::Judged(&verdict))?;
             verdicts.push(verdict);
         }
@@ -211,20 +255,38 @@ fn rest(interval: Duration) -> Duration {
     Duration::from_secs(60) + 3 * interval
 }
 
-/// Fails with what was seen at that time instead of what is expected.
+/// Fails with what was seen from the first step until that time instead of what is expected.
 fn judge(
-    backend: &dyn Backend,
+    stack: &Stack,
     scenario: &Scenario,
     expectation: &Expectation,
     speed: u32,
-    time: SystemTime,
+    times: RangeInclusive<SystemTime>,
 ) -> Result<()> {
-    let samples = backend.stack().prometheus.query_at(&speed_up::query(&expectation.expr, speed)?, time)?;
-    let is_own = |sample: &&Sample| expectation.alert.is_none() || scenario.raises(&sample.labels);
-    let samples: Vec<&Sample> = samples.iter().filter(is_own).collect();
-    let seen = listed(samples.iter().map(|sample| (&sample.labels, sample.value)));
-    ensure!(expectation.is_met_by(&samples), "`{}` returns {seen}", expectation.expr);
-    Ok(())
+    let is_own = |labels: &Labels| scenario.raises(labels);
+    match &expectation.what {
+        What::Answer(question) => {
+            let samples = stack.prometheus.query_at(&speed_up::query(&question.expr, speed)?, *times.end())?;
+            let samples = samples.iter().filter(|sample| question.alert.is_none() || is_own(&sample.labels));
+            let samples: Vec<&Sample> = samples.collect();
+            let seen = listed(samples.iter().map(|sample| (&sample.labels, sample.value)));
+            ensure!(question.is_met_by(&samples), "`{}` returns {seen}", question.expr);
+            Ok(())
+        }
+        What::Pages(pages) => {
+            let alertmanager = stack.alertmanager.here().and_then(Option::as_ref).context("no Alertmanager")?;
+            pages.judge(&Seen::within(&times, alertmanager, &stack.prometheus, &is_own)?)
+        }
+    }
+}
+
+/// Why nothing can be seen of pages; `None` if they can.
+fn without_alertmanager(stack: &Stack) -> Option<String> {
+    match &stack.alertmanager {
+        Part::Here(Some(_)) => None,
+        Part::Missing(reason) => Some(format!("no Alertmanager: {reason}")),
+        Part::Here(None) | Part::Omitted => Some("no Alertmanager: excluded on request".to_owned()),
+    }
 }
 
 /// How long after its time an expectation may be met, by the clock.

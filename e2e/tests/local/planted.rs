@@ -304,11 +304,7 @@ fn what_keeps_an_alert_from_people_is_named() -> Result<()> {
         fault.is_seen_in(&run()).with_context(|| (*name).to_owned())?;
     }
     reload(&right)?;
-    let file = dir.join("prometheus.yml");
-    let mut config: Value = serde_json::from_slice(&fs_err::read(&file)?)?;
-    config.as_object_mut().and_then(|config| config.remove("alerting")).context("no `alerting`")?;
-    fs_err::write(&file, config.to_string())?;
-    own.local.prometheus().signal(Signal::HUP);
+    own.edit_prometheus(|config| drop(config.as_object_mut().map(|config| config.remove("alerting"))))?;
     let fault = Fault { plant: (), fails: &["alertmanagers-known"], says: "Prometheus has found none" };
     is_seen(&fault, run)
 }

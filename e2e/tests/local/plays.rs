@@ -116,6 +116,11 @@ fn what_cannot_be_played_is_refused_by_name() -> Result<()> {
             "selects by a pattern of names, and finds the samples of the lab, too",
         ),
         ("up", "{{schema:1 sum:-0.3 count:32.1}}x3", "native histograms are not supported"),
+        (
+            "up",
+            "1x3'\n# lab: A not delivered by 1m\n}, { series: down, values: '1x3",
+            "line 3: `lab: A not delivered by 1m` is for `lab up --scenario`, and for groups with `lab: play on exporters`",
+        ),
     ] {
         let rules = format!(r#"groups: [{{ name: g, rules: [{{ record: a, expr: "{expr}" }}] }}]"#);
         let tests = format!(

@@ -2,29 +2,98 @@
 //! That promtool says the same of them is a test of the `contract` tier, too.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::scenario;
 use fs_err as fs;
 use serde_json::Value;
 
-use crate::lab::{Lab, kill};
+use crate::lab::{self, Lab, kill};
 use crate::running::ended;
+
+/// How long all of them may take, of which the longest lasts almost two minutes.
+const LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
 fn every_scenario_passes() -> Result<()> {
-    let lab = Lab::bare()?.with_promtool()?;
+    let lab = Lab::new()?;
     let words = ["scenario", "run", "--format", "json"].map(OsString::from).into_iter();
     let shipped = scenario::shipped()?;
     let words = words.chain(shipped.iter().map(OsString::from)).chain(lab.programs());
-    let ended = ended(lab.command(words))?.expect_code(0)?;
+    let sees_pages = lab::alertmanager().is_some();
+    let ended = ended(lab.command(words).limit(LIMIT))?.expect_code(if sees_pages { 0 } else { 3 })?;
     let report: Value = serde_json::from_str(&ended.stdout)?;
     let summary = &report["summary"];
-    ensure!(summary["passed"] == shipped.len() && summary["agreeing"] == shipped.len(), "{report}");
+    let count = |of: &str| summary[of].as_u64().unwrap_or_default();
+    // Without an Alertmanager nothing is known of pages.
+    let unjudged = if sees_pages { 0 } else { count("inconclusive") };
+    let all = u64::try_from(shipped.len())?;
+    ensure!(count("passed") + unjudged == all && count("agreeing") == count("passed"), "{report}");
     // The files name one set of rules, and share a lab.
     let starts = ended.stderr.lines().filter(|line| line.contains("start Prometheus")).count();
     ensure!(starts == 1, "{starts} labs: {}", ended.stderr);
     lab.expect_nothing_left()
+}
+
+/// By a configuration of your own; and what is said where there is no Alertmanager.
+#[test]
+fn a_page_that_does_not_reach_its_receiver_fails_a_scenario() -> Result<()> {
+    let (lab, bare) = (Lab::new()?, Lab::bare()?.with_promtool()?);
+    let write = |name: &str, text: &str| -> Result<String> {
+        let path = lab.dir().join(name);
+        fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    };
+    write("rules.yml", "groups: [{ name: g, rules: [{ alert: Down, expr: up == 0, for: 1m }] }]")?;
+    let test = r#"
+rule_files: [rules.yml]
+evaluation_interval: 1m
+tests:
+  - name: One of mine.
+    interval: 1m
+    # lab: play on exporters
+    # lab: Down not delivered by 1m
+    # lab: Down{node="a"} delivered to pages by 3m
+    input_series:
+      - { series: 'up{job="mini-node-exporter", node="a", instance="a", cluster="mine"}', values: 1 0x5 }
+    promql_expr_test:
+      - { expr: 'count(up{cluster="mine"})', eval_time: 1m, exp_samples: [{ labels: '{}', value: 1 }] }
+"#;
+    let config = r#"
+route:
+  receiver: mail
+  routes:
+    - { matchers: ['node="b"'], receiver: pages, mute_time_intervals: [nights] }
+receivers:
+  - { name: pages, webhook_configs: [{ url: 'http://pages.example/' }] }
+  - { name: mail, email_configs: [{ to: a@mail.example }] }
+time_intervals:
+  - { name: nights, time_intervals: [{ times: [{ start_time: '22:00', end_time: '24:00' }] }] }
+"#;
+    let (test, config) = (write("test.yml", test)?, write("alertmanager.yml", config)?);
+    let words = ["scenario", "run", &test, "--alertmanager-config", &config];
+    if let Some(program) = lab::alertmanager() {
+        let parts = [lab.programs(), ["--alertmanager".into(), program.into()].into()].concat();
+        let ended = lab.run(&words, &parts)?.expect_code(1)?;
+        for said in [
+            "test.yml:5 One of mine.: promtool: pass, live: fail at speed 60",
+            "Down{node=\"a\"} is delivered to pages at 3m00s: it was delivered to `mail`",
+            "Down is not delivered  met at 1m00s",
+        ] {
+            ensure!(ended.stdout.contains(said), "no `{said}` in {}", ended.stdout);
+        }
+        ended.expect_stderr("Alertmanager's time intervals (`nights`) are those of the clock")?;
+    }
+    let shown = bare.run(&words, &bare.programs())?.expect_code(3)?.stdout;
+    for said in [
+        "test.yml:5 One of mine.: promtool: pass, live: inconclusive at speed 60",
+        "Down{node=\"a\"} is delivered to pages at 3m00s: no Alertmanager: ",
+    ] {
+        ensure!(shown.contains(said), "no `{said}` in {shown}");
+    }
+    lab.expect_nothing_left()?;
+    bare.expect_nothing_left()
 }
 
 /// A load that the nodes do not have, beside a scenario that passes.
@@ -91,11 +160,17 @@ fn a_command_line_that_makes_no_sense_is_refused() -> Result<()> {
     };
     let unknown = file("unknown.yml", "alertname: MiniNode", "alertname: MaxiNode")?;
     let note = file("note.yml", "play on exporters\n", "play on exporters\n    # lab: web-1 sings\n")?;
+    let to_nobody = "play on exporters\n    # lab: MiniNodeExporterNodeRebooted delivered to nobody by 5m\n";
+    let receiver = file("receiver.yml", "play on exporters\n", to_nobody)?;
     for (words, said) in [
         (&["scenario", "run", "no-such"][..], "no scenario `no-such`; there are broken-procfs, "),
         (&["scenario", "run", "reboot", "--speed", "600"], "a step of 1m at speed 600 is 100 ms"),
         (&["scenario", "run", "reboot", "--speed", "7"], "speed 7 does not divide `1m` into whole milliseconds"),
         (&["scenario", "run", &unknown], "unknown: no rule defines the alert `MaxiNodeExporterNodeRebooted`"),
+        (
+            &["scenario", "run", &receiver],
+            "receiver: no receiver `nobody` in Alertmanager's configuration; there are pages",
+        ),
         (&["scenario", "run", &note], "note.yml:5: line 8: unknown comment `lab: web-1 sings`; expected"),
         (&["up", "--scenario", "reboot", "--backend", "kind"], "`--scenario` needs `--backend local`"),
         (&["up", "--scenario", "reboot", "--rules", "."], "`--scenario` and `--rules`: a scenario names its rules"),

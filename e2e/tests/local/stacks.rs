@@ -78,13 +78,19 @@ impl Own {
     /// A stack that reads [`CASE`] and whose Prometheus has reloaded this changed configuration, once it has settled.
     pub fn with_config(edit: fn(&mut serde_json::Value)) -> Result<Self> {
         let own = Self::start(Options { procfs: Some(lab::fixture(CASE)), ..Options::default() })?;
-        let file = own.local.run().dir().join("prometheus.yml");
+        own.edit_prometheus(edit)?;
+        own.settle()?;
+        Ok(own)
+    }
+
+    /// Has Prometheus reload its configuration, changed.
+    pub fn edit_prometheus(&self, edit: fn(&mut serde_json::Value)) -> Result<()> {
+        let file = self.local.run().dir().join("prometheus.yml");
         let mut config = serde_json::from_slice(&fs::read(&file)?)?;
         edit(&mut config);
         fs::write(&file, config.to_string())?;
-        own.local.prometheus().signal(Signal::HUP);
-        own.settle()?;
-        Ok(own)
+        self.local.prometheus().signal(Signal::HUP);
+        Ok(())
     }
 
     /// Waits until Prometheus has scraped itself for some seconds, which follows the same clock as its scrapes of the

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::backend::local::scenario_nodes::{ExporterState, NodeStep};
-use e2e::backend::local::{self, Local, ScenarioSetup};
+use e2e::backend::local::{self, Local, ScenarioSetup, WantedProgram};
 use e2e::backend::{self, Backend, Ports, sweep};
 use e2e::play::file::TestFile;
 use e2e::play::{self, Mode, Played};
 use e2e::run::Run;
-use e2e::scenario::run::{self, Event};
+use e2e::scenario::run::{self, Event, Outcome};
 use e2e::scenario::{self, Scenario};
 use e2e::terminal::exit::{Exit, Usage};
 use e2e::terminal::out::{self, Mark, OutError};
@@ -20,6 +20,7 @@ use e2e::terminal::progress::Progress;
 use e2e::terminal::report::Format;
 use e2e::tools::{self, Tool};
 use e2e::wait::interrupt;
+use e2e::workspace::description::Description;
 use e2e::workspace::project::Project;
 
 use crate::cli::ScenarioRun;
@@ -51,17 +52,20 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     // What cannot be read is a play that is refused.
     let files: Vec<TestFile> = paths.iter().filter_map(|path| TestFile::read(path).ok()).collect();
     let speed = args.speed.of_scenario();
+    let alertmanager_config = args.alertmanager_config.clone();
+    let project = Project::read(&Description { alertmanager_config, ..Description::default() })?;
     let mut labs = Vec::new();
     for mut scenarios in scenario::labs(read(&files)?) {
         if let (Mode::Real, Some(scenario)) = (args.mode, scenarios.first()) {
             let place = format!("{}:{}", scenario.path.display(), scenario.line);
             return Err(Usage(format!("{place} is played on exporters; `--mode real` is for other tests")).into());
         }
-        let setup = setup(&mut scenarios, speed, &Project::default(), progress)?;
+        let setup = setup(&mut scenarios, speed, &project, progress)?;
         labs.push((scenarios, setup));
     }
     expect_file("exporter", args.exporter.as_ref())?;
     expect_file("prometheus", args.prometheus.as_ref())?;
+    expect_file("alertmanager", args.alertmanager.as_ref())?;
     interrupt::listen()?;
     sweep::sweep(progress);
     let find = |tool: Tool, flag| {
@@ -87,7 +91,13 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let began = Instant::now();
     let mut played = Vec::new();
     for (scenarios, setup) in labs {
+        let alertmanager = match &args.alertmanager {
+            _ if !scenarios.iter().any(Scenario::expects_pages) => None,
+            Some(program) => Some(WantedProgram::File(program.clone())),
+            None => Some(WantedProgram::Any),
+        };
         let options = local::Options {
+            alertmanager,
             scenario: Some(setup),
             exporter: args.exporter.clone(),
             prometheus: Some(prometheus.path.clone()),
@@ -141,12 +151,12 @@ fn judge(
     print: &dyn Fn(&str) -> Result<(), OutError>,
 ) -> Result<Vec<Played>> {
     let began = Instant::now();
-    let failed = run_on(scenarios, speed, backend, print)?;
+    let judged = run_on(scenarios, speed, backend, print)?;
     let seconds = began.elapsed().as_secs_f64();
     print("")?;
     let here = std::env::current_dir().unwrap_or_default();
     let mut all = Vec::new();
-    for (scenario, reasons) in scenarios.iter().zip(failed) {
+    for (scenario, judged) in scenarios.iter().zip(judged) {
         let file = files.iter().find(|file| file.path == scenario.path).context("no file")?;
         let index = file.groups.iter().position(|group| group.line == scenario.line).context("no group")?;
         let (promtool, promtool_said) = play::promtool(promtool, backend.run(), file, index)?;
@@ -155,11 +165,11 @@ fn judge(
             line: scenario.line,
             name: scenario.title.clone(),
             promtool,
-            live: if reasons.is_empty() { play::Verdict::Pass } else { play::Verdict::Fail },
+            live: judged.verdict(),
             speed: Some(speed),
             plays: 1,
             seconds,
-            reasons,
+            reasons: [judged.failed, judged.skipped].concat(),
             findings: Vec::new(),
             promtool_said,
         };
@@ -169,13 +179,13 @@ fn judge(
     Ok(all)
 }
 
-/// Runs scenarios and prints what happens; returns what failed of each.
+/// Runs scenarios and prints what happens; returns what became of each.
 pub fn run_on(
     scenarios: &[Scenario],
     speed: u32,
     backend: &dyn Backend,
     print: &dyn Fn(&str) -> Result<(), OutError>,
-) -> Result<Vec<Vec<String>>> {
+) -> Result<Vec<Judged>> {
     for scenario in scenarios {
         let [length, at_speed] = [scenario.length(), scenario.length() / speed].map(humantime::format_duration);
         print(&format!("{}: {length} in {at_speed}: {}", scenario.name, scenario.title))?;
@@ -189,15 +199,36 @@ pub fn run_on(
         Ok(print(&line(&name, now, &event))?)
     });
     let verdicts = verdicts.context("the scenarios did not finish")?;
-    let failed = |scenario: &Scenario| {
-        let own = verdicts.iter().filter(|verdict| std::ptr::eq(verdict.scenario, scenario));
-        let failed = own.filter_map(|verdict| {
-            let (expectation, seen) = (verdict.expectation, verdict.passed.as_ref().err()?);
-            Some(format!("{} at {}: {seen}", expectation.text, clock(expectation.at)))
-        });
-        failed.collect()
+    let of = |scenario: &Scenario| {
+        let mut judged = Judged::default();
+        for verdict in verdicts.iter().filter(|verdict| std::ptr::eq(verdict.scenario, scenario)) {
+            let what = format!("{} at {}", verdict.expectation.text, clock(verdict.expectation.at));
+            match &verdict.outcome {
+                Outcome::Met(_) => {}
+                Outcome::Failed(seen) => judged.failed.push(format!("{what}: {seen}")),
+                Outcome::Skipped(reason) => judged.skipped.push(format!("{what}: {reason}")),
+            }
+        }
+        judged
     };
-    Ok(scenarios.iter().map(failed).collect())
+    Ok(scenarios.iter().map(of).collect())
+}
+
+/// What is not as it is expected of a scenario, and what could not be judged.
+#[derive(Default)]
+pub struct Judged {
+    failed: Vec<String>,
+    skipped: Vec<String>,
+}
+
+impl Judged {
+    fn verdict(&self) -> play::Verdict {
+        match (&self.failed[..], &self.skipped[..]) {
+            ([], []) => play::Verdict::Pass,
+            ([], _) => play::Verdict::Inconclusive,
+            _ => play::Verdict::Fail,
+        }
+    }
 }
 
 fn line(name: &str, now: Duration, event: &Event<'_>) -> String {
@@ -216,9 +247,10 @@ fn line(name: &str, now: Duration, event: &Event<'_>) -> String {
         }
         Event::Judged(verdict) => {
             let due = clock(verdict.expectation.at);
-            let (mark, seen) = match &verdict.passed {
-                Ok(at) => (Mark::Pass, format!("met at {}", clock(*at))),
-                Err(seen) => (Mark::Fail, format!("not met by {time}: {seen}")),
+            let (mark, seen) = match &verdict.outcome {
+                Outcome::Met(at) => (Mark::Pass, format!("met at {}", clock(*at))),
+                Outcome::Failed(seen) => (Mark::Fail, format!("not met by {time}: {seen}")),
+                Outcome::Skipped(reason) => (Mark::Skip, reason.clone()),
             };
             format!("{mark} {due:>7}  {name}{}  {seen}", verdict.expectation.text)
         }

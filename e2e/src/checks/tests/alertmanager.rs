@@ -74,7 +74,11 @@ fn a_synthetic_alert_has_to_be_delivered() {
     let delivering = |to: Option<&Pages>| {
         let to = to.cloned();
         let deliver = move |body: Bytes| async move {
-            let page = json!({ "receiver": "team", "status": "firing", "alerts": serde_json::from_slice::<Value>(&body).unwrap() });
+            let mut alerts: Vec<Value> = serde_json::from_slice(&body).unwrap();
+            for alert in &mut alerts {
+                alert["status"] = json!("firing");
+            }
+            let page = json!({ "receiver": "team", "status": "firing", "alerts": alerts });
             if let Some(to) = to {
                 to.add(serde_json::from_value::<Page>(page).unwrap());
             }
@@ -96,7 +100,7 @@ fn a_synthetic_alert_has_to_be_delivered() {
 #[test]
 fn what_keeps_a_synthetic_alert_is_told() {
     let judge = |status: &Value, failed: u32| {
-        let alert = json!({ "labels": { "alertname": "LabProbe", "cluster": "probe" }, "status": status,
+        let alert = json!({ "fingerprint": "f", "labels": { "alertname": "LabProbe", "cluster": "probe" }, "status": status,
             "receivers": [{ "name": "team" }] });
         let metrics =
             format!("# HELP x\nalertmanager_notification_requests_failed_total{{integration=\"webhook\"}} {failed}\n");
@@ -139,7 +143,7 @@ fn what_the_lab_cannot_receive_is_not_judged() {
 #[test]
 fn a_page_to_people_is_seen_by_what_alertmanager_counts() {
     let judge = |counts: [(u32, u32); 2]| {
-        let alert = json!({ "labels": { "alertname": "LabProbe" }, "status": {}, "receivers": [{ "name": "team" }] });
+        let alert = json!({ "fingerprint": "f", "labels": { "alertname": "LabProbe" }, "status": {}, "receivers": [{ "name": "team" }] });
         let metrics = counts.map(|(all, failed)| {
             let metric = "alertmanager_notification_requests";
             (

@@ -104,6 +104,12 @@ pub struct ScenarioRun {
     /// Use this Prometheus binary instead of looking for one.
     #[arg(long, value_name = "FILE", value_parser = path)]
     pub prometheus: Option<PathBuf>,
+    /// Use this Alertmanager binary instead of looking for one, where a scenario expects pages.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub alertmanager: Option<PathBuf>,
+    /// Start Alertmanager with this configuration: its routes and inhibitions, and receivers that are the lab.
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub alertmanager_config: Option<PathBuf>,
 }
 
 /// The flags of `lab mutate`.
