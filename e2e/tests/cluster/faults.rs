@@ -213,7 +213,7 @@ pub fn a_network_that_drops_scrapes(kind: &Kind) -> Result<()> {
 
 pub fn a_route_that_leads_to_nobody(kind: &Kind) -> Result<()> {
     let config = json!({ "route": { "receiver": "nobody" }, "receivers": [{ "name": "nobody" }] });
-    let config = replaced("/data/alertmanager.yml", &config);
+    let config = variant::replace("/data/alertmanager.yml", config.to_string());
     let fault = Fault {
         plant: Plant::Manifests(60, &[("ConfigMap", "alertmanager-config", &config)]),
         fails: &["alerts-delivered"],
@@ -225,7 +225,7 @@ pub fn a_route_that_leads_to_nobody(kind: &Kind) -> Result<()> {
 pub fn a_receiver_that_is_down(kind: &Kind) -> Result<()> {
     let down = json!({ "name": "down", "webhook_configs": [{ "url": "http://127.0.0.1:1/" }] });
     let config = json!({ "route": { "receiver": "down", "group_wait": "1s" }, "receivers": [down] });
-    let config = replaced("/data/alertmanager.yml", &config);
+    let config = variant::replace("/data/alertmanager.yml", config.to_string());
     let fault = Fault {
         plant: Plant::Manifests(60, &[("ConfigMap", "alertmanager-config", &config)]),
         fails: &["alerts-delivered"],
@@ -238,18 +238,13 @@ pub fn a_prometheus_that_alerts_nobody(kind: &Kind) -> Result<()> {
     let shipped = fs::read_to_string(workspace::root().join("kustomize/components/lab/prometheus.yml"))?;
     let mut config: Value = serde_saphyr::from_str(&shipped)?;
     config.as_object_mut().and_then(|config| config.remove("alerting")).context("no `alerting`")?;
-    let config = replaced("/data/prometheus.yml", &config);
+    let config = variant::replace("/data/prometheus.yml", config.to_string());
     let fault = Fault {
         plant: Plant::Manifests(60, &[("ConfigMap", "prometheus-config", &config)]),
         fails: &["alertmanagers-known"],
         says: "Prometheus has found none",
     };
     expect(kind, "no-alerting", &fault)
-}
-
-/// A patch that replaces a file of a `ConfigMap`.
-fn replaced(path: &str, file: &Value) -> String {
-    json!([{ "op": "replace", "path": path, "value": file.to_string() }]).to_string()
 }
 
 /// Plants the fault in a stack of its own, and checks what is seen of it.

@@ -1,7 +1,6 @@
 //! A Prometheus that scrapes once a second, with rules whose durations are divided by 60, as in a scenario: `for: 15m` takes
 //! 15 s.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,7 +10,9 @@ use e2e::wait::poll::{self, Attempt};
 use e2e::workspace;
 use e2e::workspace::rules::{RULES, RuleFile};
 use fs_err as fs;
-use serde_json::json;
+use serde_json::Map;
+
+use crate::variant;
 
 const SPEED: u32 = 60;
 
@@ -20,7 +21,7 @@ pub fn config(cluster: &str, jobs: &str) -> Result<String> {
     let shipped = fs::read_to_string(workspace::root().join("kustomize/prometheus/prometheus.yml"))?;
     let global = format!("global:\n  external_labels: {{ cluster: {cluster} }}\n");
     let config = shipped.replace("15s", "1s").replace("global:\n", &global) + jobs;
-    Ok(json!([{ "op": "replace", "path": "/data/prometheus.yml", "value": config }]).to_string())
+    Ok(variant::replace("/data/prometheus.yml", config))
 }
 
 /// A patch of the rules: the shipped ones and those of more files, sped up.
@@ -29,11 +30,11 @@ pub fn rules(more: &[&str]) -> Result<String> {
     for file in more {
         files.push(RuleFile::read(&workspace::root().join(file))?);
     }
-    let mut data = BTreeMap::new();
+    let mut data = Map::new();
     for (number, file) in files.iter().enumerate() {
-        data.insert(format!("{number}.yml"), speed_up::rules(file, SPEED)?.text);
+        data.insert(format!("{number}.yml"), speed_up::rules(file, SPEED)?.text.into());
     }
-    Ok(json!([{ "op": "replace", "path": "/data", "value": data }]).to_string())
+    Ok(variant::replace("/data", data))
 }
 
 /// Waits until a query has a result.

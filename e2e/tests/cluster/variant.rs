@@ -22,6 +22,11 @@ pub type Patches<'p> = &'p [(&'p str, &'p str, &'p str)];
 /// The API server chooses node ports, for the stack that all trials share has those of the manifests.
 const ANY_NODE_PORT: &str = r#"[{"op": "remove", "path": "/spec/ports/0/nodePort"}]"#;
 
+/// A patch that replaces a value of an object.
+pub fn replace(path: &str, value: impl Into<Value>) -> String {
+    json!([{ "op": "replace", "path": path, "value": value.into() }]).to_string()
+}
+
 /// The stack of one trial.
 pub struct Variant<'k> {
     pub kind: &'k Kind,

@@ -147,7 +147,7 @@ fn whom_the_alertmanager_of_a_cluster_delivers_to() -> Result<()> {
     let sink = r#"[{"name":"mine","webhook_configs":[{"url":"http://127.0.0.1:"#;
     ensure!(reached.starts_with(sink), "{reached}");
     let (ended, elsewhere) = run("192.0.2.1", &["check", "--only", "alerts-delivered"], 3)?;
-    let said = "cannot receive pages on 192.0.2.1, the gateway of the cluster's network: ";
+    let said = "cannot receive pages: cannot listen on 192.0.2.1, the gateway of the cluster's network: ";
     ensure!(elsewhere == nobody && ended.stdout.contains(said), "{elsewhere}\n{ended:?}");
     fs::write(lab.dir().join("bin/docker.ended"), "")?;
     let (ended, refused) = run("127.0.0.1", &["up"], 1)?;

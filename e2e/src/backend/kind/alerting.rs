@@ -31,29 +31,32 @@ impl Alerting {
             },
             Err(error) => Self {
                 config: delivering_to(None, &config),
-                delivery: Delivery::Nobody(format!("{error:#}")),
+                delivery: Delivery::Nobody(format!("cannot receive pages: {error:#}")),
                 _sink: None,
             },
         }
     }
 }
 
-/// Listens on the gateway of the node's network: an address of this machine, unless the engine has a network of its own.
+/// Listens on the gateway of the node's network, which is an address of this machine where the engine is.
 fn sink(node: &str, log: PathBuf) -> Result<Sink> {
     let gateways = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}";
     let gateway =
         docker(["inspect", "--format", gateways, node]).read().map_err(|error| anyhow!("{}", error.reason()))?;
     let address: IpAddr =
         gateway.parse().with_context(|| format!("the engine names no gateway of {node}: `{gateway}`"))?;
-    let sink = Sink::start(address, log).with_context(|| {
-        format!("cannot receive pages on {gateway}, the gateway of the cluster's network: is the engine rootless or elsewhere?")
+    let sink = Sink::start(address, log).map_err(|error| {
+        anyhow!(
+            "cannot listen on {gateway}, the gateway of the cluster's network: {error:#}; the engine may be rootless, \
+             or on another machine"
+        )
     })?;
     let connect = format!("</dev/tcp/{}", sink.address.replace(':', "/"));
     let connected = docker(["exec", node, "timeout", "5", "bash", "-c", &connect]).limit(Duration::from_secs(10)).run();
     connected.map_err(|error| {
-        let address = &sink.address;
         anyhow!(
-            "{node} cannot connect to {address}: does this machine's firewall refuse its containers? ({})",
+            "{node} cannot connect to {}: {}; a firewall may keep containers from this machine",
+            sink.address,
             error.reason()
         )
     })?;
