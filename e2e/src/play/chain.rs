@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use promql_parser::label::Matchers;
 use promql_parser::parser::{self, VectorSelector};
 
 use super::plan::{PlayedGroup, Rule};
@@ -104,8 +105,13 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Whether a selector may find what a rule writes.
+/// Whether a selector may find what a rule writes; one by labels alone may.
 fn finds(selector: &VectorSelector, rule: &Rule) -> bool {
+    let Matchers { matchers, or_matchers } = &selector.matchers;
+    let mut all = matchers.iter().chain(or_matchers.iter().flatten());
+    if selector.name.is_none() && all.all(|matcher| matcher.name != "__name__") {
+        return true;
+    }
     match (&rule.record, &rule.alert) {
         (Some(metric), _) => may_select(selector, metric),
         (None, Some(alert)) => {

@@ -21,7 +21,7 @@ use crate::workspace::promql;
 pub const MARK: &str = "live:mark";
 
 /// The label that says of which group a mark is.
-pub const MARKED: &str = "group";
+pub const MARKED: &str = "live_mark";
 
 /// The speeds to choose from.
 const SPEEDS: [u32; 14] = [1000, 500, 250, 125, 100, 50, 40, 25, 20, 10, 5, 4, 2, 1];
@@ -106,36 +106,52 @@ impl<'a> Plan<'a> {
             alignment: file.evaluation_interval,
             rewriting: Duration::ZERO,
         };
-        plan.look_at_queries()?;
+        if mode == Mode::Real {
+            plan.keep_what_is_read()?;
+        }
         plan.look_at_chains()?;
+        plan.look_at_queries()?;
         let began = Instant::now();
         plan.rules(Scale { speed: 1, start: Some(0) }, &plan.names())?;
         plan.rewriting = began.elapsed();
         Ok(plan)
     }
 
+    /// Drops the groups that no expectation depends on, which would only take time.
+    fn keep_what_is_read(&mut self) -> Result<()> {
+        let of_alerts = self.test.series.iter().filter(|series| series.labels["__name__"] == "ALERTS");
+        let given: BTreeSet<&String> = of_alerts.filter_map(|series| series.labels.get("alertname")).collect();
+        if let Some(AlertTest { name, .. }) = self.test.alerts.iter().find(|test| given.contains(&test.name)) {
+            bail!("it has a series `ALERTS` of {name}, which cannot be told from what the rules write");
+        }
+        let chains = self.chains()?;
+        let is_read = |place: usize| chains.all().any(|chain| chain.groups.contains(&place));
+        let groups = std::mem::take(&mut self.groups).into_iter().enumerate();
+        self.groups = groups.filter(|(place, _)| is_read(*place)).map(|(_, group)| group).collect();
+        Ok(())
+    }
+
     /// Notes what the expectations depend on, and until when they may be met.
     fn look_at_chains(&mut self) -> Result<()> {
-        let Test { alerts, queries, series, .. } = self.test;
+        let Test { alerts, queries, .. } = self.test;
         if self.mode == Mode::Aligned {
             self.chains.alerts.resize(alerts.len(), Chain::default());
             self.chains.queries.resize(queries.len(), Chain::default());
             return Ok(());
         }
-        let of_alerts = series.iter().filter(|series| series.labels["__name__"] == "ALERTS");
-        let given: BTreeSet<&String> = of_alerts.filter_map(|series| series.labels.get("alertname")).collect();
-        if let Some(AlertTest { name, .. }) = alerts.iter().find(|test| given.contains(&test.name)) {
-            bail!("it has a series `ALERTS` of {name}, which cannot be told from what the rules write");
-        }
-        let records = Records::new(&self.groups);
-        self.chains = Chains {
-            alerts: alerts.iter().map(|test| records.of_alert(&test.name)).collect::<Result<_>>()?,
-            queries: queries.iter().map(|test| records.of_query(&test.expr)).collect::<Result<_>>()?,
-        };
+        self.chains = self.chains()?;
         let times = alerts.iter().map(|test| test.at).chain(queries.iter().map(|test| test.at));
         let ends = times.zip(self.chains.all()).map(|(at, chain)| at + chain.whole);
         self.end = ends.max().unwrap_or_default();
         Ok(())
+    }
+
+    fn chains(&self) -> Result<Chains> {
+        let records = Records::new(&self.groups);
+        Ok(Chains {
+            alerts: self.test.alerts.iter().map(|test| records.of_alert(&test.name)).collect::<Result<_>>()?,
+            queries: self.test.queries.iter().map(|test| records.of_query(&test.expr)).collect::<Result<_>>()?,
+        })
     }
 
     /// The groups whose order matters to an expectation.

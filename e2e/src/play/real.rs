@@ -257,9 +257,15 @@ fn flapping(plan: &Plan<'_>, plays: &[OfPlay]) -> Vec<Finding> {
 
 fn flaps(plan: &Plan<'_>, plays: &[OfPlay], group: usize, labels: &Labels) -> Option<Finding> {
     let timelines: Vec<_> = plays.iter().map(|play| timeline(plan, group, labels, play)).collect();
+    let tests = plan.test.alerts.iter().zip(&plan.chains.alerts);
+    let whole =
+        tests.filter(|(test, _)| labels.get("alertname") == Some(&test.name)).map(|(_, chain)| chain.whole).max()?;
+    // It may resolve at another offset, too, but then within the same time as it may meet an expectation.
     let is_throughout = |timeline: &[(Duration, bool)], (from, until): Gap| {
         let mut between = timeline.iter().filter(|(time, _)| (from..=until).contains(time)).peekable();
-        between.peek().is_some() && between.all(|(_, fires)| *fires)
+        between.peek().is_some()
+            && between.all(|(_, fires)| *fires)
+            && gaps(timeline).iter().all(|gap| gap.1 + whole <= from || gap.0 >= until + whole)
     };
     let gap = timelines
         .iter()
