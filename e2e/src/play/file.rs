@@ -172,6 +172,11 @@ fn notes(text: &str) -> impl Iterator<Item = (u64, String)> {
 }
 
 impl TestGroup {
+    /// Whether comments ask for a lab: one of nodes, or one that delivers pages.
+    pub fn is_in_lab(&self) -> bool {
+        !self.notes.is_empty()
+    }
+
     /// Whether it is a scenario of nodes.
     pub fn is_on_exporters(&self) -> bool {
         self.notes.iter().any(|(_, note)| note == ON_EXPORTERS)

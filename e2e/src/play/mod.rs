@@ -32,7 +32,7 @@ use fs_err as fs;
 use crate::process::command::Cmd;
 use crate::run::Run;
 use crate::wait::interrupt::{self, Interrupted};
-use file::{ON_EXPORTERS, TestFile, TestGroup};
+use file::{TestFile, TestGroup};
 use offset::Layout;
 pub use plan::Mode;
 use plan::Plan;
@@ -235,12 +235,6 @@ impl Player<'_> {
 
     /// Plays a group by each of its schedules until something is decided.
     fn play(&self, task: &Task<'_>, promtool: Verdict) -> Result<Outcome> {
-        if let Some((line, note)) = task.group.notes.first() {
-            let reason = format!(
-                "line {line}: `lab: {note}` is for `lab up --scenario`, and for groups with `lab: {ON_EXPORTERS}`"
-            );
-            return Ok(Outcome::refused(reason));
-        }
         let plan = task.group.test.as_ref().map_err(Clone::clone).and_then(|test| {
             let plan = Plan::new(self.options.mode, task.file, test).map_err(|reason| format!("{reason:#}"))?;
             let speed = match self.options.speed {

@@ -84,6 +84,10 @@ impl Scenario {
                     expectations.push(Expectation { at, text: pages.to_string(), what: What::Pages(pages) });
                 }
             }
+            ensure!(
+                group.is_on_exporters() || hanging.is_empty(),
+                "`lab: NODE hangs` is for nodes; add the comment `lab: {ON_EXPORTERS}`"
+            );
             let (timelines, series) = if group.is_on_exporters() {
                 (nodes::timelines(test, &hanging)?, Vec::new())
             } else {

@@ -139,9 +139,7 @@ pub fn run<'s>(
 ) -> Result<Vec<Verdict<'s>>> {
     let interval = scenarios.first().context("no scenario")?.interval;
     let steps = scenarios.iter().map(Scenario::steps).max().unwrap_or_default();
-    if scenarios.iter().any(|scenario| !scenario.timelines.is_empty()) {
-        at_rest(interval / speed, backend)?;
-    }
+    at_rest(interval / speed, backend)?;
     let (began, wall) = (Instant::now(), SystemTime::now());
     write(scenarios, 0, speed, wall, backend)?;
     let (mut step, mut verdicts) = (0, Vec::new());
@@ -231,11 +229,17 @@ fn write(scenarios: &[Scenario], step: usize, speed: u32, start: SystemTime, bac
     if written.is_empty() { Ok(()) } else { backend.stack().prometheus.write(&remote_write::body(&written)?) }
 }
 
-/// Waits until every node is scraped and no alert is about to fire: what happens before the first scrape is no part of a
-/// scenario.
+/// Waits until every node is scraped and no alert is about to fire, and Prometheus has found Alertmanager: what happens
+/// before is no part of a scenario. Without nodes an alert may be about what is absent.
 fn at_rest(interval: Duration, backend: &dyn Backend) -> Result<()> {
     let prometheus = &backend.stack().prometheus;
     let attempt = || {
+        if backend.stack().alertmanager.here().is_some() {
+            ensure!(!prometheus.alertmanagers()?.is_empty(), "Prometheus has not found Alertmanager");
+        }
+        if backend.stack().names().is_empty() {
+            return Ok(());
+        }
         let up = prometheus.query("up == 1")?.iter().filter(|up| backend.stack().names().contains(&up.node())).count();
         ensure!(up == backend.stack().names().len(), "{up} of {} nodes are up", backend.stack().names().len());
         let alerts = prometheus.query("ALERTS")?;

@@ -116,11 +116,6 @@ fn what_cannot_be_played_is_refused_by_name() -> Result<()> {
             "selects by a pattern of names, and finds the samples of the lab, too",
         ),
         ("up", "{{schema:1 sum:-0.3 count:32.1}}x3", "native histograms are not supported"),
-        (
-            "up",
-            "1x3'\n# lab: A not delivered by 1m\n}, { series: down, values: '1x3",
-            "line 3: `lab: A not delivered by 1m` is for `lab up --scenario`, and for groups with `lab: play on exporters`",
-        ),
     ] {
         let rules = format!(r#"groups: [{{ name: g, rules: [{{ record: a, expr: "{expr}" }}] }}]"#);
         let tests = format!(
@@ -246,6 +241,34 @@ fn our_own_tests_are_played_alike() -> Result<()> {
     let played = ended(lab.command(words.chain(prometheus(&lab))))?.expect_code(0)?;
     ensure!(played.stdout.contains(" 0 failed, 0 inconclusive, 0 refused"), "{}", played.stdout);
     Ok(())
+}
+
+/// The test is played exactly, and in a lab whose Alertmanager delivers.
+#[test]
+fn any_test_may_expect_a_page() -> Result<()> {
+    let Some(alertmanager) = alertmanager() else { return Ok(()) };
+    let rules = "groups: [{ name: g, rules: [{ alert: Full, expr: queue > 5, for: 1m, labels: { team: a } }] }]";
+    let group = "
+  - name: NAME
+    # lab: Full{queue=\"q\"} EXPECTED by 5m
+    input_series: [{ series: 'queue{queue=\"q\"}', values: 1x1 9x8 }]
+    promql_expr_test: [{ expr: queue, eval_time: 2m, exp_samples: [{ labels: 'queue{queue=\"q\"}', value: 9 }] }]";
+    let groups = [("page", "delivered to pages"), ("silence", "not delivered")]
+        .map(|(name, expected)| group.replace("NAME", name).replace("EXPECTED", expected));
+    let lab = Lab::new()?;
+    let file = written(&lab, rules, &format!("rule_files: [rules/*.yml]\ntests:{}", groups.concat()))?;
+    let parts = [lab.programs(), vec!["--alertmanager".into(), alertmanager.into()]].concat();
+    let shown = lab.run(&["scenario", "run", &file], &parts)?.expect_code(1)?.stdout;
+    for said in [
+        "tests.yml:3 page: promtool: pass, live: pass at speed 250",
+        "tests.yml:3 page (in a lab): promtool: pass, live: pass at speed 60",
+        "tests.yml:7 silence: promtool: pass, live: pass at speed 250",
+        "tests.yml:7 silence (in a lab): promtool: pass, live: fail at speed 60",
+        "Full{queue=\"q\"} is not delivered at 5m00s: Full{queue=\"q\", team=\"a\"} was delivered to `pages`",
+    ] {
+        ensure!(shown.contains(said), "no `{said}` in {shown}");
+    }
+    lab.expect_nothing_left()
 }
 
 /// On a stack with everything: what fires is sent on.

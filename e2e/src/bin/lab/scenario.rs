@@ -38,10 +38,10 @@ pub fn list() -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// The scenarios among the groups of files.
+/// The groups of files that are played in a lab.
 pub fn read(files: &[TestFile]) -> Result<Vec<Scenario>> {
     let groups = files.iter().flat_map(|file| file.groups.iter().map(move |group| (file, group)));
-    let scenarios = groups.filter(|(_, group)| group.is_on_exporters());
+    let scenarios = groups.filter(|(_, group)| group.is_in_lab());
     Ok(scenarios.map(|(file, group)| Scenario::read(file, group)).collect::<Result<_>>().map_err(usage)?)
 }
 
@@ -58,7 +58,7 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     for mut scenarios in scenario::labs(read(&files)?) {
         if let (Mode::Real, Some(scenario)) = (args.mode, scenarios.first()) {
             let place = format!("{}:{}", scenario.path.display(), scenario.line);
-            return Err(Usage(format!("{place} is played on exporters; `--mode real` is for other tests")).into());
+            return Err(Usage(format!("{place} is played in a lab; `--mode real` is for other tests")).into());
         }
         let setup = setup(&mut scenarios, speed, &project, progress)?;
         labs.push((scenarios, setup));
@@ -163,7 +163,12 @@ fn judge(
         let played = Played {
             file: scenario.path.strip_prefix(&here).unwrap_or(&scenario.path).display().to_string(),
             line: scenario.line,
-            name: scenario.title.clone(),
+            // One of other series is played alone, too.
+            name: if scenario.series.is_empty() {
+                scenario.title.clone()
+            } else {
+                format!("{} (in a lab)", scenario.title)
+            },
             promtool,
             live: judged.verdict(),
             speed: Some(speed),
