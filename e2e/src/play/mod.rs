@@ -189,14 +189,20 @@ impl Player<'_> {
             Some(unknown) => Outcome::refused(format!("this promtool does not know the test: {}", unknown.trim())),
             None => self.play(task, promtool)?,
         };
-        let is_decided = matches!(live, Verdict::Pass | Verdict::Fail);
-        let disagrees = self.options.mode == Mode::Aligned && is_decided && live != promtool;
-        if disagrees && self.changes_its_mind(task, promtool)? {
-            reasons.push(
-                "promtool says now pass, now fail: without `group_eval_order` it evaluates groups in a random order"
-                    .to_owned(),
-            );
-        }
+        let why = match (self.options.mode, live) {
+            (Mode::Real, Verdict::Pass) if promtool == Verdict::Fail => {
+                Some("promtool also compares annotations, and only at multiples of `evaluation_interval`")
+            }
+            (Mode::Aligned, Verdict::Pass | Verdict::Fail)
+                if live != promtool && self.changes_its_mind(task, promtool)? =>
+            {
+                Some(
+                    "promtool says now pass, now fail: without `group_eval_order` it evaluates groups in a random order",
+                )
+            }
+            _ => None,
+        };
+        reasons.extend(why.map(str::to_owned));
         let (file, line, name) = (task.file.path.display().to_string(), task.group.line, task.group.name.clone());
         let seconds = began.elapsed().as_secs_f64();
         Ok(Played { file, line, name, promtool, live, speed, plays, seconds, reasons, findings, promtool_said })

@@ -14,7 +14,7 @@ use super::file::{AlertTest, Test, TestFile, Texts};
 use super::notation::Step;
 use super::remote_write::Written;
 use super::schedule;
-use super::speed_up::{self, Scale, divided, duration};
+use super::speed_up::{self, Scale, divided, duration, uses_query};
 use crate::workspace::promql;
 
 /// The rule that comes last in each group: each of its samples is an evaluation that took place.
@@ -128,6 +128,11 @@ impl<'a> Plan<'a> {
         let is_read = |place: usize| chains.all().any(|chain| chain.groups.contains(&place));
         let groups = std::mem::take(&mut self.groups).into_iter().enumerate();
         self.groups = groups.filter(|(place, _)| is_read(*place)).map(|(_, group)| group).collect();
+        let mut rules = self.groups.iter().flat_map(|group| &group.rules);
+        let labels = |rule: &&Rule| rule.labels.iter().flat_map(Texts::values).flatten().any(|text| uses_query(text));
+        if let Some(rule) = rules.find(labels) {
+            bail!("`{}` has a label with a query, and it is not known what it reads", rule.name());
+        }
         Ok(())
     }
 

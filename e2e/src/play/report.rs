@@ -99,7 +99,7 @@ impl Played {
         if self.name.is_empty() { place } else { format!("{place} {}", self.name) }
     }
 
-    fn case(&self) -> Case<'_> {
+    fn case<'a>(&'a self, text: &'a str) -> Case<'a> {
         let reason = || if self.reasons.is_empty() { self.promtool_said.clone() } else { self.reasons.join("; ") };
         let verdict = match (self.live, self.promtool) {
             (Verdict::Pass, Verdict::Pass) => OfCase::Passed,
@@ -108,7 +108,7 @@ impl Played {
             }
             (live, promtool) => OfCase::Failed(format!("promtool: {promtool}, live: {live}: {}", reason())),
         };
-        Case { name: self.label(), class: &self.file, seconds: self.seconds, verdict, text: &self.promtool_said }
+        Case { name: self.label(), class: &self.file, seconds: self.seconds, verdict, text }
     }
 }
 
@@ -163,7 +163,10 @@ impl Report {
 
     /// The report as JUnit XML: a test case for each group.
     pub fn junit(&self) -> Result<String> {
-        junit("lab scenario run", "tests", &[], &self.groups.iter().map(Played::case).collect::<Vec<_>>())
+        let text = |group: &Played| [group.reasons.join("\n"), group.promtool_said.clone()].join("\n");
+        let texts: Vec<String> = self.groups.iter().map(text).collect();
+        let cases: Vec<_> = self.groups.iter().zip(&texts).map(|(group, text)| group.case(text)).collect();
+        junit("lab scenario run", "tests", &[], &cases)
     }
 
     /// How many groups of which promtool says the same.

@@ -271,6 +271,11 @@ pub fn is_rounded(expr: &str) -> bool {
     parse(expr).is_ok_and(|tree| promql::parts(&tree).into_iter().any(calls))
 }
 
+/// Whether a template makes a query.
+pub fn uses_query(template: &str) -> bool {
+    ACTION.find_iter(template).any(|action| QUERY.is_match(action.as_str()) || PIPED.is_match(action.as_str()))
+}
+
 /// Whether a template uses the external URL.
 pub fn uses_url(template: &str) -> bool {
     ["externalURL", "ExternalURL", "pathPrefix"].iter().any(|name| template.contains(name))
