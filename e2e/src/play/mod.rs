@@ -191,7 +191,7 @@ impl Player<'_> {
         };
         let why = match (self.options.mode, live) {
             (Mode::Real, Verdict::Pass) if promtool == Verdict::Fail => {
-                Some("promtool also compares annotations, and only at multiples of `evaluation_interval`")
+                Some("promtool also compares annotations, and evaluates rules that no expectation depends on")
             }
             (Mode::Aligned, Verdict::Pass | Verdict::Fail)
                 if live != promtool && self.changes_its_mind(task, promtool)? =>

@@ -136,6 +136,8 @@ fn finding(
             );
             (Kind::Order, text)
         }
+        // What depends on no rule is the same in every play.
+        Some(instead) if chain.groups.is_empty() => (Kind::Never, format!("{expected}: {instead}")),
         Some(instead) if met.is_empty() && late.is_empty() => {
             (Kind::Never, format!("not met{within} at any offset: {expected} at {}: {instead}", not_met[0]))
         }
