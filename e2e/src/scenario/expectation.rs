@@ -68,11 +68,6 @@ pub(super) fn listed<'l>(samples: impl Iterator<Item = (&'l Labels, f64)>) -> St
 }
 
 impl Expectation {
-    /// Whether it is of what a query returns, not of an alert.
-    pub(super) fn is_of_value(&self) -> bool {
-        matches!(&self.what, What::Answer(question) if question.alert.is_none())
-    }
-
     /// The alerts that it names.
     pub(super) fn alerts(&self) -> Vec<&str> {
         match &self.what {

@@ -97,22 +97,23 @@ impl Scenario {
             if group.is_on_exporters() {
                 ensure!(!expectations.is_empty(), "no expectations; expected `alert_rule_test` or `promql_expr_test`");
             } else {
-                // A value at one moment is for a play that meets it exactly.
-                expectations.retain(|expectation| !expectation.is_of_value());
+                // What fires and is returned at a moment is for a play that meets it exactly.
+                expectations.retain(|expectation| matches!(expectation.what, What::Pages(_)));
             }
             let one = file.groups.len() == 1;
             let name = if one { stem.to_string() } else { format!("{stem}:{}", group.line) };
             let rule_files = file.rule_files.clone();
             let (path, line, title) = (file.path.clone(), group.line, group.name.clone());
             let ends = test.series.iter().filter_map(|series| Some(series.samples.last()?.0));
-            let end = ends.max().unwrap_or_default();
+            let mut end = ends.max().unwrap_or_default();
             let last = expectations.last().map_or(Duration::ZERO, |last| last.at);
-            ensure!(
-                !group.is_on_exporters() || last <= end,
-                "the series end at {}, and something is expected at {}",
-                humantime::format_duration(end),
-                humantime::format_duration(last)
-            );
+            if group.is_on_exporters() {
+                let is_in_time = last <= end;
+                let [end, last] = [end, last].map(humantime::format_duration);
+                ensure!(is_in_time, "the series end at {end}, and something is expected at {last}");
+            } else {
+                end = end.max(last).max(test.end());
+            }
             Ok(Self {
                 path,
                 line,
@@ -136,7 +137,7 @@ impl Scenario {
         usize::try_from(self.end.as_millis() / self.interval.as_millis()).unwrap_or(usize::MAX).saturating_add(1)
     }
 
-    /// How long it lasts: until the last value of a series.
+    /// How long it lasts: until the last value of a series, and without nodes until the last expectation.
     pub fn length(&self) -> Duration {
         self.end
     }
@@ -260,6 +261,7 @@ mod tests {
             ("120 stale 60", "120 60 60", "has a value at 2m, when `up` is not 1"),
             ("60 120", "stale _", "node `c/a`: the node must start healthy"),
             ("values: 1 0x4", "values: 0x5", "node `b`: the node must start healthy"),
+            ("values: 1 0x4", "values: 1 0.5x4", "node `b`: `up` is 0.5 at 1m; expected 0, 1 or `stale`"),
             ("b hangs", "z hangs", "no node `z`, which a comment says hangs"),
             (
                 "b hangs",

@@ -129,14 +129,15 @@ impl<'t> OfNode<'t> {
         let up = self.up.as_ref().context("no series `up`")?;
         let mut steps: Vec<NodeStep> = Vec::new();
         for index in 0..count {
+            let at = humantime::format_duration(interval * u32::try_from(index)?);
             let state = match up.steps[index] {
                 None => ExporterState::Undiscovered,
                 Some(1.0) => ExporterState::Answers,
-                Some(_) if hangs => ExporterState::Hangs,
-                Some(_) => ExporterState::Gone,
+                Some(0.0) if hangs => ExporterState::Hangs,
+                Some(0.0) => ExporterState::Gone,
+                Some(other) => bail!("`up` is {other} at {at}; expected 0, 1 or `stale`"),
             };
             let answers = state == ExporterState::Answers;
-            let at = humantime::format_duration(interval * u32::try_from(index)?);
             if let Some(values) = self.others().find(|values| !answers && values.steps[index].is_some()) {
                 bail!("`{}` has a value at {at}, when `up` is not 1", written(&values.series.labels));
             }

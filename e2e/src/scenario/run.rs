@@ -64,9 +64,8 @@ pub enum Event<'e> {
     Judged(&'e Verdict<'e>),
 }
 
-/// What a local stack needs to run scenarios at this speed: their nodes, and the sped-up rules. What is expected of an alert
-/// that is omitted is dropped where series arrive by remote write, and an error where they are those of nodes.
-pub fn setup(scenarios: &mut [Scenario], speed: u32, project: &Project) -> Result<ScenarioSetup> {
+/// What a local stack needs to run scenarios at this speed: their nodes, and the sped-up rules.
+pub fn setup(scenarios: &[Scenario], speed: u32, project: &Project) -> Result<ScenarioSetup> {
     let first = scenarios.first().context("no scenario")?;
     let interval = speed_up::divided(first.evaluation_interval, speed)?;
     ensure!(
@@ -83,15 +82,7 @@ pub fn setup(scenarios: &mut [Scenario], speed: u32, project: &Project) -> Resul
         rules.push(RuleFile::parse(&file.path, &sped_up.text)?);
         omitted.extend(sped_up.omitted);
     }
-    let is_omitted = |expectation: &Expectation| {
-        let alerts = expectation.alerts();
-        omitted.iter().any(|(name, _)| alerts.contains(&name.as_str()))
-    };
-    for scenario in scenarios.iter_mut().filter(|scenario| !scenario.series.is_empty()) {
-        scenario.expectations.retain(|expectation| !is_omitted(expectation));
-    }
-    let first = scenarios.first().context("no scenario")?;
-    for scenario in &*scenarios {
+    for scenario in scenarios {
         for alert in scenario.expectations.iter().flat_map(Expectation::alerts) {
             if let Some((_, reason)) = omitted.iter().find(|(name, _)| name == alert) {
                 bail!("{}: `{alert}` cannot be sped up: {reason}", scenario.name);

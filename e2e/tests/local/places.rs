@@ -143,6 +143,12 @@ fn without_a_checkout() -> Result<()> {
     ensure!(ours.contains("pass rules-healthy") && ours.contains("pass panels-have-data"), "{ours}");
     let scenarios = run(&words(&["scenario", "list"], &[]))?.expect_code(0)?.stdout;
     ensure!(scenarios.contains("quiet-day"), "{scenarios}");
+    // The samples of a unit test need no exporter.
+    let rules = "groups: [{ name: g, rules: [{ alert: Full, expr: queue > 5 }] }]";
+    let tests = "rule_files: [rules.yml]\ntests: [{ input_series: [{ series: queue, values: 9x2 }] }]";
+    fs::write(folder.join("rules.yml"), rules)?;
+    fs::write(folder.join("tests.yml"), tests)?;
+    run(&words(&["up", "--scenario", "tests.yml", "--for", "1s"], &parts[2..]))?.expect_code(0)?;
     for up in [&["up"][..], &["check"]] {
         let refused = run(&words(up, &parts[2..]))?.expect_code(2)?;
         for way in ["`--target HOST:PORT`", "`--command`", "`lab.toml`", "`--exporter FILE`"] {

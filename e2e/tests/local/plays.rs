@@ -282,12 +282,18 @@ fn a_test_is_shown_in_a_lab_and_sends_its_pages() -> Result<()> {
     let file = written(&lab, RULES, TESTS)?;
     lab.run(&["up", "--scenario", &file], &lab.parts())?
         .expect_code(2)?
-        .expect_stderr("expected one test; name it as FILE:LINE, its tests are in lines 5, 36")?;
+        .expect_stderr("several tests; name one as FILE:LINE, they begin in 5, 36")?;
     let mut parts = lab.parts();
     parts.truncate(parts.len() - 2);
     parts.extend(["--alertmanager".into(), alertmanager.into()]);
     let running = lab.start(&["up", "--scenario", &format!("{file}:5")], &parts)?;
-    running.wait_for("pass  18m00s  Down does not fire")?;
+    running.wait_for("Down fires")?;
+    let page = || lab.run(&["logs"], &[])?.expect_code(0);
+    poll::until("a page", Duration::from_secs(30), Duration::from_millis(500), || match page() {
+        Ok(logs) if logs.stdout.contains("msg=page") => Attempt::Ready(()),
+        Ok(_) => Attempt::NotYet("no page".to_owned()),
+        Err(error) => Attempt::Failed(error),
+    })?;
     let logs = lab.run(&["logs"], &[])?.expect_code(0)?.stdout;
     ensure!(logs.contains("msg=page status=firing receiver=\"pages\" alerts=1 names=Down"), "{logs}");
     running.signal(Signal::INT)?;

@@ -51,7 +51,7 @@ fn checked(args: &cli::Check, progress: &Progress) -> Result<(Report, Result<()>
         let is_ours = backend.stack().is_ours();
         (backend, completed(project, is_ours)?)
     } else {
-        args.start.check().map_err(Usage)?;
+        args.start.check(true).map_err(Usage)?;
         let is_ours = project.is_ours();
         let project = completed(project, is_ours)?;
         (start(&args.start, project.clone(), None, Ports::Any, progress)?, project)

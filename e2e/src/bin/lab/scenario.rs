@@ -55,12 +55,12 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let alertmanager_config = args.alertmanager_config.clone();
     let project = Project::read(&Description { alertmanager_config, ..Description::default() })?;
     let mut labs = Vec::new();
-    for mut scenarios in scenario::labs(read(&files)?) {
+    for scenarios in scenario::labs(read(&files)?) {
         if let (Mode::Real, Some(scenario)) = (args.mode, scenarios.first()) {
             let place = format!("{}:{}", scenario.path.display(), scenario.line);
             return Err(Usage(format!("{place} is played in a lab; `--mode real` is for other tests")).into());
         }
-        let setup = setup(&mut scenarios, speed, &project, progress)?;
+        let setup = setup(&scenarios, speed, &project, progress)?;
         labs.push((scenarios, setup));
     }
     expect_file("exporter", args.exporter.as_ref())?;
@@ -76,7 +76,9 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
         })
     };
     let prometheus = find(Tool::Prometheus, args.prometheus.as_deref())?;
-    let promtool = find(Tool::Promtool, None)?;
+    // Of the same version, where it lies beside.
+    let beside = args.prometheus.as_ref().map(|path| path.with_file_name("promtool")).filter(|path| path.is_file());
+    let promtool = find(Tool::Promtool, beside.as_deref())?;
     if prometheus.version != promtool.version {
         progress.say(Mark::Warn, "Prometheus and promtool are of different versions, and may disagree");
     }
@@ -133,7 +135,7 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
 }
 
 /// What a stack needs for scenarios; some that cannot be run at this speed are a usage error.
-pub fn setup(scenarios: &mut [Scenario], speed: u32, project: &Project, progress: &Progress) -> Result<ScenarioSetup> {
+pub fn setup(scenarios: &[Scenario], speed: u32, project: &Project, progress: &Progress) -> Result<ScenarioSetup> {
     let setup = run::setup(scenarios, speed, project).map_err(usage)?;
     for (alert, reason) in &setup.omitted {
         progress.say(Mark::Note, &format!("the alert {alert} is omitted: {reason}"));
@@ -193,7 +195,8 @@ pub fn run_on(
 ) -> Result<Vec<Judged>> {
     for scenario in scenarios {
         let [length, at_speed] = [scenario.length(), scenario.length() / speed].map(humantime::format_duration);
-        print(&format!("{}: {length} in {at_speed}: {}", scenario.name, scenario.title))?;
+        let title = if scenario.title.is_empty() { String::new() } else { format!(": {}", scenario.title) };
+        print(&format!("{}: {length} in {at_speed}{title}", scenario.name))?;
     }
     print(&format!(
         "Every duration of tests and rules, their `for`, `keep_firing_for` and windows, is divided by {speed}.\n"

@@ -36,14 +36,16 @@ pub fn up(args: &cli::Up, progress: &Progress) -> Result<Exit> {
     if args.detach && background.is_none() {
         return detach::detach(progress);
     }
-    args.start.check().map_err(Usage)?;
-    let mut scenarios = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
+    let scenarios = args.scenario.as_ref().map(|name| find(name, args)).transpose()?;
+    // Samples that arrive by remote write need no exporter.
+    let has_exporter = scenarios.as_ref().is_none_or(|all| all.iter().any(|one| !one.timelines.is_empty()));
+    args.start.check(has_exporter).map_err(Usage)?;
     let mut project = Project::read(&args.start.description)?;
     if project.is_ours() {
         project = project.or_shipped()?;
     }
     let speed = args.speed.of_scenario();
-    let setup = scenarios.as_mut().map(|all| scenario::setup(all, speed, &project, progress)).transpose()?;
+    let setup = scenarios.as_ref().map(|all| scenario::setup(all, speed, &project, progress)).transpose()?;
     let backend = match start(&args.start, project, setup, Ports::Usual, progress) {
         Err(_) if interrupt::seen() => {
             progress.line(if args.start.keep { "interrupted" } else { "interrupted; everything was removed" });
@@ -81,14 +83,13 @@ fn find(name: &str, args: &cli::Up) -> Result<Vec<Scenario>> {
     let (file, line) = of_line.map_or((name, None), |(file, line)| (file, Some(line)));
     let read = || {
         let file = TestFile::read(&e2e::scenario::file(file)?)?;
-        let groups = file.groups.iter().filter(|group| line.is_none_or(|line| group.line == line));
-        let mut labs = e2e::scenario::labs(groups.map(|group| Scenario::read(&file, group)).collect::<Result<_>>()?);
+        let groups: Vec<_> = file.groups.iter().filter(|group| line.is_none_or(|line| group.line == line)).collect();
         let lines: Vec<String> = file.groups.iter().map(|group| group.line.to_string()).collect();
-        ensure!(
-            labs.len() == 1,
-            "{name}: expected one test; name it as FILE:LINE, its tests are in lines {}",
-            lines.join(", ")
-        );
+        ensure!(!lines.is_empty(), "{name}: no test");
+        ensure!(!groups.is_empty(), "{name}: no test begins in that line; they begin in {}", lines.join(", "));
+        let scenarios = groups.into_iter().map(|group| Scenario::read(&file, group)).collect::<Result<_>>()?;
+        let mut labs = e2e::scenario::labs(scenarios);
+        ensure!(labs.len() == 1, "{name}: several tests; name one as FILE:LINE, they begin in {}", lines.join(", "));
         Ok(labs.remove(0))
     };
     Ok(read().map_err(|error: anyhow::Error| Usage(format!("{error:#}")))?)

@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_flag_of_the_other_backend_is_refused() {
-        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check();
+        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check(true);
         for flag in ["--airgap", "--image grafana=mine:1", "--keep"] {
             let name = flag.split(' ').next().unwrap();
             assert_eq!(check(flag), Err(format!("`{name}` needs `--backend kind`")));
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn what_describes_another_program_needs_a_target_and_no_exporter_of_ours() {
-        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check();
+        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check(true);
         for good in ["--target :1 --target :2 --job j --scrape-interval 5s", "--target :1 --command app"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn nodes_are_for_both_backends_within_the_limits_of_each() {
-        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check();
+        let check = |words: &str| Cli::parse_from(["lab"].into_iter().chain(words.split(' '))).up.start.check(true);
         for good in ["--nodes 1", "--nodes 300 --clusters 2", "--nodes 20 --backend kind"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

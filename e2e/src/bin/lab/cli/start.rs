@@ -211,7 +211,7 @@ impl Start {
     }
 
     /// Fails for what the chosen backend cannot start; the error says what to do instead.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self, has_exporter: bool) -> Result<(), String> {
         let address =
             [&self.prometheus, &self.alertmanager, &self.grafana].into_iter().flatten().find_map(Named::address);
         if let Some(address) = address {
@@ -220,7 +220,7 @@ impl Start {
         refuse(&self.rows(), self.stack())?;
         self.check_parts()?;
         self.check_description()?;
-        self.check_place()?;
+        self.check_place(has_exporter)?;
         match (self.backend, self.nodes) {
             (Backend::Kind, Some(21..)) => Err("`--nodes` is at most 20 with `--backend kind`".into()),
             (Backend::Local, Some(_)) if self.procfs.is_some() || self.exporter.is_some() => {
@@ -248,8 +248,9 @@ impl Start {
     }
 
     /// Fails outside a checkout for what is built from one.
-    fn check_place(&self) -> Result<(), String> {
-        let is_built = self.description.target.is_empty() && self.exporter.is_none() && self.nodes.is_none();
+    fn check_place(&self, has_exporter: bool) -> Result<(), String> {
+        let is_built =
+            has_exporter && self.description.target.is_empty() && self.exporter.is_none() && self.nodes.is_none();
         match self.backend {
             _ if workspace::checkout().is_some() => Ok(()),
             Backend::Kind => Err("`--backend kind` needs a checkout of mini-node-exporter".into()),
