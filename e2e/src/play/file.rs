@@ -19,6 +19,13 @@ pub const ON_EXPORTERS: &str = "play on exporters";
 /// promtool's default of `evaluation_interval`.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Where tests are: a file, or the group of it that begins in a line.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub path: PathBuf,
+    pub line: Option<u64>,
+}
+
 /// A file of unit tests.
 pub struct TestFile {
     pub path: PathBuf,
@@ -210,6 +217,21 @@ impl TestFile {
             groups: raw.tests.iter().enumerate().map(group).collect(),
             raw,
         })
+    }
+
+    /// Reads a file, or one group of it.
+    pub fn read_at(Place { path, line }: &Place) -> Result<Self> {
+        let mut file = Self::read(path)?;
+        if let Some(line) = line {
+            let begin: Vec<String> = file.groups.iter().map(|group| group.line.to_string()).collect();
+            let index = file.groups.iter().position(|group| group.line == *line);
+            let index = index.with_context(|| {
+                format!("{}: no test begins in line {line}; they begin in {}", path.display(), begin.join(", "))
+            })?;
+            file.groups = vec![file.groups.swap_remove(index)];
+            file.raw.tests = vec![file.raw.tests.swap_remove(index)];
+        }
+        Ok(file)
     }
 
     /// The file with one group alone, in JSON, which is YAML.

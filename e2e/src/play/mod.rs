@@ -32,7 +32,7 @@ use fs_err as fs;
 use crate::process::command::Cmd;
 use crate::run::Run;
 use crate::wait::interrupt::{self, Interrupted};
-use file::{TestFile, TestGroup};
+use file::{Place, TestFile, TestGroup};
 use offset::Layout;
 pub use plan::Mode;
 use plan::Plan;
@@ -61,8 +61,8 @@ const ASKED_AGAIN: usize = 8;
 
 /// What is played, and by which programs.
 pub struct Options {
-    /// Files of unit tests.
-    pub files: Vec<PathBuf>,
+    /// Files of unit tests, or groups of them.
+    pub files: Vec<Place>,
     pub mode: Mode,
     pub prometheus: PathBuf,
     pub promtool: PathBuf,
@@ -136,9 +136,10 @@ fn promtool_on(program: &Path, run: &Run, file: &Path) -> Result<(Verdict, Strin
 pub fn run(options: &Options, run: &Run, report: &(dyn Fn(&Played) + Sync)) -> Result<Report> {
     let player = Player { options, layout: Mutex::new(Layout::Lengths), run };
     let (mut files, mut groups) = (Vec::new(), Vec::new());
-    for path in &options.files {
+    for place in &options.files {
+        let path = &place.path;
         fs::metadata(path)?;
-        match TestFile::read(path) {
+        match TestFile::read_at(place) {
             Ok(file) => files.push(file),
             Err(reason) => groups.push(player.refused(path, &reason)?),
         }

@@ -31,7 +31,7 @@ pub use nodes::Timeline;
 use pages::PageExpectation;
 
 use crate::client::prometheus::Labels;
-use crate::play::file::{ON_EXPORTERS, Series, TestFile, TestGroup};
+use crate::play::file::{ON_EXPORTERS, Place, Series, TestFile, TestGroup};
 use crate::workspace;
 
 /// Where the shipped scenarios are, in the workspace.
@@ -177,8 +177,14 @@ pub fn labs(scenarios: Vec<Scenario>) -> Vec<Vec<Scenario>> {
     labs
 }
 
-/// The file of a shipped scenario, or the one that is named.
-pub fn file(name: &str) -> Result<PathBuf> {
+/// The file of a shipped scenario, or the one that is named, `FILE:LINE` for one group of it.
+pub fn place(name: &str) -> Result<Place> {
+    let of_line = name.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+    let (name, line) = of_line.map_or((name, None), |(file, line)| (file, Some(line)));
+    Ok(Place { path: file(name)?, line })
+}
+
+fn file(name: &str) -> Result<PathBuf> {
     let own = Path::new(name);
     if name.contains('/') || own.extension().is_some() {
         return Ok(own.to_owned());

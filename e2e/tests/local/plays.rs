@@ -82,6 +82,12 @@ fn a_test_is_played_as_promtool_calculates_it() -> Result<()> {
     let played = play(&Lab::new()?, RULES, TESTS, &[])?.expect_code(0)?;
     ensure!(played.stdout.contains("2 test groups: 2 passed, 0 failed"), "{}", played.stdout);
     ensure!(played.stdout.contains("2 of 2 with a verdict agree with promtool"), "{}", played.stdout);
+    let lab = Lab::new()?;
+    let file = written(&lab, RULES, TESTS)?;
+    let one = lab.run(&["scenario", "run", &format!("{file}:36")], &prometheus(&lab))?.expect_code(0)?.stdout;
+    ensure!(one.contains("tests.yml:36") && one.contains("1 test group: 1 passed"), "{one}");
+    let none = lab.run(&["scenario", "run", &format!("{file}:37")], &prometheus(&lab))?.expect_code(3)?.stdout;
+    ensure!(none.contains("no test begins in line 37; they begin in 5, 36"), "{none}");
     Ok(())
 }
 
@@ -287,15 +293,14 @@ fn a_test_is_shown_in_a_lab_and_sends_its_pages() -> Result<()> {
     parts.truncate(parts.len() - 2);
     parts.extend(["--alertmanager".into(), alertmanager.into()]);
     let running = lab.start(&["up", "--scenario", &format!("{file}:5")], &parts)?;
-    running.wait_for("Down fires")?;
-    let page = || lab.run(&["logs"], &[])?.expect_code(0);
-    poll::until("a page", Duration::from_secs(30), Duration::from_millis(500), || match page() {
-        Ok(logs) if logs.stdout.contains("msg=page") => Attempt::Ready(()),
-        Ok(_) => Attempt::NotYet("no page".to_owned()),
-        Err(error) => Attempt::Failed(error),
+    let page = "msg=page status=firing receiver=\"pages\" alerts=1 names=Down";
+    poll::until(page, Duration::from_secs(60), Duration::from_millis(500), || {
+        match lab.run(&["logs"], &[]).and_then(|logs| logs.expect_code(0)) {
+            Ok(logs) if logs.stdout.contains(page) => Attempt::Ready(()),
+            Ok(_) => Attempt::NotYet("not in the log".to_owned()),
+            Err(error) => Attempt::NotYet(format!("{error:#}")),
+        }
     })?;
-    let logs = lab.run(&["logs"], &[])?.expect_code(0)?.stdout;
-    ensure!(logs.contains("msg=page status=firing receiver=\"pages\" alerts=1 names=Down"), "{logs}");
     running.signal(Signal::INT)?;
     running.expect_code(0)?;
     lab.expect_nothing_left()

@@ -47,10 +47,10 @@ pub fn read(files: &[TestFile]) -> Result<Vec<Scenario>> {
 
 /// `lab scenario run`.
 pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
-    let paths = args.names.iter().map(|name| scenario::file(name)).collect::<Result<Vec<_>>>().map_err(usage)?;
-    paths.iter().try_for_each(|path| fs_err::metadata(path).map(drop))?;
+    let places = args.names.iter().map(|name| scenario::place(name)).collect::<Result<Vec<_>>>().map_err(usage)?;
+    places.iter().try_for_each(|place| fs_err::metadata(&place.path).map(drop))?;
     // What cannot be read is a play that is refused.
-    let files: Vec<TestFile> = paths.iter().filter_map(|path| TestFile::read(path).ok()).collect();
+    let files: Vec<TestFile> = places.iter().filter_map(|place| TestFile::read_at(place).ok()).collect();
     let speed = args.speed.of_scenario();
     let alertmanager_config = args.alertmanager_config.clone();
     let project = Project::read(&Description { alertmanager_config, ..Description::default() })?;
@@ -115,7 +115,7 @@ pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let options = play::Options {
-        files: paths,
+        files: places,
         mode: args.mode,
         prometheus: prometheus.path,
         promtool: promtool.path,
@@ -159,8 +159,11 @@ fn judge(
     let here = std::env::current_dir().unwrap_or_default();
     let mut all = Vec::new();
     for (scenario, judged) in scenarios.iter().zip(judged) {
-        let file = files.iter().find(|file| file.path == scenario.path).context("no file")?;
-        let index = file.groups.iter().position(|group| group.line == scenario.line).context("no group")?;
+        let place = |file: &TestFile| {
+            let index = file.groups.iter().position(|group| group.line == scenario.line);
+            index.filter(|_| file.path == scenario.path)
+        };
+        let (file, index) = files.iter().find_map(|file| Some((file, place(file)?))).context("no test group")?;
         let (promtool, promtool_said) = play::promtool(promtool, backend.run(), file, index)?;
         let played = Played {
             file: scenario.path.strip_prefix(&here).unwrap_or(&scenario.path).display().to_string(),

@@ -79,15 +79,11 @@ fn find(name: &str, args: &cli::Up) -> Result<Vec<Scenario>> {
     if !start.description.rules.is_empty() {
         return Err(Usage("`--scenario` and `--rules`: a scenario names its rules".into()).into());
     }
-    let of_line = name.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse::<u64>().ok()?)));
-    let (file, line) = of_line.map_or((name, None), |(file, line)| (file, Some(line)));
     let read = || {
-        let file = TestFile::read(&e2e::scenario::file(file)?)?;
-        let groups: Vec<_> = file.groups.iter().filter(|group| line.is_none_or(|line| group.line == line)).collect();
+        let file = TestFile::read_at(&e2e::scenario::place(name)?)?;
         let lines: Vec<String> = file.groups.iter().map(|group| group.line.to_string()).collect();
         ensure!(!lines.is_empty(), "{name}: no test");
-        ensure!(!groups.is_empty(), "{name}: no test begins in that line; they begin in {}", lines.join(", "));
-        let scenarios = groups.into_iter().map(|group| Scenario::read(&file, group)).collect::<Result<_>>()?;
+        let scenarios = file.groups.iter().map(|group| Scenario::read(&file, group)).collect::<Result<_>>()?;
         let mut labs = e2e::scenario::labs(scenarios);
         ensure!(labs.len() == 1, "{name}: several tests; name one as FILE:LINE, they begin in {}", lines.join(", "));
         Ok(labs.remove(0))

@@ -84,7 +84,7 @@ pub enum Scenario {
 /// The flags of `lab scenario run`.
 #[derive(Debug, Args)]
 pub struct ScenarioRun {
-    /// Shipped scenarios, or files of unit tests as `promtool test rules` takes them.
+    /// Shipped scenarios, or files of unit tests as `promtool test rules` takes them; `FILE:LINE` is one test.
     #[arg(required = true, value_name = "NAME|FILE")]
     pub names: Vec<String>,
     #[command(flatten)]
