@@ -3,13 +3,13 @@
 
 pub mod alertmanager;
 mod command;
+mod exporters;
 pub mod fleet;
 mod grafana;
 pub mod prometheus;
 pub mod scenario_nodes;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -18,14 +18,14 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::backend::{Backend, Ports, sink};
-use crate::client::exporter::Exporter;
+use crate::client::alertmanager::Alertmanager;
 use crate::client::prometheus::{Labels, Prometheus};
 use crate::process::child::Process;
 use crate::process::log::{self, Line};
 use crate::run::Run;
 use crate::run::evidence;
-use crate::stack::{Part, Procfs, Scraped, Stack};
-use crate::terminal::out::{self, Mark};
+use crate::stack::{Part, Stack};
+use crate::terminal::out::Mark;
 use crate::terminal::progress::Progress;
 use crate::tools::{self, Tool};
 use crate::wait::interrupt;
@@ -34,7 +34,7 @@ use crate::workspace::exporter;
 use crate::workspace::project::Project;
 use crate::workspace::rules::RuleFile;
 
-use fleet::DiscoveredNode;
+use exporters::Exporters;
 use scenario_nodes::{NodeStep, ScenarioNodes};
 
 pub use fleet::Fleet;
@@ -305,19 +305,7 @@ fn start_parts(
 ) -> Result<(Stack, Parts)> {
     let mut alertmanager_running = None;
     let alertmanager = optional.alertmanager.try_map(|program| {
-        let config = match &options.scenario {
-            Some(setup) => setup.alertmanager.clone(),
-            None => sink::at_once(options.project.alertmanager_config()?),
-        };
-        let intervals = sink::time_intervals(&config["route"]);
-        if options.scenario.is_some() && !intervals.is_empty() {
-            let names = intervals.into_iter().collect::<Vec<_>>().join("`, `");
-            progress.say(
-                Mark::Note,
-                &format!("Alertmanager's time intervals (`{names}`) are those of the clock, which is not sped up"),
-            );
-        }
-        let (running, alertmanager) = alertmanager::start(&program, &config, options.ports, progress, run)?;
+        let (running, alertmanager) = start_alertmanager(options, progress, run, &program)?;
         alertmanager_running = Some(running);
         anyhow::Ok(Some(alertmanager))
     })?;
@@ -335,16 +323,16 @@ fn start_parts(
         let start = |_: &_| prometheus::start(program, &config, rules, &flags, options.ports, progress, run);
         progress.step("start Prometheus", start)
     };
-    let (exporters, (prometheus, base)) = if options.fleet.is_some() || options.scenario.is_some() {
+    let (scraped, (prometheus, base)) = if options.fleet.is_some() || options.scenario.is_some() {
         // Prometheus first: for five seconds after its start it passes no target on, and meanwhile the nodes start.
-        let started = start_prometheus(discovering(options))?;
-        (simulate(options, progress, run, binary)?, started)
+        let started = start_prometheus(exporters::discovering(options))?;
+        (exporters::simulate(options, progress, run, binary)?, started)
     } else {
-        let (exporters, config) = match &options.project.targets[..] {
-            [] => start_exporter(options, progress, run, binary)?,
-            targets => start_command(options, targets, progress, run)?,
+        let (scraped, config) = match &options.project.targets[..] {
+            [] => exporters::start_exporter(options, progress, run, binary)?,
+            targets => exporters::start_command(options, targets, progress, run)?,
         };
-        (exporters, start_prometheus(config)?)
+        (scraped, start_prometheus(config)?)
     };
     let mut grafana_process = None;
     let grafana = optional.grafana.try_map(|home| {
@@ -354,7 +342,7 @@ fn start_parts(
         grafana_process = Some(process);
         anyhow::Ok(grafana)
     })?;
-    let Exporters { process, scenario_nodes, scraped, clients, procfs } = exporters;
+    let Exporters { process, scenario_nodes, scraped, clients, procfs } = scraped;
     let stack = Stack {
         scraped,
         job: options.project.job.clone(),
@@ -368,100 +356,23 @@ fn start_parts(
     Ok((stack, Parts { exporter: process, scenario_nodes, alertmanager, prometheus, grafana: grafana_process }))
 }
 
-/// The exporters of a stack.
-struct Exporters {
-    process: Option<Process>,
-    scenario_nodes: Option<ScenarioNodes>,
-    scraped: Scraped,
-    clients: Vec<Exporter>,
-    procfs: Procfs,
-}
-
-/// The exporter of the node that this machine or a tree is, and the configuration of a Prometheus that scrapes it.
-fn start_exporter(
+fn start_alertmanager(
     options: &Options,
     progress: &Progress,
     run: &Run,
-    binary: Option<&Path>,
-) -> Result<(Exporters, Value)> {
-    let binary = binary.context("no exporter was built")?;
-    let (process, exporter) = progress.step("start the exporter", |_| start_process(options, progress, run, binary))?;
-    let node = exporter.hostname()?;
-    let config = prometheus::config(&node, exporter.base().trim_start_matches("http://"));
-    let procfs = procfs(options.procfs.as_deref());
-    let (scraped, clients) = (Scraped::Nodes([node].into()), vec![exporter]);
-    Ok((Exporters { process: Some(process), scenario_nodes: None, scraped, clients, procfs }, config))
-}
-
-/// The command, if there is one, and the configuration of a Prometheus that scrapes the targets of another program.
-fn start_command(
-    options: &Options,
-    targets: &[Endpoint],
-    progress: &Progress,
-    run: &Run,
-) -> Result<(Exporters, Value)> {
-    let command = options.command();
-    let start =
-        |(command, target)| progress.step("start the command", |_| command::start(command, target, run, "command.log"));
-    let config = prometheus::of_targets(&options.project.job, targets, options.scrape_interval());
-    let exporters = Exporters {
-        process: command.map(start).transpose()?,
-        scenario_nodes: None,
-        scraped: Scraped::Instances(targets.iter().map(|target| target.address.clone()).collect()),
-        clients: Vec::new(),
-        procfs: Procfs::Unseen,
+    program: &Path,
+) -> Result<(alertmanager::Running, Alertmanager)> {
+    let Some(setup) = &options.scenario else {
+        let config = sink::at_once(options.project.alertmanager_config()?);
+        return alertmanager::start(program, &config, options.ports, progress, run);
     };
-    Ok((exporters, config))
-}
-
-/// The configuration of a Prometheus that finds simulated nodes in files.
-fn discovering(options: &Options) -> Value {
-    let files =
-        [options.fleet.map(|_| fleet::DISCOVERED), options.scenario.as_ref().map(|_| scenario_nodes::DISCOVERED)];
-    let files: Vec<&str> = files.into_iter().flatten().collect();
-    prometheus::discovering(&files, options.scrape_interval())
-}
-
-/// The nodes of a fleet, and those of a scenario.
-fn simulate(options: &Options, progress: &Progress, run: &Run, binary: Option<&Path>) -> Result<Exporters> {
-    let (mut process, mut scenario_nodes) = (None, None);
-    let mut listed = Vec::new();
-    if let Some(fleet) = options.fleet {
-        let step = format!("start {}", out::count(fleet.nodes, "simulated node", "simulated nodes"));
-        let (started, nodes) = progress.step(&step, |_| fleet::start(fleet, run))?;
-        process = Some(started);
-        listed.extend(nodes);
+    let intervals = sink::time_intervals(&setup.alertmanager["route"]);
+    if !intervals.is_empty() {
+        let names = intervals.into_iter().collect::<Vec<_>>().join("`, `");
+        let note = format!("Alertmanager's time intervals (`{names}`) are those of the clock, which is not sped up");
+        progress.say(Mark::Note, &note);
     }
-    if let Some(setup) = options.scenario.as_ref().filter(|setup| !setup.nodes.is_empty()) {
-        let binary = binary.context("no exporter was built")?;
-        let step = format!("start the scenario's {}", out::count(setup.nodes.len(), "exporter", "exporters"));
-        let started = progress.step(&step, |_| ScenarioNodes::start(binary, run, &setup.nodes))?;
-        listed.extend(started.listed());
-        scenario_nodes = Some(started);
-    }
-    Ok(Exporters {
-        process,
-        scenario_nodes,
-        scraped: Scraped::Nodes(listed.iter().map(DiscoveredNode::node).collect()),
-        clients: listed.iter().map(|listed| Exporter::new(format!("http://{}", listed.address()))).collect(),
-        procfs: Procfs::Fixtures(fleet::trees(run.dir())),
-    })
-}
-
-fn start_process(options: &Options, progress: &Progress, run: &Run, binary: &Path) -> Result<(Process, Exporter)> {
-    let (process, address) = on_a_free_port(options.ports, 23333, progress, |port| {
-        let mut args: Vec<OsString> = vec![format!("--web.listen-address=127.0.0.1:{port}").into()];
-        if let Some(root) = &options.procfs {
-            let mut arg = OsString::from("--path.procfs=");
-            arg.push(root);
-            args.push(arg);
-        }
-        let process = Process::start("exporter", binary, &args, &[], run.dir().join("exporter.log"))?;
-        Ok((process, "listening"))
-    })?;
-    let exporter = Exporter::new(format!("http://{address}"));
-    process.wait_until("ready", Duration::from_secs(5), || exporter.ready())?;
-    Ok((process, exporter))
+    alertmanager::start(program, &setup.alertmanager, options.ports, progress, run)
 }
 
 /// Starts a part on its usual port, or on any other if that one is taken; returns the bound address.
@@ -496,14 +407,4 @@ fn free(folder: &Path, file: &Path, extensions: &[&str]) -> PathBuf {
     let name = if has_one { name.into_owned() } else { format!("{name}.{}", extensions[0]) };
     let numbered = (2..).map(|number| folder.join(format!("{number}-{name}")));
     std::iter::once(folder.join(&name)).chain(numbered).find(|path| !path.exists()).unwrap_or_default()
-}
-
-fn procfs(root: Option<&Path>) -> Procfs {
-    let root = root.unwrap_or(Path::new("/proc"));
-    // A bind mount of a procfs is one too, whatever its name.
-    if rustix::fs::statfs(root).is_ok_and(|statfs| statfs.f_type == rustix::fs::PROC_SUPER_MAGIC) {
-        Procfs::Live(root.into())
-    } else {
-        Procfs::Fixture(root.into())
-    }
 }
