@@ -112,15 +112,17 @@ fn finding(
     what: &str,
     expected: &str,
 ) -> Option<Finding> {
+    let mut plays: Vec<(&OfPlay, &Outcome)> = plays.iter().zip(outcomes).collect();
+    plays.sort_by_key(|((schedule, _), _)| schedule.offsets(&chain.groups));
     let at = |is: fn(&Outcome) -> bool| {
-        let found = plays.iter().zip(outcomes).filter(|(_, outcome)| is(outcome)).map(|(play, _)| play);
+        let found = plays.iter().filter(|(_, outcome)| is(outcome)).map(|(play, _)| *play);
         offsets(plan, &chain.groups, found)
     };
     let met = at(|outcome| *outcome == Outcome::Met);
     let late = at(|outcome| *outcome == Outcome::Late);
     let not_met = at(|outcome| matches!(outcome, Outcome::NotMet(_)));
     let instead =
-        outcomes.iter().find_map(|outcome| if let Outcome::NotMet(instead) = outcome { Some(instead) } else { None });
+        plays.iter().find_map(|(_, outcome)| if let Outcome::NotMet(instead) = outcome { Some(instead) } else { None });
     let within = match chain.whole {
         Duration::ZERO => String::new(),
         whole => format!(" within {}", humantime::format_duration(whole)),
@@ -129,7 +131,7 @@ fn finding(
         None if late.is_empty() => return None,
         None => {
             let text = format!(
-                "more than {} late at offsets {}, by the order of groups: it reads {}",
+                "more than {} late at offsets {}: it reads {}",
                 humantime::format_duration(chain.own),
                 late.join(", "),
                 read(plan, chain)
@@ -139,12 +141,12 @@ fn finding(
         // What depends on no rule is the same in every play.
         Some(instead) if chain.groups.is_empty() => (Kind::Never, format!("{expected}: {instead}")),
         Some(instead) if met.is_empty() && late.is_empty() => {
-            (Kind::Never, format!("not met{within} at any offset: {expected} at {}: {instead}", not_met[0]))
+            (Kind::Never, format!("not met{within} at any offset: {expected} at offset {}: {instead}", not_met[0]))
         }
         Some(instead) => {
             let met: Vec<_> = met.iter().chain(&late).map(String::as_str).collect();
             let text = format!(
-                "met{within} at offsets {}, not at {}: {expected} at {}: {instead}",
+                "met{within} at offsets {}, not at {}: {expected} at offset {}: {instead}",
                 met.join(", "),
                 not_met.join(", "),
                 not_met[0]
@@ -158,13 +160,20 @@ fn finding(
 /// What is read from other groups, the first of it by name.
 fn read(plan: &Plan<'_>, chain: &Chain) -> String {
     let named = chain.through.iter().take(NAMED);
-    let named = named.map(|(name, group)| format!("`{name}` of the group {}", plan.groups[*group].name));
+    let named = named.map(|(name, group)| {
+        let group = &plan.groups[*group];
+        let interval = humantime::format_duration(group.interval);
+        format!("`{name}` of the group {}, evaluated by itself every {interval}", group.name)
+    });
     let more = chain.through.len().saturating_sub(NAMED);
     listed(named.chain((more > 0).then(|| format!("{more} more"))))
 }
 
+/// The offsets of some groups in some plays, the lowest first.
 fn offsets<'a>(plan: &Plan<'_>, groups: &BTreeSet<usize>, plays: impl IntoIterator<Item = &'a OfPlay>) -> Vec<String> {
-    plays.into_iter().map(|(schedule, _)| schedule.shown(groups, plan)).collect()
+    let mut schedules: Vec<&Schedule> = plays.into_iter().map(|(schedule, _)| schedule).collect();
+    schedules.sort_by_key(|schedule| schedule.offsets(groups));
+    schedules.into_iter().map(|schedule| schedule.shown(groups, plan)).collect()
 }
 
 fn alert(plan: &Plan<'_>, test: &AlertTest, chain: &Chain, (schedule, seen): &OfPlay) -> Outcome {

@@ -130,7 +130,7 @@ impl Report {
         let more = match self.mode {
             Mode::Aligned => format!("{} of {} with a verdict agree with promtool", self.agreeing(), passed + failed),
             Mode::Real => format!(
-                "at four offsets each: {} met only at some, {} flapping, {} late by the order of groups",
+                "at four offsets each: {} met only at some, {} flapping, {} late through other groups",
                 self.with(Kind::Offset),
                 self.with(Kind::Flaps),
                 self.with(Kind::Order)

@@ -90,6 +90,11 @@ impl Schedule {
     }
 
     /// The offsets of some groups, in the time of the test.
+    pub fn offsets(&self, groups: &BTreeSet<usize>) -> Vec<Duration> {
+        groups.iter().map(|group| self.groups[*group].shown).collect()
+    }
+
+    /// The same in words.
     pub fn shown(&self, groups: &BTreeSet<usize>, plan: &Plan<'_>) -> String {
         let shown = |group: &usize| {
             let offset = humantime::format_duration(self.groups[*group].shown);

@@ -209,7 +209,7 @@ fn what_depends_on_the_offset_is_named() -> Result<()> {
         // On a busy machine a group may be late at the other offsets, too.
         ("order", "pass", "order", "recorders 12s with readers 0s"),
         ("order", "pass", "order", "recorders 36s with readers 24s"),
-        ("order", "pass", "order", ", by the order of groups: it reads `job:up:sum` of the group recorders"),
+        ("order", "pass", "order", ": it reads `job:up:sum` of the group recorders, evaluated by itself every 1m"),
         ("interval", "fail", "never", "Slow at 9m: not met within 3m at any offset: expected "),
         ("offset", "fail", "offset", "Increased at 5m: met within 1m at offsets 0s, 12s, 24s, not at 36s: expected "),
         ("flaps", "fail", "flaps", "{alertname=\"NotReady\", job=\"a\"} flaps at offsets 36s: it resolves after"),
