@@ -17,7 +17,10 @@ use fs_err as fs;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
-use crate::client::alertmanager::{Page, Pages};
+use crate::client::alertmanager::{Page, PagedAlert, Pages};
+
+/// How many alerts of a page are in its line.
+const SHOWN: usize = 3;
 
 /// A running sink. Dropping it closes its port.
 #[derive(Debug)]
@@ -109,8 +112,17 @@ fn append(log: &Path, page: &Page) -> io::Result<()> {
         page.alerts.iter().filter_map(|alert| Some(alert.labels.get("alertname")?.as_str())).collect();
     names.dedup();
     let (Page { receiver, status, alerts, .. }, names) = (page, names.join(","));
+    let shown: String = alerts.iter().take(SHOWN).map(shown).collect();
     let mut file = fs::OpenOptions::new().create(true).append(true).open(log)?;
-    writeln!(file, "time={time} msg=page status={status} receiver={receiver:?} alerts={} names={names}", alerts.len())
+    let count = alerts.len();
+    writeln!(file, "time={time} msg=page status={status} receiver={receiver:?} alerts={count} names={names}{shown}")
+}
+
+/// An alert in the line of its page. Quotes and line ends in a label or a summary are escaped.
+fn shown(alert: &PagedAlert) -> String {
+    let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let summary = alert.annotations.get("summary").map_or(String::new(), |summary| format!(" summary={summary:?}"));
+    format!(" labels={:?}{summary}", labels.join(", "))
 }
 
 #[cfg(test)]
@@ -142,6 +154,19 @@ mod tests {
         assert_eq!(delivering_to(Some("http://sink/"), &at_once(config.clone())), expected);
         let nobody = json!([{ "name": "team" }, { "name": "null" }]);
         assert_eq!(delivering_to(None, &config)["receivers"], nobody);
+    }
+
+    #[test]
+    fn a_page_is_one_line_with_its_first_alerts() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let alert = json!({ "status": "firing", "labels": { "alertname": "Down", "job": "a" },
+            "annotations": { "summary": "a \"b\"\nc" } });
+        let page = json!({ "receiver": "team", "status": "firing", "alerts": [alert, alert, alert, alert] });
+        append(log.path(), &serde_json::from_value(page).unwrap()).unwrap();
+        let line = fs::read_to_string(log.path()).unwrap();
+        let shown = r#" labels="alertname=Down, job=a" summary="a \"b\"\nc""#.repeat(3);
+        let expected = format!(" msg=page status=firing receiver=\"team\" alerts=4 names=Down{shown}\n");
+        assert!(line.ends_with(&expected), "{line}");
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub struct Page {
 #[derive(Clone, Debug, Deserialize)]
 pub struct PagedAlert {
     pub labels: Labels,
+    #[serde(default)]
+    pub annotations: Labels,
     /// `firing` or `resolved`.
     pub status: String,
 }
