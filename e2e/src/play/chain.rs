@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use promql_parser::label::Matchers;
-use promql_parser::parser::{self, VectorSelector};
+use promql_parser::parser::{Expr, VectorSelector};
 
 use super::plan::{PlayedGroup, Rule};
-use super::speed_up::may_select;
+use super::speed_up::{self, may_select};
 use crate::workspace::promql;
 
 /// What an expectation depends on.
@@ -50,7 +50,7 @@ impl<'a> Records<'a> {
 
     /// What a query depends on.
     pub fn of_query(&self, query: &str) -> Result<Chain> {
-        self.of(self.read_by(query)?.into_iter())
+        self.of(self.read_by(&speed_up::parse(query)?).into_iter())
     }
 
     fn of(&self, places: impl Iterator<Item = Place>) -> Result<Chain> {
@@ -73,7 +73,7 @@ impl<'a> Records<'a> {
         // Rules that read each other in a circle come here again.
         walk.delays.insert(place, interval);
         let mut longest = Duration::ZERO;
-        for read in self.read_by(&self.rule(place).expr)? {
+        for read in self.read_by(&self.rule(place).parse()?) {
             let mut delay = self.walk(read, walk)?;
             if read.0 == place.0 {
                 // The rules of a group are evaluated one after the other.
@@ -88,11 +88,10 @@ impl<'a> Records<'a> {
     }
 
     /// The rules whose results a query may find.
-    fn read_by(&self, query: &str) -> Result<Vec<Place>> {
-        let tree = parser::parse(query).map_err(|error| anyhow!("cannot parse `{query}`: {error}"))?;
-        let selectors: Vec<_> = promql::selectors(&tree).collect();
+    fn read_by(&self, query: &Expr) -> Vec<Place> {
+        let selectors: Vec<_> = promql::selectors(query).collect();
         let is_read = |place: &Place| selectors.iter().any(|selector| finds(selector, self.rule(*place)));
-        Ok(self.places().filter(is_read).collect())
+        self.places().filter(is_read).collect()
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use fs_err as fs;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::notation::{self, Step};
@@ -26,11 +27,27 @@ pub struct Place {
     pub line: Option<u64>,
 }
 
+impl Place {
+    /// Fails where there is no file.
+    pub fn expect_file(&self) -> Result<()> {
+        let shown = self.path.display();
+        ensure!(
+            !self.path.is_dir(),
+            "{shown} is a directory; name its files, such as {}",
+            self.path.join("*.yml").display()
+        );
+        ensure!(self.path.exists(), "{shown}: no such file");
+        Ok(())
+    }
+}
+
 /// A file of unit tests.
 pub struct TestFile {
     pub path: PathBuf,
     /// The rule files, in promtool's order.
     pub rule_files: Vec<PathBuf>,
+    /// The patterns of rule files that match none.
+    pub unmatched: Vec<PathBuf>,
     pub evaluation_interval: Duration,
     /// Whether values may differ in their last bit.
     pub fuzzy_compare: bool,
@@ -194,9 +211,13 @@ impl TestFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)?;
-        let not_one = || format!("{}: not a file of unit tests", path.display());
-        let mut raw: RawFile = serde_saphyr::from_str(&text).with_context(not_one)?;
-        raw.rule_files = found(path, &raw.rule_files)?;
+        let shown = path.display();
+        let mut raw: RawFile = match serde_saphyr::from_str(&text) {
+            Err(_) if holds_rules(&text) => bail!("{shown}: holds rules, not unit tests"),
+            raw => raw.with_context(|| format!("{shown}: not a file of unit tests"))?,
+        };
+        let unmatched;
+        (raw.rule_files, unmatched) = found(path, &raw.rule_files)?;
         let evaluation_interval = some(raw.evaluation_interval.as_ref())?.unwrap_or(MINUTE);
         let starts: Vec<u64> = raw.tests.iter().map(|group| group.referenced.line()).collect();
         let group = |(index, group): (usize, &Spanned<RawGroup>)| {
@@ -211,6 +232,7 @@ impl TestFile {
         Ok(Self {
             path: path.to_owned(),
             rule_files: raw.rule_files.clone(),
+            unmatched,
             evaluation_interval,
             fuzzy_compare: raw.fuzzy_compare.unwrap_or_default(),
             group_eval_order: raw.group_eval_order.clone().unwrap_or_default(),
@@ -219,9 +241,10 @@ impl TestFile {
         })
     }
 
-    /// Reads a file, or one group of it.
+    /// Reads a file, or one group of it; fails where there is none.
     pub fn read_at(Place { path, line }: &Place) -> Result<Self> {
         let mut file = Self::read(path)?;
+        ensure!(!file.groups.is_empty(), "{}: no test group", path.display());
         if let Some(line) = line {
             let begin: Vec<String> = file.groups.iter().map(|group| group.line.to_string()).collect();
             let index = file.groups.iter().position(|group| group.line == *line);
@@ -324,14 +347,22 @@ fn some(text: Option<&String>) -> Result<Option<Duration>> {
     text.map(|text| duration(text)).transpose()
 }
 
-/// The rule files that a file of tests names, relative to itself or by patterns.
-fn found(path: &Path, patterns: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// Whether a text is a rule file, or a Kubernetes object of rules.
+fn holds_rules(text: &str) -> bool {
+    serde_saphyr::from_str::<Value>(text)
+        .is_ok_and(|file| file.get("groups").or_else(|| file.get("spec")?.get("groups")).is_some())
+}
+
+/// The rule files that a file of tests names, relative to itself or by patterns, and the patterns that match none.
+fn found(path: &Path, patterns: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let folder = std::path::absolute(path)?.parent().context("a file in no folder")?.to_owned();
-    let mut found = Vec::new();
+    let (mut found, mut unmatched) = (Vec::new(), Vec::new());
     for pattern in patterns {
-        let pattern = folder.join(pattern);
-        let paths = glob::glob(&pattern.to_string_lossy())?;
-        found.extend(paths.collect::<Result<Vec<_>, _>>()?);
+        let paths: Vec<PathBuf> = glob::glob(&folder.join(pattern).to_string_lossy())?.collect::<Result<_, _>>()?;
+        if paths.is_empty() {
+            unmatched.push(pattern.clone());
+        }
+        found.extend(paths);
     }
-    Ok(found)
+    Ok((found, unmatched))
 }

@@ -138,7 +138,6 @@ pub fn run(options: &Options, run: &Run, report: &(dyn Fn(&Played) + Sync)) -> R
     let (mut files, mut groups) = (Vec::new(), Vec::new());
     for place in &options.files {
         let path = &place.path;
-        fs::metadata(path)?;
         match TestFile::read_at(place) {
             Ok(file) => files.push(file),
             Err(reason) => groups.push(player.refused(path, &reason)?),
@@ -204,6 +203,8 @@ impl Player<'_> {
             _ => None,
         };
         reasons.extend(why.map(str::to_owned));
+        let unmatched = task.file.unmatched.iter().map(|pattern| pattern.display());
+        reasons.extend(unmatched.map(|pattern| format!("rule_files: {pattern} matches no file")));
         let (file, line, name) = (task.file.path.display().to_string(), task.group.line, task.group.name.clone());
         let seconds = began.elapsed().as_secs_f64();
         Ok(Played { file, line, name, promtool, live, speed, plays, seconds, reasons, findings, promtool_said })
@@ -245,10 +246,10 @@ impl Player<'_> {
         let plan = task.group.test.as_ref().map_err(Clone::clone).and_then(|test| {
             let plan = Plan::new(self.options.mode, task.file, test).map_err(|reason| format!("{reason:#}"))?;
             let speed = match self.options.speed {
-                Some(speed) => plan.fits(speed).then_some(speed),
-                None => plan.speed(u32::MAX).map_err(|reason| format!("{reason:#}"))?,
+                Some(speed) => plan.expect_fits(speed).map(|()| speed),
+                None => plan.speed(u32::MAX),
             };
-            let speed = speed.ok_or("its durations cannot be divided into whole milliseconds at this speed")?;
+            let speed = speed.map_err(|reason| format!("{reason:#}"))?;
             Ok((plan, speed))
         });
         let (plan, speed) = match plan {
@@ -272,7 +273,7 @@ impl Player<'_> {
             return Ok(Outcome { live: Verdict::Inconclusive, speed, plays, reasons, findings: Vec::new() });
         }
         let seen: Vec<(Schedule, Seen)> = attempts.into_iter().filter_map(|attempts| attempts.seen).collect();
-        let (live, reasons, findings) = match self.options.mode {
+        let (live, mut reasons, findings) = match self.options.mode {
             Mode::Aligned => {
                 let (live, reasons) = aligned(&plan, &seen[0].1, promtool);
                 (live, reasons, Vec::new())
@@ -284,6 +285,7 @@ impl Player<'_> {
                 (if failed { Verdict::Fail } else { Verdict::Pass }, reasons, findings)
             }
         };
+        reasons.extend(plan.undefined().into_iter().map(|alert| format!("no rule defines the alert {alert}")));
         Ok(Outcome { live, speed, plays, reasons, findings })
     }
 
@@ -298,7 +300,7 @@ impl Player<'_> {
                 Err(error) => reasons.push(format!("at speed {speed}: {error:#}")),
             }
             if self.options.speed.is_none() && plays < PLAYS {
-                speed = plan.speed((speed / 2).max(LOWEST)).ok().flatten().unwrap_or(speed).min(speed);
+                speed = plan.speed((speed / 2).max(LOWEST)).unwrap_or(speed).min(speed);
             }
         }
         Ok(Attempts { seen: None, speed, plays: PLAYS, reasons })

@@ -1,11 +1,12 @@
 //! What is played of a test: its rules, as one group or as their own, at another speed.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use fs_err as fs;
-use promql_parser::parser::{self, Expr};
+use promql_parser::parser::Expr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -14,7 +15,7 @@ use super::file::{AlertTest, Test, TestFile, Texts};
 use super::notation::Step;
 use super::remote_write::Written;
 use super::schedule;
-use super::speed_up::{self, Scale, divided, duration, uses_query};
+use super::speed_up::{self, Indivisible, Scale, divided, duration, uses_query};
 use crate::workspace::promql;
 
 /// The rule that comes last in each group: each of its samples is an evaluation that took place.
@@ -117,6 +118,13 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
+    /// The alerts of tests that no rule defines.
+    pub fn undefined(&self) -> BTreeSet<&str> {
+        let rules = || self.groups.iter().flat_map(|group| &group.rules);
+        let names = self.test.alerts.iter().map(|test| &*test.name);
+        names.filter(|name| rules().all(|rule| rule.alert.as_deref() != Some(name))).collect()
+    }
+
     /// Drops the groups that no expectation depends on, which would only take time.
     fn keep_what_is_read(&mut self) -> Result<()> {
         let of_alerts = self.test.series.iter().filter(|series| series.labels["__name__"] == "ALERTS");
@@ -175,13 +183,13 @@ impl<'a> Plan<'a> {
 
     /// Notes what the queries of rules and test calculate.
     fn look_at_queries(&mut self) -> Result<()> {
-        let of_rules = self.groups.iter().flat_map(|group| &group.rules).map(|rule| &*rule.expr);
-        let queries: Vec<&str> = of_rules.chain(self.test.queries.iter().map(|test| &*test.expr)).collect();
+        let of_rules = self.groups.iter().flat_map(|group| &group.rules).map(Rule::parse);
+        let of_test = self.test.queries.iter().map(|test| speed_up::parse(&test.expr));
+        let queries = of_rules.chain(of_test).collect::<Result<Vec<Expr>>>()?;
         let intervals = self.groups.iter().map(|group| group.interval);
         let mut alignment = intervals.fold(self.alignment, |all, interval| multiple(all, Some(interval)));
-        for query in queries {
-            self.is_rounded |= speed_up::is_rounded(query);
-            let tree = parser::parse(query).map_err(|error| anyhow!("cannot parse `{query}`: {error}"))?;
+        for tree in queries {
+            self.is_rounded |= speed_up::is_rounded(&tree);
             for part in promql::parts(&tree) {
                 if let Expr::Subquery(subquery) = part {
                     alignment = multiple(alignment, subquery.step);
@@ -207,14 +215,14 @@ impl<'a> Plan<'a> {
     }
 
     /// The highest speed, no higher than `highest`, that divides every duration; fails where the play takes too long.
-    pub fn speed(&self, highest: u32) -> Result<Option<u32>> {
-        let mut fits = SPEEDS.into_iter().filter(|speed| *speed <= highest && self.fits(*speed));
-        let Some(speed) = fits.next() else { return Ok(None) };
+    pub fn speed(&self, highest: u32) -> Result<u32> {
+        let Some(speed) = self.fitting(highest) else { return self.check(1).map(|()| 1) };
         let takes = self.end / speed;
         ensure!(
             takes <= LONGEST,
-            "it takes {} at speed {speed}",
-            humantime::format_duration(Duration::from_secs(takes.as_secs()))
+            "it takes {} at speed {speed}; a play may take {} minutes at most",
+            humantime::format_duration(Duration::from_secs(takes.as_secs())),
+            LONGEST.as_secs() / 60
         );
         let wait = self.alignment / speed;
         ensure!(
@@ -222,22 +230,41 @@ impl<'a> Plan<'a> {
             "the intervals of its groups and the steps of its subqueries meet only every {}",
             humantime::format_duration(wait)
         );
-        Ok(Some(speed))
+        Ok(speed)
     }
 
-    /// Whether a speed leaves time between evaluations, and divides every duration into whole milliseconds.
-    pub fn fits(&self, speed: u32) -> bool {
+    /// Fails for a speed that does not fit, with one that does.
+    pub fn expect_fits(&self, speed: u32) -> Result<()> {
+        let mut result = self.check(speed);
+        if let (Err(reason), Some(fits)) = (&mut result, self.fitting(speed)) {
+            match reason.downcast_mut::<Indivisible>() {
+                Some(indivisible) => indivisible.fits = fits,
+                None => bail!("{reason:#}; use e.g. {fits}"),
+            }
+        }
+        result
+    }
+
+    /// The highest of the speeds, no higher than `highest`, that fits.
+    fn fitting(&self, highest: u32) -> Option<u32> {
+        SPEEDS.into_iter().filter(|speed| *speed <= highest).find(|speed| self.check(*speed).is_ok())
+    }
+
+    /// Fails where a speed leaves no time between evaluations, or divides a duration not into whole milliseconds.
+    fn check(&self, speed: u32) -> Result<()> {
         let intervals = || self.groups.iter().map(|group| group.interval).chain([self.evaluation_interval]);
         // Groups that read each other are evaluated one after the other within an interval.
         let shortest = SHORTEST * (1 << (schedule::bits(self.linked().len()) - 2).min(2));
-        let is_whole = |time: Duration| divided(time, speed).is_ok();
-        let mut times = self.test.series.iter().flat_map(|series| &series.samples).map(|(time, _)| *time);
-        let mut asked = self.test.queries.iter().map(|test| test.at);
-        (speed == 1 || intervals().all(|interval| interval / speed >= shortest))
-            && intervals().all(is_whole)
-            && times.all(is_whole)
-            && asked.all(is_whole)
-            && self.rules(Scale { speed, start: Some(0) }, &self.names()).is_ok()
+        let times = self.test.series.iter().flat_map(|series| &series.samples).map(|(time, _)| *time);
+        let asked = self.test.queries.iter().map(|test| test.at);
+        for time in intervals().chain(times).chain(asked) {
+            divided(time, speed)?;
+        }
+        if let Some(interval) = intervals().find(|interval| speed > 1 && *interval / speed < shortest) {
+            let [left, shortest] = [interval / speed, shortest].map(humantime::format_duration);
+            bail!("speed {speed} leaves {left} between two evaluations, which need {shortest}");
+        }
+        self.rules(Scale { speed, start: Some(0) }, &self.names()).map(drop)
     }
 
     /// After which time of the clock evaluations and subqueries meet.
@@ -252,10 +279,7 @@ impl<'a> Plan<'a> {
         }
         let groups = self.groups.iter().zip(names).enumerate();
         let groups = groups.map(|(place, (group, name))| {
-            let rules = group
-                .rules
-                .iter()
-                .map(|rule| self.scaled(scale, rule.clone()).with_context(|| format!("`{}`", rule.name())));
+            let rules = group.rules.iter().map(|rule| self.scaled(scale, rule.clone()).with_context(|| rule.place()));
             let mut rules = rules.collect::<Result<Vec<_>>>()?;
             rules.push(json!({ "record": MARK, "expr": "vector(1)", "labels": { MARKED: place.to_string() } }));
             let mut shown = Value::Object(group.other.clone());
@@ -333,6 +357,9 @@ struct Group {
 /// A rule.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Rule {
+    /// The rule file.
+    #[serde(skip)]
+    file: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -352,6 +379,15 @@ impl Rule {
     /// The name of what it writes.
     pub fn name(&self) -> &str {
         self.alert.as_ref().or(self.record.as_ref()).map_or("", String::as_str)
+    }
+
+    /// Its expression; the error names the rule.
+    pub fn parse(&self) -> Result<Expr> {
+        speed_up::parse(&self.expr).with_context(|| self.place())
+    }
+
+    fn place(&self) -> String {
+        format!("{}: `{}`", self.file.display(), self.name())
     }
 }
 
@@ -409,7 +445,10 @@ fn ordered(file: &TestFile) -> Result<Vec<Group>> {
             serde_saphyr::from_str(&fs::read_to_string(path)?).with_context(|| format!("{shown}: not a rule file"))?;
         let Some(rules) = rules else { continue };
         ensure!(rules.kind.is_none(), "{shown} is a Kubernetes object, and promtool takes plain rule files");
-        groups.extend(rules.groups.into_iter().flatten());
+        groups.extend(rules.groups.into_iter().flatten().map(|mut group: Group| {
+            group.rules.iter_mut().flatten().for_each(|rule| rule.file.clone_from(path));
+            group
+        }));
     }
     groups.sort_by_key(|group| file.group_eval_order.iter().position(|name| *name == group.name).unwrap_or_default());
     Ok(groups)

@@ -63,6 +63,16 @@ pub struct SpedUp {
 #[error("it uses {0}, and the clock is not sped up")]
 struct ReadsClock(String);
 
+/// A duration of which a speed leaves a fraction of a millisecond.
+#[derive(Debug, thiserror::Error)]
+#[error("speed {speed} does not divide `{}` into whole milliseconds; use e.g. {fits}", humantime::format_duration(*duration))]
+pub struct Indivisible {
+    duration: Duration,
+    speed: u32,
+    /// A speed that divides it.
+    pub fits: u32,
+}
+
 impl Scale {
     /// Returns a query with every duration divided; fails for one whose result would change.
     pub fn query(self, expr: &str) -> Result<String> {
@@ -255,20 +265,23 @@ pub fn duration(text: &str) -> Result<Duration> {
 
 /// Divides a duration; fails where a fraction of a millisecond is left.
 pub fn divided(duration: Duration, speed: u32) -> Result<Duration> {
-    let whole = duration.as_millis().is_multiple_of(speed.into());
-    let shown = humantime::format_duration(duration);
-    ensure!(whole, "speed {speed} does not divide `{shown}` into whole milliseconds; use e.g. 50, 60 or 100");
+    let is_whole = |speed: &u32| duration.as_millis().is_multiple_of((*speed).into());
+    if !is_whole(&speed) {
+        let fits = (1..speed).rev().find(is_whole).unwrap_or(1);
+        return Err(Indivisible { duration, speed, fits }.into());
+    }
     Ok(duration / speed)
 }
 
-fn parse(expr: &str) -> Result<Expr> {
+/// Parses a query.
+pub fn parse(expr: &str) -> Result<Expr> {
     parser::parse(expr).map_err(|error| anyhow!("cannot parse `{expr}`: {error}"))
 }
 
 /// Whether a query calculates with durations, so that its result at another speed may differ in its last bits.
-pub fn is_rounded(expr: &str) -> bool {
+pub fn is_rounded(query: &Expr) -> bool {
     let calls = |expr: &Expr| matches!(expr, Expr::Call(call) if ROUNDED.contains(&call.func.name));
-    parse(expr).is_ok_and(|tree| promql::parts(&tree).into_iter().any(calls))
+    promql::parts(query).into_iter().any(calls)
 }
 
 /// Whether a template makes a query.
@@ -431,7 +444,7 @@ mod tests {
             ("hour() > 8", "it uses `hour`, and the clock is not sped up"),
             ("x @ 0", "it uses `@`, and the clock is not sped up"),
             ("ALERTS_FOR_STATE > 0", "it uses `ALERTS_FOR_STATE`, whose values are times of the clock"),
-            ("max_over_time(x[50s])", "speed 60 does not divide `50s` into whole milliseconds; use e.g. 50, 60 or 100"),
+            ("max_over_time(x[50s])", "speed 60 does not divide `50s` into whole milliseconds; use e.g. 50"),
             ("sum(", "cannot parse `sum(`: "),
         ] {
             let error = refused(expr);

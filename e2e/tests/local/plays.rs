@@ -138,6 +138,41 @@ fn what_cannot_be_played_is_refused_by_name() -> Result<()> {
     Ok(())
 }
 
+/// Each file and the reason, also beside others.
+#[test]
+fn what_is_no_file_of_tests_is_named() -> Result<()> {
+    let lab = Lab::new()?;
+    let tests =
+        "rule_files: [nowhere.yml, rules/*.yml]\ntests: [{ alert_rule_test: [{ alertname: Dwon, eval_time: 1m }] }]";
+    let file = written(&lab, "groups: [{ name: g, rules: [{ alert: Down, expr: up == = 0 }] }]", tests)?;
+    let in_lab = |name: &str| lab.dir().join(name).display().to_string();
+    let [rules, good, empty, none] = ["rules/own.yml", "rules/good.yml", "empty.yml", "none.yml"].map(in_lab);
+    fs::write(&empty, "")?;
+    fs::write(&good, "groups: [{ name: g, rules: [{ alert: Down, expr: up == 0 }] }]")?;
+    let refused = |words: &[&str], code| {
+        let words = ["scenario", "run"].into_iter().chain(words.iter().copied()).map(OsString::from);
+        ended(lab.command(words.chain(prometheus(&lab))))?.expect_code(code)
+    };
+    let said = refused(&[&rules, &empty, &file], 1)?.stdout;
+    for reason in [
+        format!("{rules}: holds rules, not unit tests"),
+        format!("{empty}: no test group"),
+        format!("{rules}: `Down`: cannot parse `up == = 0`"),
+        "rule_files: nowhere.yml matches no file".to_owned(),
+    ] {
+        ensure!(said.contains(&reason), "no `{reason}` in {said}");
+    }
+    refused(&[&none], 1)?.expect_stderr(&format!("{none}: no such file"))?;
+    refused(&[&in_lab("rules/.")], 1)?.expect_stderr("is a directory; name its files, such as ")?;
+    let tests = tests.replace("rules/*", "rules/good");
+    fs::write(&file, &tests)?;
+    let said = refused(&[&file], 0)?.stdout;
+    ensure!(said.contains("no rule defines the alert Dwon"), "{said}");
+    let said = refused(&[&file, "--speed", "7"], 3)?.stdout;
+    ensure!(said.contains("speed 7 does not divide `1m` into whole milliseconds; use e.g. 5"), "{said}");
+    Ok(())
+}
+
 const GROUPS: &str = r"groups:
   - name: readers
     rules:

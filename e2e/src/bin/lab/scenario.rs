@@ -48,7 +48,7 @@ pub fn read(files: &[TestFile]) -> Result<Vec<Scenario>> {
 /// `lab scenario run`.
 pub fn run(args: &ScenarioRun, progress: &Progress) -> Result<Exit> {
     let places = args.names.iter().map(|name| scenario::place(name)).collect::<Result<Vec<_>>>().map_err(usage)?;
-    places.iter().try_for_each(|place| fs_err::metadata(&place.path).map(drop))?;
+    places.iter().try_for_each(play::file::Place::expect_file)?;
     // What cannot be read is a play that is refused.
     let files: Vec<TestFile> = places.iter().filter_map(|place| TestFile::read_at(place).ok()).collect();
     let speed = args.speed.of_scenario();
