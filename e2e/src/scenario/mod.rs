@@ -1,8 +1,9 @@
-//! Scenarios: unit tests of rules, as promtool takes them, whose series are those of nodes. One file is judged twice: by
-//! promtool, and by a real Prometheus that scrapes real exporters while their trees change.
+//! Scenarios: unit tests of rules, as promtool takes them, that are played in a lab. With the comment `# lab: play on
+//! exporters` the series of a test are those of nodes, and a real Prometheus scrapes real exporters while their trees change;
+//! its verdict stands beside promtool's. The series of any other test arrive by remote write, and only what is delivered is
+//! judged.
 //!
-//! A test group is a scenario if the comment `# lab: play on exporters` is in it. Its series have the labels that a scrape
-//! gives them:
+//! The series of nodes have the labels that a scrape gives them:
 //!
 //! | series | value | `stale`, then `_` | without the series |
 //! |---|---|---|---|
@@ -161,7 +162,9 @@ impl Scenario {
     fn goes_with(&self, other: &Self) -> bool {
         let are_nodes = [self, other].iter().all(|scenario| scenario.series.is_empty());
         let is_apart = are_nodes && self.clusters().is_disjoint(&other.clusters());
-        is_apart && self.interval == other.interval && self.rule_files == other.rule_files
+        let of_lab =
+            |scenario: &Self| (scenario.interval, scenario.rule_files.clone(), scenario.external_labels.clone());
+        is_apart && of_lab(self) == of_lab(other)
     }
 }
 
@@ -286,14 +289,16 @@ mod tests {
     }
 
     #[test]
-    fn scenarios_share_a_lab_if_their_clusters_and_rules_allow_it() {
+    fn scenarios_share_a_lab_if_clusters_rules_and_labels_allow_it() {
         let one = read(TEXT).unwrap();
         let other = read(
             &TEXT.replace("cluster=\"c\"", "cluster=\"d\"").replace("instance=\"b\"", "instance=\"b\", cluster=\"e\""),
         )
         .unwrap();
         let own_rules = Scenario { rule_files: vec!["other.yml".into()], ..other.clone() };
-        let labs = labs(vec![one.clone(), other, one, own_rules]);
-        assert_eq!(labs.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1]);
+        let own_labels = [("region".to_owned(), "eu".to_owned())].into();
+        let own_labels = Scenario { external_labels: own_labels, ..other.clone() };
+        let labs = labs(vec![one.clone(), other, one, own_rules, own_labels]);
+        assert_eq!(labs.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
     }
 }
